@@ -1,0 +1,353 @@
+//! Reads a query into a [`Behaviour`]: what the client asks the origin to do to it.
+//! Pure: no clock, no randomness, no socket. Keys that nobody knows are left alone, for a test may
+//! send any query; a known key with a value that makes no sense is an error.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use percent_encoding::percent_decode_str;
+
+/// Each query key, the form of its value, and what it does; the program's `--help` prints them.
+pub const QUERY_KEYS: &[(&str, &str, &str)] = &[
+    ("status", "503", "the status of the reply, 100 to 999"),
+    ("size", "64k", "a body of that many bytes (k, m, g: powers of 1024), each set by seed and offset"),
+    ("seed", "7", "the seed of the body; default 0"),
+    ("text", "hello", "this text is the body"),
+    ("type", "text/plain", "the Content-Type"),
+    ("header", "Name:value", "one more header; repeatable"),
+    ("delay", "200ms", "wait before the head; a bare number is milliseconds"),
+    ("body-delay", "200ms", "wait between head and body"),
+    ("latency", "lognormal:5ms,0.3", "a further wait before the head, drawn anew each time: median, sigma"),
+    ("stragglers", "1%x50", "that share of the requests waits that many times as long"),
+    ("drip", "1/100ms", "send the body by that many bytes at each interval"),
+    ("never", "", "read the request, never answer"),
+    ("stall", "N", "send N bytes of the body, then silence"),
+    ("stall-at", "N", "send N bytes of the whole reply, head included, then silence"),
+    ("truncate", "N", "send N bytes of the body, then close in good order"),
+    ("fin", "N", "send N bytes of the whole reply, then FIN (under TLS without close_notify)"),
+    ("reset", "N", "send N bytes of the whole reply, then RST"),
+    ("lie", "+10", "Content-Length says that many more, or fewer (-10)"),
+    ("chunked", "", "chunked coding instead of Content-Length"),
+    ("no-length", "", "neither length nor chunks: the body ends by close"),
+    ("close", "", "Connection: close; GOAWAY over HTTP/2"),
+    ("then-close", "", "answer, and close when the next request's first byte comes"),
+    ("redirect", "URL", "redirect there; status=301..308 chooses how, default 302"),
+    ("hops", "N", "N redirects to this path, then the body"),
+    ("loop", "", "redirect to itself"),
+    ("fail", "30%", "that share of the requests gets 500 or 503"),
+    ("script", "503,reset,200", "the n-th request of this path gets the n-th entry; the last one stays"),
+    ("raw", "HTTP%2f1.1...", "these bytes are the reply (HTTP/1 only), then FIN"),
+];
+
+/// What the client asked for.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Behaviour {
+    pub(crate) status: Option<u16>,
+    pub(crate) size: Option<u64>,
+    pub(crate) seed: u64,
+    pub(crate) text: Option<Bytes>,
+    pub(crate) content_type: Option<Bytes>,
+    pub(crate) headers: Vec<(Bytes, Bytes)>,
+    pub(crate) delay: Duration,
+    pub(crate) body_delay: Duration,
+    pub(crate) latency: Option<LogNormal>,
+    pub(crate) stragglers: Option<Stragglers>,
+    pub(crate) drip: Option<Drip>,
+    pub(crate) never: bool,
+    pub(crate) cut: Option<Cut>,
+    pub(crate) lie: i64,
+    pub(crate) framing: Framing,
+    pub(crate) afterwards: Afterwards,
+    pub(crate) redirect: Option<Redirect>,
+    pub(crate) fail: f64,
+    pub(crate) script: Vec<ScriptStep>,
+    pub(crate) raw: Option<Bytes>,
+}
+
+/// A wait whose logarithm is normal: most are near the median, some are far beyond.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct LogNormal {
+    pub(crate) median: Duration,
+    pub(crate) sigma: f64,
+}
+
+/// A share of the requests that waits longer.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Stragglers {
+    pub(crate) share: f64,
+    pub(crate) factor: f64,
+}
+
+/// A body that comes in small pieces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Drip {
+    pub(crate) bytes: u64,
+    pub(crate) interval: Duration,
+}
+
+/// Where a reply is cut, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Cut {
+    pub(crate) at: CutAt,
+    pub(crate) how: Ending,
+}
+
+/// The place of a cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CutAt {
+    /// After that many bytes of the body, whatever frames it.
+    Body(u64),
+    /// After that many bytes of the reply, head and framing included.
+    Wire(u64),
+}
+
+/// How a reply that is cut ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// Nothing more comes until the client goes.
+    Silence,
+    /// The connection is closed in good order, under TLS with close_notify.
+    Close,
+    /// The TCP connection is half-closed below whatever lies above.
+    Fin,
+    /// The TCP connection, or the stream, is reset.
+    Reset,
+}
+
+/// How the end of the body is told.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Framing {
+    /// By Content-Length.
+    #[default]
+    Length,
+    /// By the chunked coding.
+    Chunked,
+    /// By the end of the connection.
+    ByClose,
+}
+
+/// What becomes of the connection after a whole reply.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Afterwards {
+    #[default]
+    KeepAlive,
+    Close,
+    CloseOnNext,
+}
+
+/// Where a redirect leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Redirect {
+    To(Bytes),
+    Hops(u32),
+    Itself,
+}
+
+/// What one request of a scripted path gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ScriptStep {
+    Status(u16),
+    Never,
+    Reset,
+    Fin,
+}
+
+/// A known key with a value that makes no sense.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BadQuery {
+    key: String,
+    value: String,
+}
+
+impl fmt::Display for BadQuery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the query key {:?} has the value {:?}, which makes no sense", self.key, self.value)
+    }
+}
+
+impl Behaviour {
+    /// Takes in a query (what follows the `?`); of two settings for one thing, the later holds.
+    pub(crate) fn apply_query(&mut self, query: &str) -> Result<(), BadQuery> {
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let decoded: Cow<'_, [u8]> = percent_decode_str(value).into();
+            self.apply(key, &decoded)
+                .ok_or_else(|| BadQuery { key: key.to_owned(), value: value.to_owned() })?;
+        }
+        Ok(())
+    }
+
+    /// Takes in one key; `None` means that the value makes no sense.
+    fn apply(&mut self, key: &str, bytes: &[u8]) -> Option<()> {
+        let text = || std::str::from_utf8(bytes).ok();
+        match key {
+            "status" => self.status = Some(status(text()?)?),
+            "size" => self.size = Some(size(text()?)?),
+            "seed" => self.seed = text()?.parse().ok()?,
+            "text" => self.text = Some(Bytes::copy_from_slice(bytes)),
+            "type" => self.content_type = Some(Bytes::copy_from_slice(bytes)),
+            "header" => self.headers.push(header(bytes)?),
+            "delay" => self.delay = duration(text()?)?,
+            "body-delay" => self.body_delay = duration(text()?)?,
+            "latency" => self.latency = Some(log_normal(text()?)?),
+            "stragglers" => self.stragglers = Some(stragglers(text()?)?),
+            "drip" => self.drip = Some(drip(text()?)?),
+            "never" => self.never = true,
+            "stall" => self.cut = Some(Cut { at: CutAt::Body(size(text()?)?), how: Ending::Silence }),
+            "stall-at" => self.cut = Some(Cut { at: CutAt::Wire(size(text()?)?), how: Ending::Silence }),
+            "truncate" => self.cut = Some(Cut { at: CutAt::Body(size(text()?)?), how: Ending::Close }),
+            "fin" => self.cut = Some(Cut { at: CutAt::Wire(size(text()?)?), how: Ending::Fin }),
+            "reset" => self.cut = Some(Cut { at: CutAt::Wire(size(text()?)?), how: Ending::Reset }),
+            "lie" => self.lie = text()?.trim_start_matches([' ', '+']).parse().ok()?,
+            "chunked" => self.framing = Framing::Chunked,
+            "no-length" => self.framing = Framing::ByClose,
+            "close" => self.afterwards = Afterwards::Close,
+            "then-close" => self.afterwards = Afterwards::CloseOnNext,
+            "redirect" => self.redirect = Some(Redirect::To(Bytes::copy_from_slice(bytes))),
+            "hops" => self.redirect = Some(Redirect::Hops(text()?.parse().ok()?)),
+            "loop" => self.redirect = Some(Redirect::Itself),
+            "fail" => self.fail = share(text()?)?,
+            "script" | "then" => self.script = text()?.split(',').map(script_step).collect::<Option<_>>()?,
+            "raw" => self.raw = Some(Bytes::copy_from_slice(bytes)),
+            _ => {}
+        }
+        Some(())
+    }
+}
+
+fn status(text: &str) -> Option<u16> {
+    text.parse().ok().filter(|status| (100..=999).contains(status))
+}
+
+fn size(text: &str) -> Option<u64> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let factor: u64 = match &text[digits.len()..] {
+        "" => 1,
+        "k" | "K" => 1 << 10,
+        "m" | "M" => 1 << 20,
+        "g" | "G" => 1 << 30,
+        _ => return None,
+    };
+    digits.parse::<u64>().ok()?.checked_mul(factor)
+}
+
+fn duration(text: &str) -> Option<Duration> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let seconds_per_unit = match &text[digits.len()..] {
+        "us" => 1e-6,
+        "" | "ms" => 1e-3,
+        "s" => 1.0,
+        _ => return None,
+    };
+    Duration::try_from_secs_f64(digits.parse::<f64>().ok()? * seconds_per_unit).ok()
+}
+
+fn header(bytes: &[u8]) -> Option<(Bytes, Bytes)> {
+    let colon = bytes.iter().position(|byte| *byte == b':')?;
+    let value = bytes[colon + 1..].trim_ascii_start();
+    Some((Bytes::copy_from_slice(&bytes[..colon]), Bytes::copy_from_slice(value)))
+}
+
+fn log_normal(text: &str) -> Option<LogNormal> {
+    let (median, sigma) = text.strip_prefix("lognormal:")?.split_once(',')?;
+    let sigma = sigma.parse().ok().filter(|sigma: &f64| (0.0..=10.0).contains(sigma))?;
+    Some(LogNormal { median: duration(median)?, sigma })
+}
+
+fn stragglers(text: &str) -> Option<Stragglers> {
+    let (part, factor) = text.split_once('x')?;
+    let factor = factor.parse().ok().filter(|factor: &f64| (0.0..=1e6).contains(factor))?;
+    Some(Stragglers { share: share(part)?, factor })
+}
+
+fn share(text: &str) -> Option<f64> {
+    let percent: f64 = text.strip_suffix('%')?.parse().ok()?;
+    (0.0..=100.0).contains(&percent).then_some(percent / 100.0)
+}
+
+fn drip(text: &str) -> Option<Drip> {
+    let (bytes, interval) = text.split_once('/')?;
+    Some(Drip { bytes: size(bytes).filter(|bytes| *bytes > 0)?, interval: duration(interval)? })
+}
+
+fn script_step(text: &str) -> Option<ScriptStep> {
+    match text {
+        "never" => Some(ScriptStep::Never),
+        "reset" => Some(ScriptStep::Reset),
+        "fin" => Some(ScriptStep::Fin),
+        number => status(number).map(ScriptStep::Status),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(query: &str) -> Behaviour {
+        let mut behaviour = Behaviour::default();
+        behaviour.apply_query(query).unwrap();
+        behaviour
+    }
+
+    fn is_refused(query: &str) -> bool {
+        Behaviour::default().apply_query(query).is_err()
+    }
+
+    #[test]
+    fn an_empty_query_asks_for_nothing() {
+        assert_eq!(parsed(""), Behaviour::default());
+    }
+
+    #[test]
+    fn keys_combine_and_unknown_ones_are_left_alone() {
+        let asked = parsed("size=4k&delay=200ms&body-delay=2s&token=abc&status=503&chunked");
+        assert_eq!((asked.size, asked.status, asked.framing), (Some(4096), Some(503), Framing::Chunked));
+        assert_eq!((asked.delay, asked.body_delay), (Duration::from_millis(200), Duration::from_secs(2)));
+    }
+
+    #[test]
+    fn a_bare_number_is_milliseconds() {
+        assert_eq!(parsed("delay=15").delay, Duration::from_millis(15));
+    }
+
+    #[test]
+    fn values_are_percent_decoded() {
+        assert_eq!(parsed("text=a%20b%26").text.unwrap(), "a b&");
+        assert_eq!(parsed("header=X-A:%20b").headers, [("X-A".into(), "b".into())]);
+    }
+
+    #[test]
+    fn the_later_of_two_cuts_holds() {
+        let cut = Cut { at: CutAt::Wire(9), how: Ending::Reset };
+        assert_eq!(parsed("stall=5&reset=9").cut, Some(cut));
+    }
+
+    #[test]
+    fn compound_values_are_read_whole() {
+        let asked = parsed("latency=lognormal:5ms,0.3&stragglers=1%x50&drip=1/100ms&lie=-10&fail=30%");
+        assert_eq!(asked.latency, Some(LogNormal { median: Duration::from_millis(5), sigma: 0.3 }));
+        assert_eq!(asked.stragglers, Some(Stragglers { share: 0.01, factor: 50.0 }));
+        assert_eq!(asked.drip, Some(Drip { bytes: 1, interval: Duration::from_millis(100) }));
+        assert_eq!((asked.lie, asked.fail, parsed("lie=+10").lie), (-10, 0.3, 10));
+    }
+
+    #[test]
+    fn a_known_key_with_nonsense_is_refused() {
+        for query in ["status=99", "size=x", "delay=1h", "drip=0/1s", "fail=101%", "script=2x", "header=a"] {
+            assert!(is_refused(query), "{query} was taken");
+        }
+    }
+
+    #[test]
+    fn every_documented_key_is_known() {
+        for (key, example, _) in QUERY_KEYS {
+            let example = if *example == "N" { "1" } else { example };
+            assert!(
+                parsed(&format!("{key}={example}")) != Behaviour::default() || *key == "seed",
+                "{key} does nothing"
+            );
+        }
+    }
+}

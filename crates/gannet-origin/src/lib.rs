@@ -1,0 +1,30 @@
+//! An HTTP origin that can be slow, hostile or broken on demand, for tests, demos and benches.
+//!
+//! Each request says by its query what shall be done to it: `/?size=1k&delay=200ms`, `/?reset=120`,
+//! `/?script=503,503,200`; [`QUERY_KEYS`] lists them all. What no query can say is said by a
+//! [`RawReply`]. The origin counts what it sees, and tells when a client left a request alone.
+//!
+//! It listens on the loopback only. It is no server for the world: nothing here is hardened.
+
+mod behave;
+mod body;
+mod count;
+mod echo;
+mod link;
+mod origin;
+mod raw;
+mod reply;
+mod request1;
+mod serve;
+mod tls;
+mod unanswered;
+mod wire1;
+mod wire2;
+
+pub use behave::QUERY_KEYS;
+pub use body::{body, body_byte};
+pub use count::{Counts, HowEnded, RequestRecord};
+pub use origin::{Origin, OriginBuilder};
+pub use raw::{RawReply, Step};
+pub use tls::{Certificate, Tls};
+pub use unanswered::{Blackhole, refusing_addr};

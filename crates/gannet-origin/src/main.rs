@@ -1,0 +1,186 @@
+//! The program: starts an origin, prints its URL, and on Ctrl-C what it counted. No behaviour lives here.
+
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use gannet_origin::{Origin, QUERY_KEYS, Tls};
+
+fn main() -> ExitCode {
+    let outcome = match Flags::read(std::env::args().skip(1)) {
+        Ok(Asked::Help) => say(&help()),
+        Ok(Asked::Run(flags)) => run(&flags),
+        Err(complaint) => Err(io::Error::new(io::ErrorKind::InvalidInput, complaint)),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Standard error may be closed; there is nowhere else to say it.
+            let _ = writeln!(io::stderr(), "gannet-origin: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(flags: &Flags) -> io::Result<()> {
+    let mut runtime = match flags.threads {
+        1 => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    if flags.threads > 1 {
+        runtime.worker_threads(flags.threads);
+    }
+    runtime.enable_all().build()?.block_on(serve(flags))
+}
+
+async fn serve(flags: &Flags) -> io::Result<()> {
+    // Only the counts are printed, so no log is kept.
+    let mut builder = Origin::builder().port(flags.port).seed(flags.seed).log_limit(0);
+    if let Some(tls) = flags.tls {
+        builder = builder.tls(tls);
+    }
+    let origin = builder.start().await?;
+    if let Some(path) = &flags.ca_out {
+        std::fs::write(path, origin.ca_pem())?;
+    }
+    say(&format!("{}\n", origin.url("")))?;
+    if flags.voice == Voice::Normal {
+        let ca = flags.ca_out.as_ref().map(|path| format!(", its CA is in {path}")).unwrap_or_default();
+        writeln!(io::stderr(), "listening on {}{ca}", origin.url(""))?;
+    }
+    told_to_stop().await?;
+    say(&format!("{}\n", origin.counts().to_json()))
+}
+
+/// Waits for Ctrl-C, or for the signal that `kill` sends.
+async fn told_to_stop() -> io::Result<()> {
+    let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        pressed = tokio::signal::ctrl_c() => pressed,
+        _ = terminated.recv() => Ok(()),
+    }
+}
+
+fn say(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes())?;
+    stdout.flush()
+}
+
+/// What the command line asks for.
+enum Asked {
+    Help,
+    Run(Flags),
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Flags {
+    port: u16,
+    tls: Option<Tls>,
+    threads: usize,
+    seed: u64,
+    ca_out: Option<String>,
+    voice: Voice,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Voice {
+    Normal,
+    Quiet,
+}
+
+impl Flags {
+    fn read(mut args: impl Iterator<Item = String>) -> Result<Asked, String> {
+        let mut flags = Self { port: 0, tls: None, threads: 1, seed: 0, ca_out: None, voice: Voice::Normal };
+        while let Some(arg) = args.next() {
+            match arg.as_str() {
+                "--help" | "-h" => return Ok(Asked::Help),
+                "--port" => flags.port = number(&arg, args.next())?,
+                "--tls" => flags.tls = Some(Tls::Both),
+                "--threads" => flags.threads = number::<usize>(&arg, args.next())?.clamp(1, MAX_THREADS),
+                "--seed" => flags.seed = number(&arg, args.next())?,
+                "--ca-out" => flags.ca_out = Some(args.next().ok_or("--ca-out needs a file")?),
+                "--quiet" => flags.voice = Voice::Quiet,
+                _ => return Err(format!("unknown flag {arg:?}; see --help")),
+            }
+        }
+        if flags.ca_out.is_some() && flags.tls.is_none() {
+            return Err("--ca-out needs --tls: without it there is no CA".to_owned());
+        }
+        Ok(Asked::Run(flags))
+    }
+}
+
+/// The most threads that are started.
+const MAX_THREADS: usize = 64;
+
+fn number<N: std::str::FromStr>(flag: &str, value: Option<String>) -> Result<N, String> {
+    let value = value.ok_or_else(|| format!("{flag} needs a number"))?;
+    value.parse().map_err(|_| format!("{flag} needs a number, and {value:?} is none"))
+}
+
+fn help() -> String {
+    let mut text = HELP_HEAD.to_owned();
+    for (key, example, what) in QUERY_KEYS {
+        let pair = if example.is_empty() { (*key).to_owned() } else { format!("{key}={example}") };
+        writeln!(text, "  {pair:<32} {what}").expect("a string takes any text");
+    }
+    text.push_str(HELP_TAIL);
+    text
+}
+
+const HELP_HEAD: &str = "\
+An HTTP origin that can be slow, hostile or broken on demand. Listens on 127.0.0.1 alone.
+
+Usage: gannet-origin [FLAGS]
+
+  --port N       listen there; default: any free port
+  --tls          speak TLS (ALPN h2 and http/1.1); default: plain, h2 by prior knowledge
+  --ca-out FILE  write the CA of the certificate there, in PEM
+  --threads N    serve with that many threads; default: 1
+  --seed N       the seed of latency, stragglers and fail; default: 0
+  --quiet        only the URL and the counts, on standard output
+  --help         this text
+
+The URL is the first line of standard output; on Ctrl-C the counts follow, as JSON.
+
+Each request says in its query what is done to it, at any path; keys combine with `&`:
+
+";
+
+const HELP_TAIL: &str = "
+  /echo answers with the request as it was read, in JSON.
+
+Waits: 200ms, 2s, 50us, or a bare number of milliseconds. Values are percent-decoded.
+Over HTTP/2, `reset` is RST_STREAM, N counts bytes of the body, and `fin` and `truncate` end the stream
+below its Content-Length.
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flags(line: &str) -> Result<Flags, String> {
+        match Flags::read(line.split_whitespace().map(str::to_owned))? {
+            Asked::Run(flags) => Ok(flags),
+            Asked::Help => Err(help()),
+        }
+    }
+
+    #[test]
+    fn flags_are_read_in_any_order() {
+        let read = flags("--quiet --threads 2 --port 80 --tls").unwrap();
+        assert_eq!((read.port, read.threads, read.tls, read.voice), (80, 2, Some(Tls::Both), Voice::Quiet));
+    }
+
+    #[test]
+    fn a_flag_that_nobody_knows_is_named() {
+        assert_eq!(flags("--prot 1").unwrap_err(), "unknown flag \"--prot\"; see --help");
+    }
+
+    #[test]
+    fn the_help_names_every_query_key() {
+        let text = flags("--help").unwrap_err();
+        assert!(QUERY_KEYS.iter().all(|(key, ..)| text.contains(&format!("\n  {key}"))));
+    }
+}

@@ -1,0 +1,314 @@
+//! The public face: an [`Origin`] that runs, and the [`OriginBuilder`] that starts it. What it answers,
+//! and how, is decided in other rooms.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use crate::count::{Counts, Ledger, RequestRecord};
+use crate::raw::RawReply;
+use crate::reply::Rulebook;
+use crate::serve::{self, Shared};
+use crate::tls::{self, Certificate, Tls};
+
+/// Requests that the log keeps unless told otherwise.
+const DEFAULT_LOG_LIMIT: usize = 100_000;
+
+/// A server on the loopback that runs until it is dropped: then its tasks end and its sockets close.
+///
+/// # Examples
+///
+/// ```
+/// # fn main() -> std::io::Result<()> {
+/// use gannet_origin::Origin;
+///
+/// let origin = Origin::start_in_thread(Origin::builder())?;
+/// let url = origin.url("/file?size=1024&seed=7&delay=20ms");
+/// assert!(url.starts_with("http://127.0.0.1:"));
+/// assert_eq!(origin.counts().requests, 0);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Origin {
+    addr: SocketAddr,
+    scheme: &'static str,
+    ca_pem: String,
+    ledger: Arc<Ledger>,
+    life: Life,
+}
+
+/// What keeps an origin running, and is ended with it.
+#[derive(Debug)]
+enum Life {
+    Task(tokio::task::JoinHandle<()>),
+    Thread { stop: Option<oneshot::Sender<()>>, thread: Option<std::thread::JoinHandle<()>> },
+}
+
+impl Origin {
+    /// Starts to describe an origin; as it is, it is plain HTTP on a free port of 127.0.0.1.
+    pub fn builder() -> OriginBuilder {
+        OriginBuilder::default()
+    }
+
+    /// Starts an origin in a thread and a runtime of its own, so that it shares nothing with the client.
+    /// Dropping it waits for the thread to end: every socket is closed by then.
+    ///
+    /// # Errors
+    ///
+    /// As [`OriginBuilder::start`], and if no thread or runtime can be had.
+    pub fn start_in_thread(builder: OriginBuilder) -> io::Result<Self> {
+        let (started, wait_for_start) = mpsc::sync_channel(1);
+        let (stop, stopped) = oneshot::channel();
+        let thread = std::thread::Builder::new()
+            .name("gannet-origin".to_owned())
+            .spawn(move || run_in_thread(builder, &started, stopped))?;
+        let face = wait_for_start.recv().map_err(io::Error::other)??;
+        let life = Life::Thread { stop: Some(stop), thread: Some(thread) };
+        Ok(face.into_origin(life))
+    }
+
+    /// Names a path of this origin, query included, in full.
+    pub fn url(&self, path_and_query: &str) -> String {
+        format!("{}://{}{path_and_query}", self.scheme, self.addr)
+    }
+
+    /// Names `localhost` instead of the address; else like [`url`](Self::url).
+    pub fn localhost_url(&self, path_and_query: &str) -> String {
+        format!("{}://localhost:{}{path_and_query}", self.scheme, self.addr.port())
+    }
+
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// The CA that signed its certificate, in PEM; empty without TLS.
+    pub fn ca_pem(&self) -> &str {
+        &self.ca_pem
+    }
+
+    /// What it counted. A client may hold a whole reply an instant before it is counted as complete: see
+    /// [`wait_until`](Self::wait_until).
+    pub fn counts(&self) -> Counts {
+        self.ledger.counts()
+    }
+
+    /// The last requests, the oldest first; at most as many as [`OriginBuilder::log_limit`] says.
+    pub fn requests(&self) -> Vec<RequestRecord> {
+        self.ledger.requests()
+    }
+
+    /// Counts the requests whose path, without the query, starts with `prefix`.
+    pub fn requests_to(&self, prefix: &str) -> u64 {
+        self.ledger.requests_to(prefix)
+    }
+
+    /// Empties the log and starts all counts anew, and with them the scripts; what is open or in flight
+    /// stays counted as that.
+    pub fn reset_counts(&self) {
+        self.ledger.reset();
+    }
+
+    /// Waits until the counts meet a condition; `false` if the time ran out before.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it changes nothing.
+    pub async fn wait_until(&self, is_met: impl FnMut(&Counts) -> bool, timeout: Duration) -> bool {
+        self.ledger.wait_until(is_met, timeout).await
+    }
+
+    /// Blocks the thread until the counts meet a condition; `false` if the time ran out before. Use
+    /// [`wait_until`](Self::wait_until) within a runtime.
+    pub fn wait_until_blocking(&self, is_met: impl FnMut(&Counts) -> bool, timeout: Duration) -> bool {
+        self.ledger.wait_until_blocking(is_met, timeout)
+    }
+}
+
+impl Drop for Origin {
+    fn drop(&mut self) {
+        match &mut self.life {
+            Life::Task(task) => task.abort(),
+            Life::Thread { stop, thread } => {
+                // The sender going away is the sign to stop; a thread that panicked has stopped already.
+                drop(stop.take());
+                let _ = thread.take().map(std::thread::JoinHandle::join);
+            }
+        }
+    }
+}
+
+/// What an origin shall be like.
+#[derive(Debug, Clone)]
+pub struct OriginBuilder {
+    bind: SocketAddr,
+    tls: Option<Tls>,
+    certificate: Certificate,
+    log_limit: usize,
+    rules: Rulebook,
+}
+
+impl Default for OriginBuilder {
+    fn default() -> Self {
+        Self {
+            bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            tls: None,
+            certificate: Certificate::Good,
+            log_limit: DEFAULT_LOG_LIMIT,
+            rules: Rulebook::default(),
+        }
+    }
+}
+
+impl OriginBuilder {
+    /// Listens on that port of 127.0.0.1. Default: 0, any free one.
+    #[must_use]
+    pub fn port(mut self, port: u16) -> Self {
+        self.bind.set_port(port);
+        self
+    }
+
+    /// Listens there. Default: 127.0.0.1, any free port. Other than loopback is refused at the start.
+    #[must_use]
+    pub fn bind(mut self, addr: SocketAddr) -> Self {
+        self.bind = addr;
+        self
+    }
+
+    /// Speaks TLS. Default: plain, where HTTP/2 is known by its first bytes.
+    #[must_use]
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
+    /// Shows that certificate under TLS. Default: [`Certificate::Good`].
+    #[must_use]
+    pub fn certificate(mut self, certificate: Certificate) -> Self {
+        self.certificate = certificate;
+        self
+    }
+
+    /// Draws latencies, stragglers and failures from that seed and the number of the request. Default: 0.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.rules.seed = seed;
+        self
+    }
+
+    /// Keeps that many requests in the log. Default: 100,000. Cost: some 200 bytes for each.
+    #[must_use]
+    pub fn log_limit(mut self, requests: usize) -> Self {
+        self.log_limit = requests;
+        self
+    }
+
+    /// Treats every path that starts with `prefix` as if it came with that query, in which the keys are
+    /// those of [`QUERY_KEYS`](crate::QUERY_KEYS); a query of the URL goes above it.
+    #[must_use]
+    pub fn behave(self, prefix: impl Into<String>, query: impl Into<String>) -> Self {
+        self.script(prefix, [query.into()])
+    }
+
+    /// Treats the n-th request of each path that starts with `prefix` as if it came with the n-th query;
+    /// the last one stays.
+    #[must_use]
+    pub fn script<Q: Into<String>>(
+        mut self,
+        prefix: impl Into<String>,
+        queries: impl IntoIterator<Item = Q>,
+    ) -> Self {
+        self.rules.scripts.push((prefix.into(), queries.into_iter().map(Into::into).collect()));
+        self
+    }
+
+    /// Answers each request of exactly that path (the query is not looked at) with these bytes, over
+    /// HTTP/1; over HTTP/2 the stream is reset.
+    #[must_use]
+    pub fn raw(mut self, path: impl Into<String>, reply: RawReply) -> Self {
+        self.rules.raws.push((path.into(), reply));
+        self
+    }
+
+    /// Starts the origin on the runtime of the caller.
+    ///
+    /// # Errors
+    ///
+    /// If the address is not of the loopback, a script makes no sense, the port is taken, or no
+    /// certificate can be made.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing runs before it is done.
+    pub async fn start(self) -> io::Result<Origin> {
+        let (face, serving) = self.prepare().await?;
+        Ok(face.into_origin(Life::Task(tokio::spawn(serving))))
+    }
+
+    async fn prepare(self) -> io::Result<(Face, impl Future<Output = ()> + Send + 'static)> {
+        let refuse = |why: String| io::Error::new(io::ErrorKind::InvalidInput, why);
+        if !self.bind.ip().is_loopback() {
+            return Err(refuse(format!("refuses to listen on {}, which is not loopback", self.bind)));
+        }
+        self.rules.check().map_err(|nonsense| refuse(nonsense.to_string()))?;
+        let (acceptor, ca_pem) = match self.tls {
+            Some(tls) => tls::acceptor(tls, self.certificate).map(|(acceptor, pem)| (Some(acceptor), pem))?,
+            None => (None, String::new()),
+        };
+        let listener = tokio::net::TcpListener::bind(self.bind).await?;
+        let ledger = Arc::new(Ledger::new(self.log_limit));
+        let face = Face {
+            addr: listener.local_addr()?,
+            scheme: if acceptor.is_some() { "https" } else { "http" },
+            ca_pem,
+            ledger: Arc::clone(&ledger),
+        };
+        let shared = Arc::new(Shared { ledger, rules: self.rules });
+        Ok((face, serve::accept(listener, acceptor, shared)))
+    }
+}
+
+/// What is known of an origin once it listens.
+struct Face {
+    addr: SocketAddr,
+    scheme: &'static str,
+    ca_pem: String,
+    ledger: Arc<Ledger>,
+}
+
+impl Face {
+    fn into_origin(self, life: Life) -> Origin {
+        let Self { addr, scheme, ca_pem, ledger } = self;
+        Origin { addr, scheme, ca_pem, ledger, life }
+    }
+}
+
+/// Runs an origin in this thread until the sender of `stopped` goes away.
+fn run_in_thread(
+    builder: OriginBuilder,
+    started: &mpsc::SyncSender<io::Result<Face>>,
+    stopped: oneshot::Receiver<()>,
+) {
+    let report = |outcome| started.send(outcome).expect("the starting thread waits for this message");
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return report(Err(error)),
+    };
+    runtime.block_on(async {
+        let serving = match builder.prepare().await {
+            Ok((face, serving)) => {
+                report(Ok(face));
+                serving
+            }
+            Err(error) => return report(Err(error)),
+        };
+        tokio::select! {
+            _ = stopped => {}
+            () = serving => {}
+        }
+    });
+}

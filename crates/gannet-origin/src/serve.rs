@@ -1,0 +1,93 @@
+//! Accepts connections, finds out what they speak, and owns the task of each: when the accepting task
+//! ends, all of them end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+
+use crate::count::{ConnectionTicket, Ledger};
+use crate::link::{ClientLeft, Link, Wire};
+use crate::reply::Rulebook;
+use crate::{wire1, wire2};
+
+/// The first bytes of an HTTP/2 connection (RFC 9113, section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// How long a TLS handshake may take.
+const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long accepting rests when the process has no descriptor left.
+const ACCEPT_REST: Duration = Duration::from_millis(10);
+
+/// What every connection of an origin shares.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) rules: Rulebook,
+}
+
+enum Woke {
+    Accepted(std::io::Result<TcpStream>),
+    ConnectionEnded,
+}
+
+/// Accepts connections for as long as it is polled.
+///
+/// # Cancel safety
+///
+/// Dropping it closes the listener and every connection.
+pub(crate) async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Arc<Shared>) {
+    let mut connections = JoinSet::new();
+    loop {
+        let woke = tokio::select! {
+            accepted = listener.accept() => Woke::Accepted(accepted.map(|(stream, _)| stream)),
+            Some(_) = connections.join_next() => Woke::ConnectionEnded,
+        };
+        match woke {
+            Woke::Accepted(Ok(stream)) => {
+                let ticket = shared.ledger.connected();
+                connections.spawn(attend(stream, tls.clone(), Arc::clone(&shared), ticket));
+            }
+            Woke::Accepted(Err(_)) => tokio::time::sleep(ACCEPT_REST).await,
+            Woke::ConnectionEnded => {}
+        }
+    }
+}
+
+async fn attend(stream: TcpStream, tls: Option<TlsAcceptor>, shared: Arc<Shared>, ticket: ConnectionTicket) {
+    // Without it replies only come later; nothing else depends on it.
+    let _ = stream.set_nodelay(true);
+    let Some(tls) = tls else {
+        return converse(stream, shared, &ticket).await;
+    };
+    match tokio::time::timeout(HANDSHAKE_LIMIT, tls.accept(stream)).await {
+        Ok(Ok(stream)) => converse(stream, shared, &ticket).await,
+        Ok(Err(_)) | Err(_) => shared.ledger.count(|counts| counts.tls_failures += 1),
+    }
+}
+
+async fn converse<W: Wire>(stream: W, shared: Arc<Shared>, ticket: &ConnectionTicket) {
+    let mut link = Link::new(stream);
+    match speaks_http2(&mut link).await {
+        Ok(true) => wire2::serve(link, shared, ticket.number()).await,
+        Ok(false) => wire1::serve(link, &shared, ticket.number()).await,
+        Err(ClientLeft) => {}
+    }
+}
+
+/// Reads as far as it takes to tell the preface of HTTP/2 from anything else.
+async fn speaks_http2<W: Wire>(link: &mut Link<W>) -> Result<bool, ClientLeft> {
+    loop {
+        let seen = link.inbox.len().min(PREFACE.len());
+        if link.inbox[..seen] != PREFACE[..seen] {
+            return Ok(false);
+        }
+        if seen == PREFACE.len() {
+            return Ok(true);
+        }
+        link.fill().await?;
+    }
+}

@@ -1,0 +1,100 @@
+//! A client that sends bytes and reads bytes; it knows just enough of HTTP/1 to find the end of a reply.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use gannet_origin::Origin;
+
+/// No test waits longer than this for a byte.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How the bytes from the origin ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    Fin,
+    Reset,
+    Silence,
+}
+
+pub(crate) fn origin() -> Origin {
+    Origin::start_in_thread(Origin::builder()).unwrap()
+}
+
+pub(crate) struct Client {
+    stream: TcpStream,
+}
+
+impl Client {
+    pub(crate) fn of(origin: &Origin) -> Self {
+        let stream = TcpStream::connect(origin.addr()).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self { stream }
+    }
+
+    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.stream.write_all(bytes.as_ref()).unwrap();
+    }
+
+    pub(crate) fn get(&mut self, path: &str) {
+        self.send(format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n"));
+    }
+
+    /// Reads exactly that many bytes.
+    pub(crate) fn take(&mut self, len: usize) -> Vec<u8> {
+        let mut bytes = vec![0; len];
+        self.stream.read_exact(&mut bytes).unwrap();
+        bytes
+    }
+
+    /// Reads a head, up to and with its empty line.
+    pub(crate) fn head(&mut self) -> String {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.extend(self.take(1));
+        }
+        String::from_utf8(head).unwrap()
+    }
+
+    /// Reads a reply with a Content-Length: head and body.
+    pub(crate) fn reply(&mut self) -> (String, Vec<u8>) {
+        let head = self.head();
+        let len = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+        let body = self.take(len.parse().unwrap());
+        (head, body)
+    }
+
+    /// Reads until nothing comes for that long, or the end.
+    pub(crate) fn rest(&mut self, patience: Duration) -> (Vec<u8>, End) {
+        self.stream.set_read_timeout(Some(patience)).unwrap();
+        let (mut bytes, mut piece) = (Vec::new(), [0; 4096]);
+        loop {
+            match self.stream.read(&mut piece) {
+                Ok(0) => return (bytes, End::Fin),
+                Ok(n) => bytes.extend_from_slice(&piece[..n]),
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => return (bytes, End::Reset),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return (bytes, End::Silence),
+                Err(error) => panic!("reading ended with {error}"),
+            }
+        }
+    }
+
+    /// Reads to the end of the connection.
+    pub(crate) fn until_end(&mut self) -> (Vec<u8>, End) {
+        self.rest(PATIENCE)
+    }
+}
+
+/// Asks for one path on a connection of its own and reads to the end of the connection.
+pub(crate) fn fetch(origin: &Origin, path: &str) -> (Vec<u8>, End) {
+    let mut client = Client::of(origin);
+    client.get(path);
+    client.until_end()
+}
+
+/// Asks for one path and reads a reply with a Content-Length.
+pub(crate) fn reply(origin: &Origin, path: &str) -> (String, Vec<u8>) {
+    let mut client = Client::of(origin);
+    client.get(path);
+    client.reply()
+}

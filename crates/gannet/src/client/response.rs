@@ -1,0 +1,279 @@
+//! A reply whose head has come and whose body the caller reads. The limits of its fetch go on ruling; the stall
+//! timer runs only while the caller asks for more.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::{Bytes, BytesMut};
+use futures_core::Stream;
+use http::{HeaderMap, StatusCode, Version};
+
+use super::fetch::Aftermath;
+use crate::Moment;
+use crate::engine::control::Tokens;
+use crate::engine::fetch::{Prize, Settled, seconds};
+use crate::engine::timer::Timer;
+use crate::error::{Error, ErrorKind, Phase};
+use crate::outcome::{AttemptRecord, ReplyHead};
+use crate::transport::{Leg, WireBody};
+
+/// A reply whose head has come. Its body is read with [`text`](Self::text), [`bytes`](Self::bytes),
+/// [`json`](Self::json), [`chunk`](Self::chunk) or [`chunks`](Self::chunks); a body that breaks off is an error of
+/// kind [`BodyNotResumable`](ErrorKind::BodyNotResumable), since it cannot be begun anew under the caller's hands.
+///
+/// As long as its body is not read to the end, it holds a connection and a place at its host's gate; dropping it
+/// gives both back.
+pub struct Response {
+    reply: ReplyHead,
+    attempts: Vec<AttemptRecord>,
+    body: Body,
+}
+
+struct Body {
+    wire: Option<WireBody>,
+    first: Option<Bytes>,
+    taken: u64,
+    promised: Option<u64>,
+    asked_at: Option<Moment>,
+    leg: Arc<Leg>,
+    aftermath: Aftermath,
+    tokens: Tokens,
+    timer: Timer,
+}
+
+impl Response {
+    pub(super) fn of(settled: Settled, aftermath: Aftermath) -> Result<Self, Error> {
+        let Settled { end, record } = settled;
+        let (led, leg) = match end? {
+            Prize::Head(led, leg) => (*led, leg),
+            Prize::Kept(_) => unreachable!("a response's body is not kept by the engine"),
+        };
+        let tokens = aftermath.asked.wait_for_tokens();
+        let body = Body {
+            wire: Some(led.body),
+            first: led.first,
+            taken: 0,
+            promised: led.promised,
+            asked_at: None,
+            leg,
+            aftermath,
+            tokens,
+            timer: Timer::default(),
+        };
+        Ok(Self { reply: led.reply, attempts: record.attempts, body })
+    }
+
+    /// The reply's status.
+    pub fn status(&self) -> StatusCode {
+        self.reply.status
+    }
+
+    /// The reply's header fields.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.reply.headers
+    }
+
+    /// The HTTP version that it came by.
+    pub fn version(&self) -> Version {
+        self.reply.version
+    }
+
+    /// The URL that answered, after redirects, without credentials.
+    pub fn url(&self) -> &str {
+        &self.reply.url
+    }
+
+    /// The body's length in bytes, if the head announced it.
+    pub fn content_length(&self) -> Option<u64> {
+        self.body.promised
+    }
+
+    /// Every attempt that was made for it.
+    pub fn attempts(&self) -> &[AttemptRecord] {
+        &self.attempts
+    }
+
+    /// The next piece of the body, `None` at its end.
+    ///
+    /// # Errors
+    /// The body broke off, stood still, or its fetch's time was over.
+    ///
+    /// # Cancel safety
+    /// Dropping it loses nothing: the next call goes on where this one was.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
+        let chunk = std::future::poll_fn(|cx| self.body.poll(cx)).await.transpose();
+        chunk.map_err(|error| error.of_url(self.reply.url.clone()))
+    }
+
+    /// The body's pieces as a stream.
+    pub fn chunks(self) -> Chunks {
+        Chunks { body: self.body, url: self.reply.url }
+    }
+
+    /// The whole body, up to the client's limit (64 MiB unless set).
+    ///
+    /// # Errors
+    /// As [`chunk`](Self::chunk), and a body over the limit.
+    ///
+    /// # Cancel safety
+    /// Dropping it loses what was read.
+    pub async fn bytes(mut self) -> Result<Bytes, Error> {
+        let limit = self.body.aftermath.core.memory_each;
+        let Some(first) = self.chunk().await? else { return Ok(Bytes::new()) };
+        let Some(second) = self.chunk().await? else { return Ok(first) };
+        let mut whole = BytesMut::from(&first[..]);
+        let mut next = Some(second);
+        while let Some(chunk) = next {
+            if (whole.len() + chunk.len()) as u64 > limit {
+                return Err(crate::sink::too_large(limit).of_url(self.reply.url));
+            }
+            whole.extend_from_slice(&chunk);
+            next = self.chunk().await?;
+        }
+        Ok(whole.freeze())
+    }
+
+    /// The whole body as text; what is not UTF-8 is replaced.
+    ///
+    /// # Errors
+    /// As [`bytes`](Self::bytes).
+    ///
+    /// # Cancel safety
+    /// Dropping it loses what was read.
+    pub async fn text(self) -> Result<String, Error> {
+        Ok(String::from_utf8_lossy(&self.bytes().await?).into_owned())
+    }
+
+    /// The whole body, read as JSON.
+    ///
+    /// # Errors
+    /// As [`bytes`](Self::bytes), and [`BadBody`](ErrorKind::BadBody) if it is not what `T` wants.
+    ///
+    /// # Cancel safety
+    /// Dropping it loses what was read.
+    #[cfg(feature = "json")]
+    pub async fn json<T: serde::de::DeserializeOwned>(self) -> Result<T, Error> {
+        read_json(&self.bytes().await?)
+    }
+}
+
+#[cfg(feature = "json")]
+pub(super) fn read_json<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
+    serde_json::from_slice(body).map_err(|cause| {
+        let message = format!("the body is not the JSON that was expected: {cause}");
+        Error::new(ErrorKind::BadBody, Phase::Body, message).caused_by(cause)
+    })
+}
+
+impl Body {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
+        if let Some(first) = self.first.take() {
+            self.taken += first.len() as u64;
+            return Poll::Ready(Some(Ok(first)));
+        }
+        let Some(wire) = &mut self.wire else { return Poll::Ready(None) };
+        let end = match wire.poll_chunk(cx) {
+            Poll::Ready(Some(Ok(chunk))) => {
+                self.asked_at = None;
+                self.taken += chunk.len() as u64;
+                self.leg.moved(chunk.len());
+                return Poll::Ready(Some(Ok(chunk)));
+            }
+            Poll::Ready(Some(Err(cause))) => Some(Err(not_resumable(cause))),
+            Poll::Ready(None) => match self.promised {
+                Some(promised) if promised != self.taken => {
+                    let message = format!("the body has {} bytes, {promised} were announced", self.taken);
+                    Some(Err(Error::new(ErrorKind::BodyNotResumable, Phase::Verify, message)))
+                }
+                _ => None,
+            },
+            Poll::Pending => match self.overdue(cx) {
+                Some(error) => Some(Err(error)),
+                None => return Poll::Pending,
+            },
+        };
+        self.wire = None;
+        Poll::Ready(end)
+    }
+
+    /// The limit that was reached, if any; else the task is woken when the nearest will be.
+    fn overdue(&mut self, cx: &mut Context<'_>) -> Option<Error> {
+        let stopped = || Error::new(ErrorKind::Cancelled, Phase::Body, "stopped by the caller");
+        if self.tokens.poll(cx).is_ready() {
+            return Some(stopped());
+        }
+        let clock = self.aftermath.core.clock;
+        let stall = self.aftermath.asked.plan.stall;
+        let limits = self.aftermath.limits;
+        loop {
+            let now = clock.now();
+            let asked_at = *self.asked_at.get_or_insert(now);
+            let over = |limit: Option<Moment>| limit.is_some_and(|limit| limit <= now);
+            if over(limits.job) {
+                return Some(Error::new(
+                    ErrorKind::JobDeadline,
+                    Phase::Body,
+                    "the deadline came amid the body",
+                ));
+            }
+            if over(limits.item) {
+                return Some(Error::new(
+                    ErrorKind::ItemDeadline,
+                    Phase::Body,
+                    "its time was over amid the body",
+                ));
+            }
+            if over(Some(asked_at + stall)) {
+                let message = format!("no further byte of the body within {}", seconds(stall));
+                return Some(Error::new(ErrorKind::BodyStalled, Phase::Body, message));
+            }
+            let next = [limits.job, limits.item, Some(asked_at + stall)].into_iter().flatten().min();
+            if self.timer.poll(cx, &clock, next).is_pending() {
+                return None;
+            }
+        }
+    }
+}
+
+/// The caller may have acted on the bytes that it was given.
+fn not_resumable(cause: Error) -> Error {
+    Error::new(ErrorKind::BodyNotResumable, Phase::Body, cause.message().to_owned()).caused_by(cause)
+}
+
+/// The pieces of a body, as they come.
+pub struct Chunks {
+    body: Body,
+    url: Box<str>,
+}
+
+impl Chunks {
+    /// The next piece, `None` at the end.
+    ///
+    /// # Cancel safety
+    /// Dropping it loses nothing.
+    pub async fn next(&mut self) -> Option<Result<Bytes, Error>> {
+        std::future::poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
+    }
+}
+
+impl Stream for Chunks {
+    type Item = Result<Bytes, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let chunk = std::task::ready!(self.body.poll(cx));
+        Poll::Ready(chunk.map(|chunk| chunk.map_err(|error| error.of_url(self.url.clone()))))
+    }
+}
+
+impl std::fmt::Debug for Response {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Response").field("reply", &self.reply).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Chunks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Chunks").field("url", &self.url).finish_non_exhaustive()
+    }
+}

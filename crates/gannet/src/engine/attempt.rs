@@ -1,0 +1,363 @@
+//! One attempt, from its host's gate to the first byte of its body: one or more hops, each through the gate of its
+//! own host. What it may not do: write a body, retry, or judge time.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::{Bytes, BytesMut};
+use http::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HeaderMap, HeaderName,
+    LOCATION, PROXY_AUTHORIZATION, REFERER, RETRY_AFTER, TRANSFER_ENCODING, USER_AGENT,
+};
+use http::{Method, StatusCode};
+use url::Url;
+
+use super::errand::Errand;
+use super::hosts::Host;
+use super::plan::Redirects;
+use crate::clock::Clock;
+use crate::error::{Error, ErrorKind, ErrorReply, Phase, shown};
+use crate::outcome::ReplyHead;
+use crate::transport::body::Permit;
+use crate::transport::http::{Outgoing, exchange};
+use crate::transport::{Leg, WireBody, WireRequest};
+
+/// An attempt that leads: an accepted head, and the body from its first byte on.
+#[derive(Debug)]
+pub(crate) struct Led {
+    pub(crate) reply: ReplyHead,
+    pub(crate) body: WireBody,
+    pub(crate) first: Option<Bytes>,
+    /// The whole length that the head promised.
+    pub(crate) promised: Option<u64>,
+}
+
+/// The longest redirect target, in bytes.
+const MAX_LOCATION: usize = 8 << 10;
+/// What is kept of the body of a refused status, in bytes.
+const ERROR_BODY: usize = 64 << 10;
+/// How long that body is waited for.
+const ERROR_BODY_TIME: Duration = Duration::from_secs(1);
+
+/// What changes from hop to hop.
+struct Hop {
+    url: Url,
+    method: Method,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+/// Runs one attempt until it leads.
+///
+/// # Cancel safety
+/// Dropping it stops all that it has under way.
+pub(crate) async fn lead(
+    errand: Arc<Errand>,
+    mirror: u32,
+    leg: Arc<Leg>,
+    permit: Option<Permit>,
+) -> Result<Led, Error> {
+    let mut hop = first_hop(&errand, mirror);
+    let mut permit = permit;
+    loop {
+        let host = errand.core.hosts.of(&hop.url);
+        let place = match permit.take() {
+            Some(permit) => permit,
+            None => enter(&host, &leg).await?,
+        };
+        let (head, mut body) = send(&errand, &host, &hop, place, &leg).await?;
+        leg.replied(head.status);
+        if let Some(next) = redirect(&errand, &hop, &head, &leg)? {
+            // Its place goes back before the next gate is asked, or two hosts could wait for one another.
+            drop(body);
+            leg.hopped(shown(&next.url));
+            leg.enter(Phase::Queue);
+            hop = next;
+            continue;
+        }
+        let returned = head.status.is_redirection() && errand.plan.redirects == Redirects::Return;
+        if !errand.plan.ok_status.contains(head.status) && !returned {
+            return Err(refused(head, body).await);
+        }
+        let promised = body.promised();
+        if let (Some(length), Some(limit)) = (promised, errand.plan.max_body)
+            && length > limit
+        {
+            return Err(crate::sink::too_large(limit));
+        }
+        let first = if body.is_over() {
+            None
+        } else {
+            std::future::poll_fn(|cx| body.poll_chunk(cx)).await.transpose()?
+        };
+        leg.enter(Phase::Body);
+        let reply = ReplyHead {
+            status: head.status,
+            version: head.version,
+            headers: head.headers,
+            url: hop.url.as_str().into(),
+        };
+        return Ok(Led { reply, body, first, promised });
+    }
+}
+
+async fn enter(host: &Host, leg: &Leg) -> Result<Permit, Error> {
+    let entering = host.gate.enter();
+    let Some(limit) = leg.queue_limit else { return Ok(entering.await) };
+    tokio::time::timeout(limit, entering).await.map_err(|_| {
+        let message = format!(
+            "all {} requests that {} may have in flight were held by others for {limit:?}, or by responses whose \
+             bodies were not read",
+            host.gate.limit(),
+            host.origin.key,
+        );
+        Error::new(ErrorKind::QueueTimeout, Phase::Queue, message)
+    })
+}
+
+async fn send(
+    errand: &Errand,
+    host: &Host,
+    hop: &Hop,
+    place: Permit,
+    leg: &Arc<Leg>,
+) -> Result<(http::response::Parts, WireBody), Error> {
+    if let Some(custom) = &errand.core.custom {
+        leg.enter(Phase::Wait);
+        let mut request = WireRequest::new(hop.body.clone());
+        *request.method_mut() = hop.method.clone();
+        *request.headers_mut() = hop.headers.clone();
+        *request.uri_mut() = hop.url.as_str().parse().map_err(|cause: http::uri::InvalidUri| {
+            Error::new(ErrorKind::BadUrl, Phase::Send, format!("the URL cannot be sent: {cause}"))
+        })?;
+        let reply = custom.send(request).await?;
+        let held = crate::transport::Custom { body: reply.body, _place: place };
+        return Ok((reply.head, WireBody::Custom(held)));
+    }
+    let out = Outgoing {
+        method: hop.method.clone(),
+        url: &hop.url,
+        headers: hop.headers.clone(),
+        body: hop.body.clone(),
+    };
+    let (head, body) = exchange(&errand.lane.pool, &host.origin, out, place, leg).await?;
+    host.learned(head.version);
+    Ok((head, WireBody::Http(body)))
+}
+
+fn first_hop(errand: &Errand, mirror: u32) -> Hop {
+    let (request, url) = errand.target(mirror);
+    let template = &request.template;
+    let mut headers = HeaderMap::with_capacity(template.headers.len() + 4);
+    if !template.headers.contains_key(USER_AGENT) {
+        headers.insert(USER_AGENT, errand.core.user_agent.clone());
+    }
+    if !template.headers.contains_key(ACCEPT) {
+        headers.insert(ACCEPT, http::HeaderValue::from_static("*/*"));
+    }
+    for defaults in [&errand.core.default_headers, &template.headers] {
+        let mut last = None;
+        for (name, value) in defaults {
+            // The first value of a name takes the place of a default, further ones stand beside it.
+            if last.replace(name) == Some(name) {
+                headers.append(name, value.clone());
+            } else {
+                headers.insert(name, value.clone());
+            }
+        }
+    }
+    if let Some(value) = &request.authorization
+        && !headers.contains_key(AUTHORIZATION)
+    {
+        headers.insert(AUTHORIZATION, (**value).clone());
+    }
+    Hop { url: url.clone(), method: template.method.clone(), headers, body: template.body.clone() }
+}
+
+/// The next hop, if this reply is a redirect that is to be followed (RFC 9110, section 15.4).
+fn redirect(
+    errand: &Errand,
+    hop: &Hop,
+    head: &http::response::Parts,
+    leg: &Leg,
+) -> Result<Option<Hop>, Error> {
+    let Redirects::Follow(most) = errand.plan.redirects else { return Ok(None) };
+    if !matches!(head.status.as_u16(), 301 | 302 | 303 | 307 | 308) {
+        return Ok(None);
+    }
+    let Some(location) = head.headers.get(LOCATION) else { return Ok(None) };
+    let fail = |kind, message: String| Err(Error::new(kind, Phase::Wait, message));
+    if leg.hop_count() >= most as usize {
+        return fail(ErrorKind::TooManyRedirects, format!("more than {most} redirects (--max-redirs)"));
+    }
+    if location.len() > MAX_LOCATION {
+        let message = format!("the redirect's target is over its limit of {MAX_LOCATION} bytes");
+        return fail(ErrorKind::BadRedirect, message);
+    }
+    let mut all = head.headers.get_all(LOCATION).iter();
+    if all.any(|other| other != location) {
+        return fail(ErrorKind::BadRedirect, "the redirect names two different targets".into());
+    }
+    let text = String::from_utf8_lossy(location.as_bytes());
+    let mut url = match hop.url.join(&text) {
+        Ok(url) => url,
+        Err(cause) => {
+            return fail(ErrorKind::BadRedirect, format!("the redirect's target is no URL: {cause}"));
+        }
+    };
+    if !matches!(url.scheme(), "http" | "https") {
+        let message = format!("a redirect to {}: is never followed", url.scheme());
+        return fail(ErrorKind::RedirectRefused, message);
+    }
+    if hop.url.scheme() == "https" && url.scheme() == "http" {
+        let message = format!("a redirect from https to http is not followed ({})", shown(&url));
+        return fail(ErrorKind::RedirectRefused, message);
+    }
+    // Credentials come from the caller, never from a server.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.set_fragment(None);
+    Ok(Some(next_hop(hop, head.status, url)))
+}
+
+fn next_hop(hop: &Hop, status: StatusCode, url: Url) -> Hop {
+    let mut headers = hop.headers.clone();
+    // Taken out for good: a chain that comes back does not get them again.
+    if hop.url.origin() != url.origin() {
+        drop_secrets(&mut headers, &hop.url);
+    }
+    let becomes_get = match status {
+        StatusCode::SEE_OTHER => hop.method != Method::HEAD,
+        StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND => hop.method == Method::POST,
+        _ => false,
+    };
+    if becomes_get {
+        for name in [CONTENT_TYPE, CONTENT_LENGTH, CONTENT_ENCODING, TRANSFER_ENCODING] {
+            headers.remove(name);
+        }
+        return Hop { url, method: Method::GET, headers, body: Bytes::new() };
+    }
+    Hop { url, method: hop.method.clone(), headers, body: hop.body.clone() }
+}
+
+/// Takes out what another origin must not see.
+fn drop_secrets(headers: &mut HeaderMap, from: &Url) {
+    headers.remove(http::header::HOST);
+    let secret: Vec<HeaderName> = headers.keys().filter(|name| is_secret(name)).cloned().collect();
+    for name in secret {
+        headers.remove(name);
+    }
+    if let Some(referer) = headers.get(REFERER).and_then(|value| value.to_str().ok()) {
+        let mut referer = Url::parse(referer).unwrap_or_else(|_| from.clone());
+        referer.set_query(None);
+        let _ = referer.set_username("");
+        let _ = referer.set_password(None);
+        if let Ok(value) = referer.as_str().parse() {
+            headers.insert(REFERER, value);
+        }
+    }
+}
+
+/// Whether a field holds a secret, by its name.
+pub(crate) fn is_secret(name: &HeaderName) -> bool {
+    const SIGNS: [&str; 9] =
+        ["auth", "cookie", "token", "secret", "api-key", "apikey", "password", "session", "credential"];
+    let fixed = [&AUTHORIZATION, &COOKIE, &PROXY_AUTHORIZATION].contains(&name);
+    fixed || SIGNS.iter().any(|sign| name.as_str().contains(sign)) || name.as_str().ends_with("-key")
+}
+
+/// The error of a status that is not accepted, with the beginning of its body.
+async fn refused(head: http::response::Parts, mut body: WireBody) -> Error {
+    let mut kept = BytesMut::new();
+    let reading = async {
+        while kept.len() < ERROR_BODY {
+            match std::future::poll_fn(|cx| body.poll_chunk(cx)).await {
+                Some(Ok(chunk)) => {
+                    let room = ERROR_BODY - kept.len();
+                    kept.extend_from_slice(&chunk[..chunk.len().min(room)]);
+                }
+                Some(Err(_)) | None => break,
+            }
+        }
+    };
+    // What came within the time is kept.
+    let _ = tokio::time::timeout(ERROR_BODY_TIME, reading).await;
+    let status = head.status;
+    let wait = retry_after(&head.headers, Clock::wall());
+    let reason = status.canonical_reason().map_or_else(String::new, |reason| format!(" {reason}"));
+    let reply = ErrorReply { status, headers: head.headers, body: kept.freeze() };
+    Error::new(ErrorKind::Status, Phase::Wait, format!("the server answered {}{reason}", status.as_u16()))
+        .of_reply(reply)
+        .asked_to_wait(wait)
+}
+
+/// Retry-After, in seconds or as a date (RFC 9110, section 10.2.3); a past date or nonsense counts as absent.
+fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some(Duration::from_secs(text.parse().unwrap_or(u64::from(u32::MAX))));
+    }
+    httpdate::parse_http_date(text).ok()?.duration_since(now).ok().filter(|wait| !wait.is_zero())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    fn hop(url: &str, fields: &[(&'static str, &'static str)]) -> Hop {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.insert(*name, HeaderValue::from_static(value));
+        }
+        Hop { url: url.parse().expect("a URL"), method: Method::POST, headers, body: "x".into() }
+    }
+
+    #[test]
+    fn secrets_are_dropped_on_a_change_of_scheme_host_or_port_and_stay_dropped() {
+        let fields = [("authorization", "a"), ("cookie", "b"), ("x-api-key", "c"), ("accept", "d")];
+        let from = hop("http://a.example/", &fields);
+        for target in
+            ["https://a.example/", "http://b.example/", "http://a.example:81/", "http://x.a.example/"]
+        {
+            let away = next_hop(&from, StatusCode::FOUND, target.parse().expect("a URL"));
+            assert_eq!(away.headers.len(), 1, "{target}");
+            let back = next_hop(&away, StatusCode::FOUND, from.url.clone());
+            assert_eq!(back.headers.len(), 1, "{target} and back");
+        }
+        let within = next_hop(&from, StatusCode::FOUND, "http://a.example/other".parse().expect("a URL"));
+        assert_eq!(within.headers.len(), 4);
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date_and_nonsense_is_absent() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
+        let wait = |text: &'static str| {
+            retry_after(&HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(text))]), now)
+        };
+        assert_eq!(wait("120"), Some(Duration::from_secs(120)));
+        assert_eq!(wait("Sun, 06 Nov 1994 08:50:37 GMT"), Some(Duration::from_secs(60)));
+        assert!(wait("1000000000000000000000").is_some_and(|long| long > Duration::from_secs(1 << 31)));
+        for absent in
+            ["-1", "soon", "", "1.5", "Sun, 06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1993 08:49:37 GMT"]
+        {
+            assert_eq!(wait(absent), None, "{absent}");
+        }
+    }
+
+    #[test]
+    fn a_post_becomes_a_get_after_301_302_303_and_stays_after_307_308() {
+        let from = hop("http://a.example/", &[("content-type", "text/plain")]);
+        for (status, method, fields) in [
+            (301, Method::GET, 0),
+            (302, Method::GET, 0),
+            (303, Method::GET, 0),
+            (307, Method::POST, 1),
+            (308, Method::POST, 1),
+        ] {
+            let status = StatusCode::from_u16(status).expect("a status");
+            let next = next_hop(&from, status, from.url.clone());
+            assert_eq!((next.method, next.headers.len()), (method, fields), "{status}");
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! The books of one fetch: every attempt from its start to its end. A stopped attempt is a record, not a gap.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use smallvec::SmallVec;
+
+use crate::Moment;
+use crate::error::Phase;
+use crate::outcome::{AttemptRecord, Record, WhyStarted, WhyStopped};
+use crate::transport::Leg;
+
+/// The attempts of one fetch.
+#[derive(Debug)]
+pub(crate) struct Book {
+    pages: SmallVec<[Page; 1]>,
+    queued_at: Moment,
+    first_started: Option<(Moment, SystemTime)>,
+}
+
+#[derive(Debug)]
+struct Page {
+    leg: Arc<Leg>,
+    mirror: u32,
+    why: WhyStarted,
+    began: Moment,
+    record: Option<AttemptRecord>,
+}
+
+impl Book {
+    pub(crate) fn new(queued_at: Moment) -> Self {
+        Self { pages: SmallVec::new(), queued_at, first_started: None }
+    }
+
+    /// An attempt starts; they are numbered in the order of their starts.
+    pub(crate) fn started(
+        &mut self,
+        leg: Arc<Leg>,
+        mirror: u32,
+        why: WhyStarted,
+        now: Moment,
+        wall: SystemTime,
+    ) {
+        self.first_started.get_or_insert((now, wall));
+        self.pages.push(Page { leg, mirror, why, began: now, record: None });
+    }
+
+    /// An attempt has ended; the first end counts.
+    pub(crate) fn ended(&mut self, attempt: u32, why: WhyStopped, now: Moment) {
+        let first = self.first_started.map_or(now, |(first, _)| first);
+        let Some(page) = self.pages.get_mut(attempt as usize) else { return };
+        if page.record.is_some() {
+            return;
+        }
+        let trace = page.leg.trace(now);
+        page.record = Some(AttemptRecord {
+            mirror: page.mirror as usize,
+            why_started: page.why,
+            why_stopped: why,
+            began: page.began.since(first),
+            timings: trace.timings,
+            hops: trace.hops,
+            status: trace.status,
+            bytes: trace.bytes,
+            address: trace.address,
+            connection: trace.connection,
+        });
+    }
+
+    pub(crate) fn leg(&self, attempt: u32) -> Option<&Arc<Leg>> {
+        self.pages.get(attempt as usize).map(|page| &page.leg)
+    }
+
+    pub(crate) fn mirror(&self, attempt: u32) -> u32 {
+        self.pages.get(attempt as usize).map_or(0, |page| page.mirror)
+    }
+
+    /// The attempts that have not ended.
+    pub(crate) fn open(&self) -> impl Iterator<Item = (u32, &Leg)> {
+        let pages = self.pages.iter().enumerate();
+        pages.filter(|(_, page)| page.record.is_none()).map(|(attempt, page)| (attempt as u32, &*page.leg))
+    }
+
+    pub(crate) fn first_started(&self) -> Option<Moment> {
+        self.first_started.map(|(first, _)| first)
+    }
+
+    /// Where the newest attempt stands, or stood.
+    pub(crate) fn phase(&self) -> Phase {
+        self.pages.last().map_or(Phase::Queue, |page| page.leg.standing().0)
+    }
+
+    /// Closes the books.
+    pub(crate) fn close(&mut self, winner: Option<u32>, now: Moment, wall: SystemTime) -> Record {
+        for attempt in 0..self.pages.len() {
+            self.ended(attempt as u32, WhyStopped::Cancelled, now);
+        }
+        let first = self.first_started.map(|(first, _)| first);
+        Record {
+            attempts: std::mem::take(&mut self.pages).into_iter().filter_map(|page| page.record).collect(),
+            winner: winner.map(|attempt| attempt as usize),
+            queued: first.unwrap_or(now).since(self.queued_at),
+            total: first.map_or_else(Default::default, |first| now.since(first)),
+            started: self.first_started.map(|(_, wall)| wall),
+            ended: Some(wall),
+        }
+    }
+}

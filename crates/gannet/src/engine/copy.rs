@@ -1,0 +1,119 @@
+//! The leader's body on its way into a part: write, flush, verify the length, commit. One at a time for each fetch.
+
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+
+use super::attempt::Led;
+use crate::error::{Error, ErrorKind, Phase};
+use crate::outcome::{Got, ReplyHead};
+use crate::sink::Part;
+use crate::transport::{Leg, WireBody};
+
+/// A body on its way into a part.
+pub(crate) struct Copy {
+    pub(crate) attempt: u32,
+    leg: Arc<Leg>,
+    reply: ReplyHead,
+    body: WireBody,
+    part: Option<Box<dyn Part>>,
+    pending: Option<Bytes>,
+    promised: Option<u64>,
+    limit: Option<u64>,
+    waits_for: WaitsFor,
+}
+
+/// What a copy that is pending waits for; a stall is the server's only while we ask it for more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WaitsFor {
+    Wire,
+    Sink,
+}
+
+impl Copy {
+    pub(crate) fn new(
+        attempt: u32,
+        leg: Arc<Leg>,
+        led: Led,
+        part: Box<dyn Part>,
+        limit: Option<u64>,
+    ) -> Self {
+        let Led { reply, body, first, promised } = led;
+        Self {
+            attempt,
+            leg,
+            reply,
+            body,
+            part: Some(part),
+            pending: first,
+            promised,
+            limit,
+            waits_for: WaitsFor::Wire,
+        }
+    }
+
+    /// Ready when the body has its final place, or will not get it. `received` hears of each chunk's length.
+    pub(crate) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        received: &mut dyn FnMut(u64),
+    ) -> Poll<Result<Got, Error>> {
+        loop {
+            if self.pending.is_some() {
+                self.waits_for = WaitsFor::Sink;
+                ready!(self.part_mut().poll_ready(cx))?;
+                let chunk = self.pending.take().expect("a chunk is pending");
+                self.leg.moved(chunk.len());
+                received(chunk.len() as u64);
+                self.check_limit(chunk.len())?;
+                self.part_mut().write(chunk)?;
+            }
+            if self.body.is_over() {
+                break;
+            }
+            self.waits_for = WaitsFor::Wire;
+            match ready!(self.body.poll_chunk(cx)) {
+                Some(chunk) => self.pending = Some(chunk?),
+                None => break,
+            }
+        }
+        self.waits_for = WaitsFor::Sink;
+        ready!(self.part_mut().poll_flush(cx))?;
+        Poll::Ready(self.commit())
+    }
+
+    pub(crate) fn waits_for(&self) -> WaitsFor {
+        self.waits_for
+    }
+
+    /// Whether no byte of the body has left our hands.
+    pub(crate) fn is_restartable(&self) -> bool {
+        self.part.as_ref().is_none_or(|part| part.restartable())
+    }
+
+    fn commit(&mut self) -> Result<Got, Error> {
+        let part = self.part.take().expect("a part is committed once");
+        if let Some(promised) = self.promised
+            && part.length() != promised
+        {
+            let message = format!("the body has {} bytes, {promised} were announced", part.length());
+            return Err(Error::new(ErrorKind::BodyTruncated, Phase::Verify, message));
+        }
+        let receipt = part.commit()?;
+        Ok(Got { reply: self.reply.clone(), receipt })
+    }
+
+    fn check_limit(&mut self, more: usize) -> Result<(), Error> {
+        let Some(limit) = self.limit else { return Ok(()) };
+        if self.part_mut().length() + more as u64 > limit {
+            Err(crate::sink::too_large(limit))
+        } else {
+            Ok(())
+        }
+    }
+
+    fn part_mut(&mut self) -> &mut dyn Part {
+        self.part.as_deref_mut().expect("a copy has its part until it is committed")
+    }
+}

@@ -1,0 +1,88 @@
+//! What a fetch is to do and to hold to: its requests, plan, limits and where its body goes. Shared by its attempts.
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+use url::Url;
+
+use super::core::Core;
+use super::lane::Lane;
+use super::plan::Plan;
+use crate::Moment;
+use crate::event::{Event, Tallies};
+use crate::policy::fetch::{Hedge, Opening, Repeatable, Rules};
+use crate::request::Request;
+use crate::sink::Sink;
+
+/// What a fetch is to do, shared by its attempts.
+pub(crate) struct Errand {
+    pub(crate) core: Arc<Core>,
+    pub(crate) lane: Arc<Lane>,
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) seq: u64,
+    /// One request, or the legs of a race.
+    pub(crate) requests: SmallVec<[Request; 1]>,
+    pub(crate) opening: Opening,
+    pub(crate) keep: Keep,
+    pub(crate) limits: Limits,
+    pub(crate) tallies: Option<Arc<Tallies>>,
+}
+
+/// Where the body goes.
+#[derive(Clone)]
+pub(crate) enum Keep {
+    /// To the caller, from its first byte on.
+    Head,
+    /// Whole, into a sink.
+    Whole(Arc<dyn Sink>),
+}
+
+/// When a fetch has to be over.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Limits {
+    /// For the job that it belongs to, or what its caller calls its deadline.
+    pub(crate) job: Option<Moment>,
+    /// For itself.
+    pub(crate) item: Option<Moment>,
+}
+
+impl Errand {
+    /// The request and the URL behind a mirror's number.
+    pub(crate) fn target(&self, mirror: u32) -> (&Request, &Url) {
+        let index = mirror as usize;
+        match self.opening {
+            Opening::Race if self.requests.len() > 1 => {
+                let request = self.requests.get(index).unwrap_or(&self.requests[0]);
+                (request, request.parsed_url())
+            }
+            Opening::Race | Opening::One => (&self.requests[0], self.requests[0].mirror_url(index)),
+        }
+    }
+
+    pub(crate) fn rules(&self) -> Rules {
+        let mirrors = match self.opening {
+            Opening::Race if self.requests.len() > 1 => self.requests.len(),
+            Opening::Race | Opening::One => self.requests[0].mirror_count(),
+        };
+        let repeatable = self.requests.iter().all(|request| request.template.is_repeatable());
+        Rules {
+            mirrors: mirrors as u32,
+            opening: self.opening,
+            retries: self.plan.retries,
+            backoff: self.plan.backoff,
+            hedge: self.plan.hedge.map(|after| Hedge { after, at_most: self.plan.hedges }),
+            deadline: [self.limits.job, self.limits.item].into_iter().flatten().min(),
+            repeatable: if repeatable { Repeatable::Always } else { Repeatable::WhileUnsent },
+            retry_after_max: self.plan.retry_after_max,
+        }
+    }
+
+    pub(crate) fn tell(&self, event: &Event<'_>) {
+        if let Some(tallies) = &self.tallies {
+            tallies.count(event);
+        }
+        if let Some(watcher) = &self.core.watcher {
+            watcher(event);
+        }
+    }
+}

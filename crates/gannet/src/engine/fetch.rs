@@ -1,0 +1,428 @@
+//! Drives one fetch: carries out the machine's orders, tells it what happened, and keeps the books. It owns the
+//! attempts and the part being written; dropping it stops all of them. No decision is made here.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use pin_project_lite::pin_project;
+
+use super::attempt::{self, Led};
+use super::book::Book;
+use super::copy::{Copy, WaitsFor};
+use super::errand::{Errand, Keep};
+use super::timer::Timer;
+use crate::Moment;
+use crate::clock::Clock;
+use crate::error::{Error, ErrorKind, Phase, shown};
+use crate::event::Event;
+use crate::outcome::{Got, Record, WhyStarted, WhyStopped};
+use crate::policy::classify;
+use crate::policy::fetch::{Fact, GaveUp, Machine, Means, Order, StopReason, Verdict};
+use crate::transport::Leg;
+use crate::transport::body::Permit;
+
+/// What a settled fetch leaves.
+pub(crate) struct Settled {
+    pub(crate) end: Result<Prize, Error>,
+    pub(crate) record: Record,
+}
+
+/// What a fetch was for.
+pub(crate) enum Prize {
+    Kept(Got),
+    Head(Box<Led>, Arc<Leg>),
+}
+
+/// A fetch under way, whatever its attempts are made of.
+pub(crate) trait Driven: Future<Output = Settled> {
+    /// The caller stops it: all attempts end now, and it settles.
+    fn stop(self: Pin<&mut Self>) -> Settled;
+}
+
+/// Starts a fetch; lazy until polled.
+pub(crate) fn drive(
+    errand: Errand,
+    permit: Option<Permit>,
+    queued_at: Moment,
+) -> Pin<Box<dyn Driven + Send>> {
+    Box::pin(Drive::new(Arc::new(errand), attempt::lead, permit, queued_at))
+}
+
+type Launch<A> = fn(Arc<Errand>, u32, Arc<Leg>, Option<Permit>) -> A;
+
+pin_project! {
+    struct Drive<A> {
+        launch: Launch<A>,
+        // The first attempt runs inline; it is rarely followed by another.
+        #[pin]
+        first: Option<A>,
+        rest: Rest<A>,
+    }
+}
+
+/// All of a fetch but its first attempt's future.
+struct Rest<A> {
+    errand: Arc<Errand>,
+    machine: Machine,
+    others: Vec<(u32, Pin<Box<A>>)>,
+    led: Option<(u32, Led)>,
+    copy: Option<Copy>,
+    got: Option<Got>,
+    failure: Option<Error>,
+    book: Book,
+    timer: Timer,
+    permit: Option<Permit>,
+    begun: bool,
+}
+
+impl<A: Future<Output = Result<Led, Error>>> Drive<A> {
+    fn new(errand: Arc<Errand>, launch: Launch<A>, permit: Option<Permit>, queued_at: Moment) -> Self {
+        let rest = Rest {
+            machine: Machine::new(errand.rules()),
+            errand,
+            others: Vec::new(),
+            led: None,
+            copy: None,
+            got: None,
+            failure: None,
+            book: Book::new(queued_at),
+            timer: Timer::default(),
+            permit,
+            begun: false,
+        };
+        Self { launch, first: None, rest }
+    }
+
+    fn clock(self: Pin<&mut Self>) -> Clock {
+        self.project().rest.errand.core.clock
+    }
+
+    /// Carries out what the machine has ordered; `Some` when the fetch is over.
+    fn carry_out(mut self: Pin<&mut Self>, now: Moment) -> Option<Settled> {
+        loop {
+            let orders = self.as_mut().project().rest.machine.take_orders();
+            if orders.is_empty() {
+                return None;
+            }
+            for order in orders {
+                match order {
+                    Order::Start { attempt, mirror, why } => self.as_mut().start(attempt, mirror, why, now),
+                    Order::Stop { attempt, why } => self.as_mut().stop_attempt(attempt, why, now),
+                    Order::Settle(verdict) => return Some(self.project().rest.settle(verdict, now)),
+                }
+            }
+        }
+    }
+
+    fn start(self: Pin<&mut Self>, attempt: u32, mirror: u32, why: WhyStarted, now: Moment) {
+        let mut this = self.project();
+        let rest = this.rest;
+        let errand = Arc::clone(&rest.errand);
+        let leg = Arc::new(Leg::new(errand.core.clock, attempt, errand.plan.queue, now));
+        rest.book.started(Arc::clone(&leg), mirror, why, now, Clock::wall());
+        let (_, url) = errand.target(mirror);
+        errand.tell(&Event::AttemptStarted { seq: errand.seq, url: url.as_str(), why });
+        let future = (this.launch)(errand, mirror, leg, rest.permit.take());
+        if this.first.is_none() && attempt == 0 {
+            this.first.set(Some(future));
+        } else {
+            rest.others.push((attempt, Box::pin(future)));
+        }
+    }
+
+    fn stop_attempt(self: Pin<&mut Self>, attempt: u32, why: StopReason, now: Moment) {
+        let why = match why {
+            StopReason::Superseded | StopReason::Pointless => WhyStopped::Superseded,
+            StopReason::Deadline => WhyStopped::Deadline,
+            StopReason::Cancelled => WhyStopped::Cancelled,
+        };
+        self.end_attempt(attempt, why, now);
+    }
+
+    /// Drops what an attempt owns, and writes down why.
+    fn end_attempt(self: Pin<&mut Self>, attempt: u32, why: WhyStopped, now: Moment) {
+        let mut this = self.project();
+        this.rest.book.ended(attempt, why, now);
+        if attempt == 0 {
+            this.first.set(None);
+        }
+        let rest = this.rest;
+        rest.others.retain(|(number, _)| *number != attempt);
+        rest.led.take_if(|(number, _)| *number == attempt);
+        rest.copy.take_if(|copy| copy.attempt == attempt);
+    }
+
+    /// Polls all that is under way; `Some` is the first thing that happened.
+    fn poll_running(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Option<(u32, Result<Brought, Error>)> {
+        let this = self.as_mut().project();
+        let rest = this.rest;
+        if let Some(copy) = &mut rest.copy {
+            let errand = &rest.errand;
+            let mut received = |bytes| errand.tell(&Event::Received { seq: errand.seq, bytes });
+            if let Poll::Ready(result) = copy.poll(cx, &mut received) {
+                let attempt = copy.attempt;
+                let restartable = copy.is_restartable();
+                return Some((
+                    attempt,
+                    result.map(Brought::Copied).map_err(|error| broken(error, restartable)),
+                ));
+            }
+        }
+        if let Some(first) = this.first.as_pin_mut()
+            && let Poll::Ready(result) = first.poll(cx)
+        {
+            let mut this = self.project();
+            this.first.set(None);
+            return Some((0, result.map(|led| Brought::Led(Box::new(led)))));
+        }
+        for index in 0..rest.others.len() {
+            let (attempt, future) = &mut rest.others[index];
+            let attempt = *attempt;
+            if let Poll::Ready(result) = future.as_mut().poll(cx) {
+                rest.others.swap_remove(index);
+                return Some((attempt, result.map(|led| Brought::Led(Box::new(led)))));
+            }
+        }
+        None
+    }
+}
+
+/// Something that an attempt brought.
+enum Brought {
+    Led(Box<Led>),
+    Copied(Got),
+}
+
+impl<A: Future<Output = Result<Led, Error>>> Future for Drive<A> {
+    type Output = Settled;
+
+    /// On each poll I/O is tried before timers are judged.
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Settled> {
+        if !self.rest.begun {
+            self.as_mut().project().rest.begun = true;
+            let now = self.as_mut().clock().now();
+            self.as_mut().project().rest.tell_machine(Fact::Began, now);
+        }
+        loop {
+            let now = self.as_mut().clock().now();
+            if let Some(settled) = self.as_mut().carry_out(now) {
+                return Poll::Ready(settled);
+            }
+            if let Some((attempt, brought)) = self.as_mut().poll_running(cx) {
+                let now = self.as_mut().clock().now();
+                self.as_mut().happened(attempt, brought, now);
+                continue;
+            }
+            let now = self.as_mut().clock().now();
+            let (overdue, next) = self.rest.limits(now);
+            if let Some((attempt, error)) = overdue {
+                self.as_mut().happened(attempt, Err(error), now);
+                continue;
+            }
+            let wake = self.rest.machine.wake();
+            if wake.is_some_and(|wake| wake <= now) {
+                self.as_mut().project().rest.tell_machine(Fact::Woke, now);
+                continue;
+            }
+            let clock = self.as_mut().clock();
+            let at = [wake, next].into_iter().flatten().min();
+            if self.as_mut().project().rest.timer.poll(cx, &clock, at).is_pending() {
+                return Poll::Pending;
+            }
+        }
+    }
+}
+
+impl<A: Future<Output = Result<Led, Error>>> Driven for Drive<A> {
+    fn stop(mut self: Pin<&mut Self>) -> Settled {
+        let now = self.as_mut().clock().now();
+        self.as_mut().project().rest.tell_machine(Fact::Cancelled, now);
+        self.carry_out(now).expect("a cancelled fetch settles at once")
+    }
+}
+
+impl<A: Future<Output = Result<Led, Error>>> Drive<A> {
+    /// Turns what an attempt brought into facts.
+    fn happened(mut self: Pin<&mut Self>, attempt: u32, brought: Result<Brought, Error>, now: Moment) {
+        match brought {
+            Ok(Brought::Led(led)) => {
+                self.as_mut().project().rest.led = Some((attempt, *led));
+                self.as_mut().project().rest.tell_machine(Fact::Led { attempt }, now);
+                if let Err(error) = self.as_mut().project().rest.receive() {
+                    self.failed(attempt, error, now);
+                } else if matches!(self.rest.errand.keep, Keep::Head) {
+                    self.project().rest.tell_machine(Fact::Completed { attempt }, now);
+                }
+            }
+            Ok(Brought::Copied(got)) => {
+                let rest = self.project().rest;
+                rest.copy = None;
+                rest.got = Some(got);
+                rest.tell_machine(Fact::Completed { attempt }, now);
+            }
+            Err(error) => self.failed(attempt, error, now),
+        }
+    }
+
+    fn failed(mut self: Pin<&mut Self>, attempt: u32, error: Error, now: Moment) {
+        let mirror = self.rest.book.mirror(attempt);
+        let (_, url) = self.rest.errand.target(mirror);
+        let error = if error.url().is_some() { error } else { error.of_url(shown(url)) };
+        let failure = classify::failure(&error);
+        self.as_mut().end_attempt(attempt, WhyStopped::Failed(error.clone()), now);
+        let rest = self.project().rest;
+        rest.failure = Some(error);
+        rest.tell_machine(Fact::Failed { attempt, failure }, now);
+    }
+}
+
+impl<A> Rest<A> {
+    fn tell_machine(&mut self, fact: Fact, now: Moment) {
+        let core = &self.errand.core;
+        let mut dice = || core.dice();
+        self.machine.on(fact, &mut Means { now, purse: &core.purse, dice: &mut dice });
+    }
+
+    /// The leader's body goes into a part of the sink, if it is to be kept here.
+    fn receive(&mut self) -> Result<(), Error> {
+        let Keep::Whole(sink) = &self.errand.keep else { return Ok(()) };
+        let Some((attempt, led)) = self.led.take() else { return Ok(()) };
+        let (request, _) = self.errand.target(self.book.mirror(attempt));
+        let part = sink.begin(self.errand.seq, request, &led.reply)?;
+        let leg = Arc::clone(self.book.leg(attempt).expect("a leader was started"));
+        self.copy = Some(Copy::new(attempt, leg, led, part, self.errand.plan.max_body));
+        Ok(())
+    }
+
+    /// The attempt whose phase has lasted too long, or else when the next one will have.
+    fn limits(&self, now: Moment) -> (Option<(u32, Error)>, Option<Moment>) {
+        let mut next: Option<Moment> = None;
+        let plan = &self.errand.plan;
+        for (attempt, leg) in self.book.open() {
+            let (phase, moved) = leg.standing();
+            let limit = match phase {
+                Phase::Send | Phase::Wait => plan.first_byte,
+                Phase::Body if self.copy.as_ref().is_some_and(|copy| copy.waits_for() == WaitsFor::Wire) => {
+                    plan.stall
+                }
+                _ => continue,
+            };
+            let due = moved + limit;
+            if due <= now {
+                return (Some((attempt, too_slow(phase, limit))), None);
+            }
+            next = Some(next.map_or(due, |next| next.min(due)));
+        }
+        (None, next)
+    }
+
+    fn settle(&mut self, verdict: Verdict, now: Moment) -> Settled {
+        let mut winner = None;
+        let end = match verdict {
+            Verdict::Won { attempt } => {
+                winner = Some(attempt);
+                let leg = self.book.leg(attempt).cloned();
+                self.book.ended(attempt, WhyStopped::Won, now);
+                match (self.got.take(), self.led.take(), leg) {
+                    (Some(got), _, _) => Ok(Prize::Kept(got)),
+                    (None, Some((_, led)), Some(leg)) => Ok(Prize::Head(Box::new(led), leg)),
+                    _ => unreachable!("a winner has its body"),
+                }
+            }
+            Verdict::GaveUp { why, .. } => Err(self.gave_up(why)),
+            Verdict::DeadlineCame => Err(self.deadline_came(now)),
+            Verdict::Cancelled => {
+                Err(Error::new(ErrorKind::Cancelled, Phase::Queue, "stopped by the caller"))
+            }
+        };
+        let record = self.book.close(winner, now, Clock::wall());
+        let end = end.map_err(|error| {
+            let error = match error.url() {
+                Some(_) => error,
+                None => error.of_url(shown(self.errand.target(0).1)),
+            };
+            error.after_attempts(record.attempts.clone().into())
+        });
+        Settled { end, record }
+    }
+
+    fn gave_up(&mut self, why: GaveUp) -> Error {
+        let last = self.failure.take();
+        let last =
+            last.unwrap_or_else(|| Error::new(ErrorKind::Cancelled, Phase::Queue, "nothing was tried"));
+        let back = |wanted: std::time::Duration| format!("in {}", seconds(wanted));
+        match why {
+            GaveUp::Lasting | GaveUp::NoRetriesLeft => last,
+            GaveUp::NoBudget => last.and("; not retried: the retry budget is exhausted (--retry-budget)"),
+            GaveUp::NoTime { wanted } => last.and(&format!(
+                "; not retried: the next attempt was due {}, after the deadline",
+                back(wanted)
+            )),
+            GaveUp::AskedToStayAway { wanted } => last.and(&format!(
+                "; not retried: the server wants us back {} (--retry-after-max)",
+                back(wanted)
+            )),
+            GaveUp::SleptEnough => {
+                last.and("; not retried: the delays between retries are over their bound of 2 min")
+            }
+            GaveUp::NotRepeatable => {
+                last.and("; not retried: the request may have been processed and is not idempotent")
+            }
+        }
+    }
+
+    /// Which limit was nearer decides the word; the last failure, if any, is its cause.
+    fn deadline_came(&mut self, now: Moment) -> Error {
+        let limits = self.errand.limits;
+        let job_first = limits.job.is_some_and(|job| limits.item.is_none_or(|item| job <= item));
+        let phase = self.book.phase();
+        let after = self
+            .book
+            .first_started()
+            .map_or(String::new(), |first| format!(" after {}", seconds(now.since(first))));
+        let (kind, what) = match job_first {
+            true => (ErrorKind::JobDeadline, "the deadline came"),
+            false => (ErrorKind::ItemDeadline, "its time was over (--max-time)"),
+        };
+        let error = Error::new(kind, phase, format!("{what}{after}, in phase {}", phase.as_str()));
+        match self.failure.take() {
+            Some(last) => error.caused_by(last),
+            None => error,
+        }
+    }
+}
+
+/// The error of a phase that lasted too long.
+fn too_slow(phase: Phase, limit: std::time::Duration) -> Error {
+    let limit = seconds(limit);
+    match phase {
+        Phase::Body => {
+            let message = format!("no further byte of the body within {limit} (--read-timeout)");
+            Error::new(ErrorKind::BodyStalled, phase, message)
+        }
+        _ => {
+            let message = format!("no byte of the reply within {limit} (--read-timeout)");
+            Error::new(ErrorKind::FirstByteTimeout, phase, message)
+        }
+    }
+}
+
+/// A body that broke off can only be begun anew while no byte of it has left our hands.
+fn broken(error: Error, restartable: bool) -> Error {
+    if restartable || error.phase() == Phase::Sink {
+        return error;
+    }
+    let message = format!("{}; what was already handed on cannot be taken back", error.message());
+    Error::new(ErrorKind::BodyNotResumable, Phase::Body, message).caused_by(error)
+}
+
+/// A length of time for people.
+pub(crate) fn seconds(length: std::time::Duration) -> String {
+    match length.as_secs_f64() {
+        short if short < 1.0 => format!("{} ms", (short * 1000.0).round()),
+        some if some < 100.0 => format!("{} s", (some * 10.0).round() / 10.0),
+        long => format!("{} s", long.round()),
+    }
+}

@@ -1,0 +1,80 @@
+//! Every host that a client has met, interned by its origin, with its gate. Idle hosts are forgotten.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use url::Url;
+
+use crate::engine::gate::Gate;
+use crate::policy::host::{HostRules, Speaks};
+use crate::transport::Origin;
+use crate::transport::origin::{Protocol, key_of};
+
+/// One host: scheme, name and port, and its gate.
+#[derive(Debug)]
+pub(crate) struct Host {
+    pub(crate) origin: Arc<Origin>,
+    pub(crate) gate: Arc<Gate>,
+}
+
+impl Host {
+    /// An exchange went over a connection of this version.
+    pub(crate) fn learned(&self, version: http::Version) {
+        let speaks = if version == http::Version::HTTP_2 { Speaks::Http2 } else { Speaks::Http1 };
+        let before = self.origin.protocol();
+        let now = if speaks == Speaks::Http2 { Protocol::Http2 } else { Protocol::Http1 };
+        if before != now {
+            self.origin.learn(now);
+        }
+        self.gate.learned(speaks);
+    }
+}
+
+/// The hosts of one client, shared by its lanes.
+#[derive(Debug)]
+pub(crate) struct Hosts {
+    per_host: Option<u32>,
+    permits: Arc<AtomicUsize>,
+    numbers: AtomicU64,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    hosts: HashMap<Box<str>, Arc<Host>>,
+    /// The size at which those without a user are forgotten.
+    sweep_at: usize,
+}
+
+/// The fewest hosts for which a sweep is worth its while.
+const SWEEP_FROM: usize = 1024;
+
+impl Hosts {
+    pub(crate) fn new(per_host: Option<u32>) -> Self {
+        Self { per_host, permits: Arc::default(), numbers: AtomicU64::new(0), known: Mutex::default() }
+    }
+
+    /// The host of `url`, new or known.
+    pub(crate) fn of(&self, url: &Url) -> Arc<Host> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(host) = known.hosts.get(key_of(url)) {
+            return Arc::clone(host);
+        }
+        if known.hosts.len() >= known.sweep_at.max(SWEEP_FROM) {
+            // Whoever uses a host holds it; what nobody holds has nothing in flight and nobody waiting.
+            known.hosts.retain(|_, host| Arc::strong_count(host) > 1 || Arc::strong_count(&host.gate) > 1);
+            known.sweep_at = known.hosts.len() * 2;
+        }
+        let origin = Arc::new(Origin::new(self.numbers.fetch_add(1, Ordering::Relaxed), url));
+        let gate = Arc::new(Gate::new(HostRules::new(self.per_host), Arc::clone(&self.permits)));
+        let host = Arc::new(Host { origin, gate });
+        known.hosts.insert(host.origin.key.clone(), Arc::clone(&host));
+        host
+    }
+
+    /// Permits given out and not yet back.
+    pub(crate) fn permits(&self) -> usize {
+        self.permits.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,435 @@
+//! Drives one job: reads its source ahead into lines by host, starts what may start, and gives outcomes as they
+//! settle. It owns its fetches; dropping it stops all of them. Whose turn it is and when the goal is met is decided
+//! in `policy`.
+
+use std::collections::{HashMap, VecDeque};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::stream::{FuturesUnordered, Stream as _};
+use smallvec::smallvec;
+
+use super::control::{Control, Tokens, Wish};
+use super::core::Core;
+use super::errand::{Errand, Keep, Limits};
+use super::fetch::{Driven, Prize, Settled, drive};
+use super::gate::Entering;
+use super::hosts::Host;
+use super::lane::Lane;
+use super::plan::Plan;
+use super::timer::Timer;
+use crate::Moment;
+use crate::clock::Clock;
+use crate::error::{Error, ErrorKind, Phase};
+use crate::event::{Event, Tallies};
+use crate::outcome::{Outcome, Record, Verdict};
+use crate::policy::fetch::Opening;
+use crate::policy::job::{Goal, OnFailure, Step, Tally};
+use crate::policy::queue::Queue;
+use crate::request::Request;
+use crate::sink::{Admission, Room, Sink};
+use crate::source::{Input, Source};
+use crate::transport::body::Permit;
+
+/// What a job holds to.
+pub(crate) struct JobPlan {
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) sink: Arc<dyn Sink>,
+    pub(crate) concurrency: usize,
+    pub(crate) goal: Goal,
+    pub(crate) on_failure: OnFailure,
+    pub(crate) deadline: Option<Moment>,
+    pub(crate) control: Arc<Control>,
+    pub(crate) tallies: Arc<Tallies>,
+}
+
+/// A job under way.
+pub(crate) struct Job {
+    core: Arc<Core>,
+    lane: Arc<Lane>,
+    terms: JobPlan,
+    tally: Tally,
+    queue: Queue<Box<Waiting>>,
+    hosts: HashMap<u64, Arc<Host>>,
+    running: FuturesUnordered<Running>,
+    at_gates: FuturesUnordered<AtGate>,
+    done: VecDeque<Outcome>,
+    reading: Reading,
+    stopped: Option<Stop>,
+    inputs: u64,
+    read_until: Option<Moment>,
+    tokens: Tokens,
+    timer: Timer,
+}
+
+/// A request that was read and waits for its turn.
+struct Waiting {
+    seq: u64,
+    line: Option<u64>,
+    request: Request,
+    read_at: Moment,
+}
+
+/// A fetch under way, with what its outcome needs.
+struct Running {
+    seq: u64,
+    line: Option<u64>,
+    url: Box<str>,
+    fetch: Pin<Box<dyn Driven + Send>>,
+}
+
+/// A wait at a host's gate on the job's behalf.
+struct AtGate {
+    host: u64,
+    entering: Entering,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    On,
+    Over,
+}
+
+/// Why nothing more is started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stop {
+    Deadline,
+    Cancelled,
+    /// What runs may finish.
+    Drained,
+}
+
+/// Inputs that are read in one go before others get the thread.
+const READS_A_POLL: usize = 256;
+/// What a queued request costs beside its own weight, in bytes.
+const QUEUE_OVERHEAD: usize = 160;
+/// How long a source that is not at hand is read on after a stop, to account for what it holds.
+const READ_OUT: Duration = Duration::from_millis(100);
+
+impl Future for Running {
+    type Output = Outcome;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
+        let settled = std::task::ready!(self.fetch.as_mut().poll(cx));
+        Poll::Ready(self.outcome(settled))
+    }
+}
+
+impl Running {
+    fn outcome(&mut self, settled: Settled) -> Outcome {
+        let verdict = match settled.end {
+            Ok(Prize::Kept(got)) => Verdict::Got(got),
+            Ok(Prize::Head(..)) => unreachable!("a job keeps whole bodies"),
+            Err(error) => Verdict::Not(error),
+        };
+        let url = std::mem::take(&mut self.url);
+        Outcome { seq: self.seq, url, line: self.line, verdict, record: settled.record }
+    }
+}
+
+impl Future for AtGate {
+    type Output = (u64, Permit);
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let host = self.host;
+        Pin::new(&mut self.entering).poll(cx).map(|permit| (host, permit))
+    }
+}
+
+impl Job {
+    pub(crate) fn new(core: Arc<Core>, lane: Arc<Lane>, terms: JobPlan, tokens: Tokens) -> Self {
+        Self {
+            core,
+            lane,
+            tally: Tally::new(terms.goal, terms.on_failure),
+            terms,
+            queue: Queue::default(),
+            hosts: HashMap::new(),
+            running: FuturesUnordered::new(),
+            at_gates: FuturesUnordered::new(),
+            done: VecDeque::new(),
+            reading: Reading::On,
+            stopped: None,
+            inputs: 0,
+            read_until: None,
+            tokens,
+            timer: Timer::default(),
+        }
+    }
+
+    /// The next outcome, `None` when every input has settled.
+    pub(crate) fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+        source: &mut dyn Source,
+    ) -> Poll<Option<Outcome>> {
+        let mut reads = 0;
+        loop {
+            if let Some(outcome) = self.done.pop_front() {
+                self.settled(&outcome);
+                return Poll::Ready(Some(outcome));
+            }
+            self.obey(cx);
+            if let Poll::Ready(Some(outcome)) = Pin::new(&mut self.running).poll_next(cx) {
+                self.done.push_back(outcome);
+                continue;
+            }
+            if self.start_some(cx) {
+                continue;
+            }
+            if reads >= READS_A_POLL {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            if self.wants_input() {
+                if self.has_read_enough(source) {
+                    self.input_ended();
+                    continue;
+                }
+                if let Poll::Ready(input) = source.poll_next(cx) {
+                    reads += 1;
+                    self.read(input);
+                    continue;
+                }
+                if self.stopped.is_some() {
+                    self.input_ended();
+                    continue;
+                }
+            }
+            if self.is_over() {
+                return Poll::Ready(None);
+            }
+            let deadline = self.terms.deadline.filter(|_| self.stopped.is_none());
+            if self.timer.poll(cx, &self.core.clock, deadline).is_pending() {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Looks at the caller's wishes and at the deadline.
+    fn obey(&mut self, cx: &mut Context<'_>) {
+        match self.terms.control.wish(cx) {
+            Wish::GoOn => {}
+            Wish::Drain => self.stop(Stop::Drained),
+            Wish::Cancel => self.stop(Stop::Cancelled),
+        }
+        if self.stopped != Some(Stop::Cancelled) && self.tokens.poll(cx).is_ready() {
+            self.stop(Stop::Cancelled);
+        }
+        let now = self.core.clock.now();
+        if self.terms.deadline.is_some_and(|deadline| deadline <= now) {
+            self.stop(Stop::Deadline);
+        }
+    }
+
+    /// Starts nothing more; unless draining, ends what runs. What waits settles unstarted.
+    fn stop(&mut self, why: Stop) {
+        let harder = matches!(
+            (self.stopped, why),
+            (None, _) | (Some(Stop::Drained), Stop::Cancelled | Stop::Deadline)
+        );
+        if !harder {
+            return;
+        }
+        self.stopped = Some(why);
+        self.at_gates.clear();
+        for waiting in self.queue.drain() {
+            let outcome = unstarted(*waiting, why, &self.core);
+            self.done.push_back(outcome);
+        }
+        if why == Stop::Cancelled {
+            for running in self.running.iter_mut() {
+                let settled = running.fetch.as_mut().stop();
+                self.done.push_back(running.outcome(settled));
+            }
+            self.running.clear();
+        }
+        // At the deadline each fetch ends by itself, at its next poll: its machine knows the moment.
+        self.read_until.get_or_insert(self.core.clock.now() + READ_OUT);
+    }
+
+    /// Starts whatever may start; whether anything changed.
+    fn start_some(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut changed = false;
+        while let Poll::Ready(Some((host, permit))) = Pin::new(&mut self.at_gates).poll_next(cx) {
+            changed = true;
+            self.queue.unblock(host);
+            if self.running.len() < self.terms.concurrency && self.may_start(cx, host) {
+                self.start(host, Some(permit));
+            }
+        }
+        while self.stopped.is_none() && self.running.len() < self.terms.concurrency {
+            let Some(host) = self.turn(cx) else { break };
+            let known = self.hosts.get(&host).expect("a host with waiting requests is known");
+            match known.gate.try_enter() {
+                Some(permit) => self.start(host, Some(permit)),
+                None => {
+                    self.at_gates.push(AtGate { host, entering: known.gate.enter() });
+                    self.queue.block(host);
+                }
+            }
+            changed = true;
+        }
+        changed
+    }
+
+    /// The host that goes next, as far as the sink has room.
+    fn turn(&mut self, cx: &mut Context<'_>) -> Option<u64> {
+        match self.terms.sink.room(cx) {
+            Room::Any => self.queue.next_host(),
+            Room::Only(seq) => self.queue.favour(|waiting| waiting.seq == seq),
+        }
+    }
+
+    fn may_start(&self, cx: &mut Context<'_>, host: u64) -> bool {
+        match self.terms.sink.room(cx) {
+            Room::Any => true,
+            Room::Only(seq) => self.queue.peek(host).is_some_and(|waiting| waiting.seq == seq),
+        }
+    }
+
+    fn start(&mut self, host: u64, permit: Option<Permit>) {
+        let Some(waiting) = self.queue.start(host) else { return };
+        if self.queue.peek(host).is_none() {
+            self.hosts.remove(&host);
+        }
+        let Waiting { seq, line, request, read_at } = *waiting;
+        let now = self.core.clock.now();
+        let url = Box::from(request.url());
+        let errand = Errand {
+            core: Arc::clone(&self.core),
+            lane: Arc::clone(&self.lane),
+            plan: Arc::clone(&self.terms.plan),
+            seq,
+            opening: if request.raced { Opening::Race } else { Opening::One },
+            requests: smallvec![request],
+            keep: Keep::Whole(Arc::clone(&self.terms.sink)),
+            limits: Limits {
+                job: self.terms.deadline,
+                item: self.terms.plan.timeout.map(|limit| now + limit),
+            },
+            tallies: Some(Arc::clone(&self.terms.tallies)),
+        };
+        self.running.push(Running { seq, line, url, fetch: drive(errand, permit, read_at) });
+    }
+
+    /// Reading runs ahead only while a slot is free and nothing queued may run; after a stop, to account for what
+    /// the source still holds.
+    fn wants_input(&self) -> bool {
+        if self.reading == Reading::Over {
+            return false;
+        }
+        if self.stopped.is_some() {
+            return true;
+        }
+        self.running.len() < self.terms.concurrency && !self.queue.is_full() && self.queue_is_stuck()
+    }
+
+    /// After a stop, a source that may be endless is not read out for ever.
+    fn has_read_enough(&self, source: &dyn Source) -> bool {
+        let over = |until: Moment| until <= self.core.clock.now();
+        self.stopped.is_some() && !source.is_at_hand() && self.read_until.is_some_and(over)
+    }
+
+    fn queue_is_stuck(&self) -> bool {
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        self.queue.next_host().is_none() || self.terms.sink.room(&mut context) != Room::Any
+    }
+
+    fn read(&mut self, input: Option<Input>) {
+        let Some(Input { line, request }) = input else { return self.input_ended() };
+        let seq = self.inputs;
+        self.inputs += 1;
+        self.tell(&Event::Read { seq });
+        let mut request = match request {
+            Ok(request) => request,
+            Err(error) => {
+                let url = error.url().unwrap_or_default().into();
+                return self.settle_unstarted(seq, line, url, Verdict::Not(error));
+            }
+        };
+        let url = request.url().into();
+        if let Some(why) = self.stopped {
+            let waiting = Waiting { seq, line, request, read_at: self.core.clock.now() };
+            let outcome = unstarted(waiting, why, &self.core);
+            self.done.push_back(outcome);
+            return;
+        }
+        match self.terms.sink.admit(seq, &mut request) {
+            Ok(Admission::Fetch) => {
+                let host = self.core.hosts.of(request.parsed_url());
+                let weight = request.weight() + QUEUE_OVERHEAD;
+                let number = host.origin.number;
+                self.hosts.entry(number).or_insert(host);
+                let waiting = Waiting { seq, line, request, read_at: self.core.clock.now() };
+                self.queue.push(number, Box::new(waiting), weight);
+            }
+            Ok(Admission::Skip(path)) => self.settle_unstarted(seq, line, url, Verdict::Skipped(path)),
+            Err(error) => {
+                let error = error.of_url(url.clone());
+                self.settle_unstarted(seq, line, url, Verdict::Not(error));
+            }
+        }
+    }
+
+    fn input_ended(&mut self) {
+        self.reading = Reading::Over;
+        self.tell(&Event::InputEnded { inputs: self.inputs });
+        if self.tally.input_ended(self.inputs) == Step::Met {
+            self.stop(Stop::Cancelled);
+        }
+    }
+
+    fn settle_unstarted(&mut self, seq: u64, line: Option<u64>, url: Box<str>, verdict: Verdict) {
+        let now = Some(Clock::wall());
+        let record = Record { started: None, ended: now, ..Record::default() };
+        self.done.push_back(Outcome { seq, url, line, verdict, record });
+    }
+
+    fn settled(&mut self, outcome: &Outcome) {
+        self.terms.sink.settled(outcome.seq);
+        self.tell(&Event::Settled(outcome));
+        match self.tally.settled(outcome.ending()) {
+            Step::GoOn => {}
+            Step::Met | Step::Failed => self.stop(Stop::Cancelled),
+        }
+        if outcome.error().is_some_and(|error| is_fatal(error.kind())) {
+            self.stop(Stop::Cancelled);
+        }
+    }
+
+    fn tell(&self, event: &Event<'_>) {
+        self.terms.tallies.count(event);
+        if let Some(watcher) = &self.core.watcher {
+            watcher(event);
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.reading == Reading::Over
+            && self.queue.is_empty()
+            && self.running.is_empty()
+            && self.done.is_empty()
+    }
+}
+
+/// Whether the output itself is gone, for every request alike.
+fn is_fatal(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::DiskFull | ErrorKind::ReadOnly | ErrorKind::SinkClosed)
+}
+
+fn unstarted(waiting: Waiting, why: Stop, core: &Core) -> Outcome {
+    let Waiting { seq, line, request, read_at } = waiting;
+    let (kind, message) = match why {
+        Stop::Deadline => (ErrorKind::JobDeadline, "the deadline came before its turn"),
+        Stop::Cancelled | Stop::Drained => (ErrorKind::Cancelled, "stopped before its turn"),
+    };
+    let url: Box<str> = request.url().into();
+    let error = Error::new(kind, Phase::Queue, message).of_url(url.clone());
+    let queued = core.clock.now().since(read_at);
+    let record = Record { queued, ended: Some(Clock::wall()), ..Record::default() };
+    Outcome { seq, url, line, verdict: Verdict::Not(error), record }
+}

@@ -1,0 +1,23 @@
+//! The shell of I/O around the decisions: it drives fetches and jobs, keeps hosts and lanes, reads the clock for
+//! the machines of `policy` and carries their orders out. The only room that spawns.
+
+pub(crate) mod attempt;
+pub(crate) mod book;
+pub(crate) mod control;
+pub(crate) mod copy;
+pub(crate) mod core;
+pub(crate) mod errand;
+pub(crate) mod fetch;
+pub(crate) mod gate;
+pub(crate) mod hosts;
+pub(crate) mod job;
+pub(crate) mod lane;
+pub(crate) mod plan;
+pub(crate) mod timer;
+
+/// Runs `job` as a task of its own, in the background of the runtime that calls this.
+pub(crate) fn background<T: Send + 'static>(
+    job: impl Future<Output = T> + Send + 'static,
+) -> tokio::task::JoinHandle<T> {
+    tokio::spawn(job)
+}

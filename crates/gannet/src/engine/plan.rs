@@ -1,0 +1,87 @@
+//! What a fetch holds to, resolved from the client's settings and the caller's wishes. Plain data.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::StatusCode;
+
+use crate::policy::backoff::Backoff;
+
+/// What a fetch holds to.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    /// Retries after the first attempt; `None` is without end.
+    pub(crate) retries: Option<u32>,
+    pub(crate) backoff: Backoff,
+    pub(crate) retry_after_max: Duration,
+    pub(crate) hedge: Option<Duration>,
+    /// Hedges of one fetch in all.
+    pub(crate) hedges: u32,
+    /// Without a byte of the reply.
+    pub(crate) first_byte: Duration,
+    /// Without a further byte of the body.
+    pub(crate) stall: Duration,
+    /// In our own queue; `None` in a job, whose deadline rules it.
+    pub(crate) queue: Option<Duration>,
+    pub(crate) ok_status: StatusSet,
+    pub(crate) max_body: Option<u64>,
+    pub(crate) redirects: Redirects,
+    /// For one fetch, from its first poll or, in a job, from its start.
+    pub(crate) timeout: Option<Duration>,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            retries: Some(3),
+            backoff: Backoff::default(),
+            retry_after_max: Duration::from_secs(300),
+            hedge: None,
+            hedges: 2,
+            first_byte: Duration::from_secs(30),
+            stall: Duration::from_secs(30),
+            queue: Some(Duration::from_secs(60)),
+            ok_status: StatusSet::default(),
+            max_body: None,
+            redirects: Redirects::Follow(10),
+            timeout: None,
+        }
+    }
+}
+
+/// What to do about a redirect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Redirects {
+    /// Follow at most so many.
+    Follow(u32),
+    /// Take the redirect itself for the reply.
+    Return,
+}
+
+/// Statuses that count as success.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StatusSet(Option<Arc<[(u16, u16)]>>);
+
+impl StatusSet {
+    /// Every status.
+    pub const ANY: Self = Self(None);
+
+    /// These ranges, both ends included.
+    pub fn ranges(ranges: impl IntoIterator<Item = (u16, u16)>) -> Self {
+        Self(Some(ranges.into_iter().collect()))
+    }
+
+    /// Whether `status` counts as success.
+    pub fn contains(&self, status: StatusCode) -> bool {
+        let code = status.as_u16();
+        self.0.as_ref().is_none_or(|ranges| ranges.iter().any(|&(low, high)| (low..=high).contains(&code)))
+    }
+}
+
+impl Default for StatusSet {
+    /// 200 to 299.
+    fn default() -> Self {
+        Self::ranges([(200, 299)])
+    }
+}

@@ -1,0 +1,379 @@
+//! The one error type: what kind, in which phase, of which URL, with what evidence.
+//! Messages are lower-case fragments and never hold credentials; nothing here decides whether to retry.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+
+use crate::outcome::AttemptRecord;
+
+/// Why a fetch, or one attempt of it, failed. One pointer wide and cheap to clone.
+#[derive(Clone)]
+pub struct Error(Arc<Evidence>);
+
+#[derive(Clone)]
+struct Evidence {
+    kind: ErrorKind,
+    phase: Phase,
+    message: Box<str>,
+    url: Option<Box<str>>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
+    reply: Option<Arc<ErrorReply>>,
+    attempts: Arc<[AttemptRecord]>,
+    retry_after: Option<Duration>,
+    unsent: bool,
+}
+
+/// The reply behind an error of kind [`ErrorKind::Status`].
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ErrorReply {
+    /// The reply's status.
+    pub status: StatusCode,
+    /// The reply's header fields.
+    pub headers: HeaderMap,
+    /// The first 64 KiB of the body, not decoded.
+    pub body: Bytes,
+}
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $name:ident => $code:literal,)*) => {
+        /// What went wrong. [`code`](Self::code) is its stable spelling in reports.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum ErrorKind { $($(#[$doc])* $name,)* }
+
+        impl ErrorKind {
+            /// Every kind there is, for tables and schemas.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The stable spelling of this kind in reports, such as `connect.refused`.
+            pub const fn code(self) -> &'static str {
+                match self { $(Self::$name => $code,)* }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// The text is no URL.
+    BadUrl => "input.bad_url",
+    /// The URL's scheme is neither http nor https.
+    BadScheme => "input.bad_scheme",
+    /// A line of the input is longer than the limit.
+    LineTooLong => "input.line_too_long",
+    /// A line of the input is not UTF-8 or holds a NUL.
+    NotText => "input.not_text",
+    /// The input itself could not be read on.
+    InputUnreadable => "input.unreadable",
+    /// The request cannot be sent as asked: a bad header, a body that does not serialise.
+    BadRequest => "input.bad_request",
+    /// No URL was given.
+    NoInput => "input.empty",
+    /// A future of this library was polled outside of a tokio runtime.
+    NoRuntime => "runtime.missing",
+    /// The host's name does not exist.
+    NameNotFound => "dns.nxdomain",
+    /// The look-up failed.
+    LookupFailed => "dns.failed",
+    /// The look-up took too long.
+    LookupTimeout => "dns.timeout",
+    /// The server refused the connection.
+    Refused => "connect.refused",
+    /// No address answered in time.
+    ConnectTimeout => "connect.timeout",
+    /// There is no way to the address.
+    Unreachable => "connect.unreachable",
+    /// The process has no free file descriptor.
+    NoDescriptors => "connect.no_descriptors",
+    /// The connection could not be made for another reason.
+    ConnectFailed => "connect.failed",
+    /// The certificate is expired or not yet valid.
+    CertExpired => "tls.cert_expired",
+    /// The certificate is for other names.
+    CertName => "tls.cert_name",
+    /// The certificate's issuer is not trusted.
+    CertUntrusted => "tls.cert_untrusted",
+    /// The certificate is unusable for another reason.
+    CertInvalid => "tls.cert_invalid",
+    /// The handshake failed.
+    TlsHandshake => "tls.handshake",
+    /// The TLS settings cannot be used.
+    TlsSettings => "tls.settings",
+    /// The connection was reset or closed amid an exchange.
+    Reset => "connection.reset",
+    /// The connection was closed before a byte of the reply.
+    EmptyReply => "reply.empty",
+    /// A reused connection turned out closed before a byte of the reply.
+    StaleConnection => "connection.stale",
+    /// The server declined the stream unprocessed (HTTP/2 REFUSED_STREAM, or GOAWAY beyond the last stream).
+    StreamRefused => "http2.refused",
+    /// The reply breaks the protocol.
+    BadReply => "reply.malformed",
+    /// The reply's head is over its limit.
+    HeadTooLarge => "reply.head_too_large",
+    /// No byte of the reply, or of its body, came in time.
+    FirstByteTimeout => "wait.timeout",
+    /// The status is not among those accepted.
+    Status => "reply.status",
+    /// The body stood still for too long.
+    BodyStalled => "body.stalled",
+    /// The body ended before its framing did.
+    BodyTruncated => "body.truncated",
+    /// The body is over its limit.
+    BodyTooLarge => "body.too_large",
+    /// The body broke after bytes of it had been handed over.
+    BodyNotResumable => "body.not_resumable",
+    /// The body is not what the caller asked it to be (text, JSON).
+    BadBody => "body.unreadable",
+    /// Too many redirects.
+    TooManyRedirects => "redirect.too_many",
+    /// The redirect's target is unusable.
+    BadRedirect => "redirect.bad_location",
+    /// The redirect leads from https to http, or to a scheme that is never followed.
+    RedirectRefused => "redirect.refused",
+    /// The deadline of the job came first.
+    JobDeadline => "deadline.job",
+    /// The time of this one fetch ran out.
+    ItemDeadline => "deadline.item",
+    /// The caller stopped it.
+    Cancelled => "cancelled",
+    /// Our own gate or pool had no place for too long.
+    QueueTimeout => "queue.timeout",
+    /// The output's name cannot be used.
+    BadName => "sink.bad_name",
+    /// The output exists already.
+    Exists => "sink.exists",
+    /// The output may not be written.
+    Forbidden => "sink.forbidden",
+    /// The output's place is not what it has to be (a folder in the way, a missing one).
+    BadPlace => "sink.bad_place",
+    /// The output's disk is full.
+    DiskFull => "sink.disk_full",
+    /// The output's disk is read-only.
+    ReadOnly => "sink.read_only",
+    /// Writing the output failed for another reason.
+    SinkFailed => "sink.failed",
+    /// The reader of the output has gone.
+    SinkClosed => "sink.closed",
+    /// The bodies held in memory are over their limit.
+    MemoryFull => "sink.memory_full",
+    /// A custom transport failed.
+    Transport => "transport.failed",
+    /// Settings contradict one another.
+    Settings => "settings.contradiction",
+}
+
+/// The step of a fetch in which something happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Phase {
+    /// Waiting for our own gate, pool or backoff.
+    Queue,
+    /// Looking up the host's addresses.
+    Dns,
+    /// Connecting to an address.
+    Connect,
+    /// The TLS handshake.
+    Tls,
+    /// Sending the request.
+    Send,
+    /// Waiting for the first byte of the reply.
+    Wait,
+    /// Receiving the body.
+    Body,
+    /// Writing the body to its place.
+    Sink,
+    /// Checking length and digest.
+    Verify,
+}
+
+impl Phase {
+    /// The stable spelling of this phase in reports.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Queue => "queue",
+            Self::Dns => "dns",
+            Self::Connect => "connect",
+            Self::Tls => "tls",
+            Self::Send => "send",
+            Self::Wait => "wait",
+            Self::Body => "body",
+            Self::Sink => "sink",
+            Self::Verify => "verify",
+        }
+    }
+}
+
+impl Error {
+    /// What went wrong.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// In which phase it went wrong.
+    pub fn phase(&self) -> Phase {
+        self.0.phase
+    }
+
+    /// The URL that was being fetched, without credentials.
+    pub fn url(&self) -> Option<&str> {
+        self.0.url.as_deref()
+    }
+
+    /// What happened, without the URL: a lower-case fragment.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// The reply's status, if there was a reply.
+    pub fn status(&self) -> Option<StatusCode> {
+        self.0.reply.as_ref().map(|reply| reply.status)
+    }
+
+    /// The reply behind a refused status: head and the first 64 KiB of its body.
+    pub fn reply(&self) -> Option<&ErrorReply> {
+        self.0.reply.as_deref()
+    }
+
+    /// Every attempt that was made, in the order in which they started.
+    pub fn attempts(&self) -> &[AttemptRecord] {
+        &self.0.attempts
+    }
+
+    /// How long the server asked us to stay away (RFC 9110, section 10.2.3).
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.0.retry_after
+    }
+
+    /// Whether a limit on time was reached: a deadline, a timeout, a stall. Never true together with
+    /// [`is_cancelled`](Self::is_cancelled).
+    pub fn is_timeout(&self) -> bool {
+        matches!(
+            self.kind(),
+            ErrorKind::JobDeadline
+                | ErrorKind::ItemDeadline
+                | ErrorKind::LookupTimeout
+                | ErrorKind::ConnectTimeout
+                | ErrorKind::FirstByteTimeout
+                | ErrorKind::BodyStalled
+                | ErrorKind::QueueTimeout
+        )
+    }
+
+    /// Whether the caller stopped it.
+    pub fn is_cancelled(&self) -> bool {
+        self.kind() == ErrorKind::Cancelled
+    }
+
+    /// The innermost cause, said once.
+    pub fn root_cause(&self) -> String {
+        let mut cause: Option<&(dyn StdError + 'static)> = self.source();
+        let mut text = self.0.message.to_string();
+        while let Some(inner) = cause {
+            text = inner.to_string();
+            cause = inner.source();
+        }
+        text
+    }
+
+    pub(crate) fn new(kind: ErrorKind, phase: Phase, message: impl Into<String>) -> Self {
+        Self(Arc::new(Evidence {
+            kind,
+            phase,
+            message: message.into().into_boxed_str(),
+            url: None,
+            source: None,
+            reply: None,
+            attempts: Arc::from([]),
+            retry_after: None,
+            unsent: false,
+        }))
+    }
+
+    /// An error for a custom [`Transport`](crate::Transport) to return; it is retried like a reset connection.
+    pub fn transport(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Transport, Phase::Wait, message)
+    }
+
+    pub(crate) fn caused_by(self, source: impl StdError + Send + Sync + 'static) -> Self {
+        self.with(|evidence| evidence.source = Some(Arc::new(source)))
+    }
+
+    pub(crate) fn of_url(self, url: impl Into<Box<str>>) -> Self {
+        self.with(|evidence| evidence.url = Some(url.into()))
+    }
+
+    pub(crate) fn of_reply(self, reply: ErrorReply) -> Self {
+        self.with(|evidence| evidence.reply = Some(Arc::new(reply)))
+    }
+
+    pub(crate) fn asked_to_wait(self, length: Option<Duration>) -> Self {
+        self.with(|evidence| evidence.retry_after = length)
+    }
+
+    pub(crate) fn after_attempts(self, records: Arc<[AttemptRecord]>) -> Self {
+        self.with(|evidence| evidence.attempts = records)
+    }
+
+    /// Says more after the message.
+    pub(crate) fn and(self, more: &str) -> Self {
+        self.with(|evidence| evidence.message = format!("{}{more}", evidence.message).into())
+    }
+
+    /// No byte of the request had been written when this happened.
+    pub(crate) fn unsent(self) -> Self {
+        self.with(|evidence| evidence.unsent = true)
+    }
+
+    pub(crate) fn was_unsent(&self) -> bool {
+        self.0.unsent || matches!(self.phase(), Phase::Queue | Phase::Dns | Phase::Connect | Phase::Tls)
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Evidence)) -> Self {
+        change(Arc::make_mut(&mut self.0));
+        self
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(url) = self.url() {
+            write!(f, "{url}: ")?;
+        }
+        f.write_str(&self.0.message)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("code", &self.kind().code())
+            .field("phase", &self.phase().as_str())
+            .field("url", &self.url())
+            .field("message", &self.message())
+            .field("source", &self.0.source)
+            .field("attempts", &self.attempts().len())
+            .finish()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+    }
+}
+
+/// Shows a URL without userinfo, for messages and records.
+pub(crate) fn shown(url: &url::Url) -> Box<str> {
+    if url.username().is_empty() && url.password().is_none() {
+        return url.as_str().into();
+    }
+    let mut bare = url.clone();
+    let _ = bare.set_username("");
+    let _ = bare.set_password(None);
+    bare.as_str().into()
+}

@@ -1,0 +1,61 @@
+//! gannet fetches many URLs by one deadline: all of them, or the first that answers.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::time::Duration;
+//!
+//! let client = gannet::Client::new();
+//! let text = client.get("http://localhost/").text().timeout(Duration::from_secs(2)).await?;
+//!
+//! let urls = ["http://a.example/", "http://b.example/"];
+//! for outcome in client.fetch_all(urls).timeout(Duration::from_secs(10)).await {
+//!     println!("{} {:?}", outcome.url(), outcome.ending());
+//! }
+//! let first = client.fetch_first(urls).text().await?;
+//! println!("{} answered first, with {} bytes", urls[first.index], first.value.len());
+//!
+//! let job = client.fetch_all(urls).save_into("out").spawn();
+//! println!("{:?}", job.progress());
+//! job.await?;
+//! # Ok(()) }
+//! ```
+//!
+//! A [`Client`] makes lazy futures: a [`Fetch`] of one request, a [`FetchAll`] or [`FetchEach`] of many, a
+//! [`FetchFirst`] of alternatives. Dropping one stops everything beneath it. Each request ends in exactly one
+//! [`Outcome`], with the record of every attempt.
+//!
+//! The walk of one URL: `source` reads it, `policy` queues it and says when an attempt starts, `engine` drives the
+//! attempt through `transport`, `sink` takes its body, and `report` counts the outcome.
+
+mod client;
+mod clock;
+mod engine;
+mod error;
+mod event;
+mod moment;
+mod outcome;
+mod policy;
+mod report;
+mod request;
+pub mod sink;
+pub mod source;
+mod transport;
+
+pub use client::{
+    AllFailed, Bodies, Chunks, Client, ClientBuilder, Collect, FailFast, Fetch, FetchAll, FetchEach,
+    FetchFirst, First, Gauges, JobError, JobHandle, Outcomes, Response, Saved, get,
+};
+pub use engine::plan::{Redirects, StatusSet};
+pub use error::{Error, ErrorKind, ErrorReply, Phase};
+pub use event::{Event, Progress};
+pub use outcome::{
+    AttemptRecord, ConnectionUsed, Ending, Outcome, Receipt, ReplyHead, Timings, WhyStarted, WhyStopped,
+};
+pub use policy::job::Goal;
+pub use report::JobReport;
+pub use request::{IntoRequest, Repeat, Request};
+pub use tokio_util::sync::CancellationToken;
+pub use transport::connect::HttpVersions;
+pub use transport::{BoxFuture, Reply, Transport, WireRequest};
+
+pub(crate) use moment::Moment;

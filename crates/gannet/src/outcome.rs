@@ -1,0 +1,373 @@
+//! The final answer of a fetch, with the record of every attempt. Plain data: nothing here waits or writes.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode, Version};
+
+use crate::error::{Error, Phase};
+
+/// The final answer of one request of a job: what came, or why not, and the record of every attempt.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Outcome {
+    pub(crate) seq: u64,
+    pub(crate) url: Box<str>,
+    pub(crate) line: Option<u64>,
+    pub(crate) verdict: Verdict,
+    pub(crate) record: Record,
+}
+
+/// How a request ended: the five words of a report's `outcome`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Ending {
+    /// Obtained, whole and verified.
+    Ok,
+    /// Tried and given up.
+    Failed,
+    /// Not tried, or cut short, since the job's deadline came first.
+    Unfinished,
+    /// Stopped by the caller.
+    Cancelled,
+    /// Not fetched since it was there already.
+    Skipped,
+}
+
+impl Ending {
+    /// The stable spelling in reports.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Failed => "failed",
+            Self::Unfinished => "unfinished",
+            Self::Cancelled => "cancelled",
+            Self::Skipped => "skipped",
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Verdict {
+    Got(Got),
+    Skipped(PathBuf),
+    Not(Error),
+}
+
+/// What an obtained request left behind.
+#[derive(Debug, Clone)]
+pub(crate) struct Got {
+    pub(crate) reply: ReplyHead,
+    pub(crate) receipt: Receipt,
+}
+
+/// The head of the reply that was accepted, and how it came.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ReplyHead {
+    /// The reply's status.
+    pub status: StatusCode,
+    /// The HTTP version it came by.
+    pub version: Version,
+    /// The reply's header fields.
+    pub headers: HeaderMap,
+    /// The URL that answered, after redirects, without credentials.
+    pub url: Box<str>,
+}
+
+/// Where a body lies and how long it is. Given by a sink at its commit.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Receipt {
+    /// The body itself, if it was kept in memory.
+    pub body: Option<Bytes>,
+    /// The file it was written to.
+    pub path: Option<PathBuf>,
+    /// Its length in bytes.
+    pub length: u64,
+}
+
+impl Receipt {
+    /// A receipt for `length` bytes that were kept nowhere.
+    pub fn of_length(length: u64) -> Self {
+        Self { length, ..Self::default() }
+    }
+
+    /// A receipt for a body in memory.
+    pub fn in_memory(body: Bytes) -> Self {
+        Self { length: body.len() as u64, body: Some(body), path: None }
+    }
+
+    /// A receipt for a file of `length` bytes at `path`.
+    pub fn in_file(path: PathBuf, length: u64) -> Self {
+        Self { length, body: None, path: Some(path) }
+    }
+}
+
+/// All that is known about how a fetch went.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Record {
+    pub(crate) attempts: Vec<AttemptRecord>,
+    /// The attempt, by its place in `attempts`, whose body was kept.
+    pub(crate) winner: Option<usize>,
+    pub(crate) queued: Duration,
+    pub(crate) total: Duration,
+    pub(crate) started: Option<SystemTime>,
+    pub(crate) ended: Option<SystemTime>,
+}
+
+/// Why an attempt was started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum WhyStarted {
+    /// The first attempt, or a leg of a race.
+    First,
+    /// An earlier attempt had failed.
+    Retry,
+    /// An earlier attempt was refused unprocessed or met a stale connection; costs no budget.
+    Redo,
+    /// The newest attempt had been silent for the hedge delay.
+    Hedge,
+}
+
+impl WhyStarted {
+    /// The stable spelling in reports.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::First => "first",
+            Self::Retry => "retry",
+            Self::Redo => "redo",
+            Self::Hedge => "hedge",
+        }
+    }
+}
+
+/// Why an attempt stopped.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum WhyStopped {
+    /// It brought the whole body, or led and was handed to the caller.
+    Won,
+    /// Another attempt led first.
+    Superseded,
+    /// It failed.
+    Failed(Error),
+    /// The deadline came.
+    Deadline,
+    /// The caller stopped it.
+    Cancelled,
+}
+
+impl WhyStopped {
+    /// The stable spelling in reports.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Won => "won",
+            Self::Superseded => "superseded",
+            Self::Failed(_) => "failed",
+            Self::Deadline => "deadline",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// One attempt: why it started, why it stopped, and where its time went.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct AttemptRecord {
+    /// Which of the request's URLs it tried: 0 is the request's own, then its mirrors in order.
+    pub mirror: usize,
+    /// Why it was started.
+    pub why_started: WhyStarted,
+    /// Why it stopped.
+    pub why_stopped: WhyStopped,
+    /// From the fetch's first attempt's start to this one's.
+    pub began: Duration,
+    /// Time in each phase.
+    pub timings: Timings,
+    /// The redirects it followed, in order, without credentials.
+    pub hops: Vec<Box<str>>,
+    /// The reply's status, if a reply came.
+    pub status: Option<StatusCode>,
+    /// Bytes of body received.
+    pub bytes: u64,
+    /// The address that it talked to last.
+    pub address: Option<SocketAddr>,
+    /// The connection that it used last.
+    pub connection: Option<ConnectionUsed>,
+}
+
+/// Which connection an attempt used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConnectionUsed {
+    /// Unique within the client.
+    pub id: u64,
+    /// Whether it had served an exchange before.
+    pub reused: bool,
+}
+
+/// Time spent in each phase of an attempt, all hops together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Timings {
+    /// Waiting for our own gate and pool.
+    pub queue: Duration,
+    /// Looking up addresses.
+    pub dns: Duration,
+    /// Connecting.
+    pub connect: Duration,
+    /// The TLS handshake.
+    pub tls: Duration,
+    /// Sending, and waiting for the first byte of the body.
+    pub wait: Duration,
+    /// Receiving the body after its first byte.
+    pub body: Duration,
+}
+
+impl Timings {
+    pub(crate) fn add(&mut self, phase: Phase, length: Duration) {
+        let part = match phase {
+            Phase::Queue => &mut self.queue,
+            Phase::Dns => &mut self.dns,
+            Phase::Connect => &mut self.connect,
+            Phase::Tls => &mut self.tls,
+            Phase::Send | Phase::Wait => &mut self.wait,
+            Phase::Body | Phase::Sink | Phase::Verify => &mut self.body,
+        };
+        *part += length;
+    }
+
+    /// From the attempt's start to the first byte of the body, queueing apart (time to first byte).
+    pub fn to_first_byte(&self) -> Duration {
+        self.dns + self.connect + self.tls + self.wait
+    }
+}
+
+impl Outcome {
+    /// The request's place in the input, from 0.
+    pub fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    /// The line of the list that it came from, from 1.
+    pub fn line(&self) -> Option<u64> {
+        self.line
+    }
+
+    /// The URL that was asked for, without credentials.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// How it ended.
+    pub fn ending(&self) -> Ending {
+        match &self.verdict {
+            Verdict::Got(_) => Ending::Ok,
+            Verdict::Skipped(_) => Ending::Skipped,
+            Verdict::Not(error) => match error.kind() {
+                crate::ErrorKind::JobDeadline => Ending::Unfinished,
+                crate::ErrorKind::Cancelled => Ending::Cancelled,
+                _ => Ending::Failed,
+            },
+        }
+    }
+
+    /// Whether the body is there: obtained now, or skipped since it was there already.
+    pub fn is_obtained(&self) -> bool {
+        matches!(self.ending(), Ending::Ok | Ending::Skipped)
+    }
+
+    /// Why it was not obtained.
+    pub fn error(&self) -> Option<&Error> {
+        match &self.verdict {
+            Verdict::Not(error) => Some(error),
+            Verdict::Got(_) | Verdict::Skipped(_) => None,
+        }
+    }
+
+    /// The accepted reply's head.
+    pub fn reply(&self) -> Option<&ReplyHead> {
+        match &self.verdict {
+            Verdict::Got(got) => Some(&got.reply),
+            Verdict::Skipped(_) | Verdict::Not(_) => None,
+        }
+    }
+
+    /// The status of the reply, accepted or not.
+    pub fn status(&self) -> Option<StatusCode> {
+        self.reply().map(|reply| reply.status).or_else(|| self.error().and_then(Error::status))
+    }
+
+    /// The body, if it was kept in memory.
+    pub fn body(&self) -> Option<&Bytes> {
+        match &self.verdict {
+            Verdict::Got(got) => got.receipt.body.as_ref(),
+            Verdict::Skipped(_) | Verdict::Not(_) => None,
+        }
+    }
+
+    /// The file that holds the body.
+    pub fn path(&self) -> Option<&std::path::Path> {
+        match &self.verdict {
+            Verdict::Got(got) => got.receipt.path.as_deref(),
+            Verdict::Skipped(path) => Some(path),
+            Verdict::Not(_) => None,
+        }
+    }
+
+    /// The body's length in bytes; 0 if nothing was obtained.
+    pub fn length(&self) -> u64 {
+        match &self.verdict {
+            Verdict::Got(got) => got.receipt.length,
+            Verdict::Skipped(_) | Verdict::Not(_) => 0,
+        }
+    }
+
+    /// Every attempt, in the order in which they started.
+    pub fn attempts(&self) -> &[AttemptRecord] {
+        &self.record.attempts
+    }
+
+    /// The attempt whose body was kept, by its place in [`attempts`](Self::attempts).
+    pub fn winner(&self) -> Option<usize> {
+        self.record.winner
+    }
+
+    /// Time spent waiting for a turn before the first attempt started.
+    pub fn queued(&self) -> Duration {
+        self.record.queued
+    }
+
+    /// From the first attempt's start to the end.
+    pub fn total(&self) -> Duration {
+        self.record.total
+    }
+
+    /// When the first attempt started, by the wall clock; `None` if none did.
+    pub fn started(&self) -> Option<SystemTime> {
+        self.record.started
+    }
+
+    /// When it ended, by the wall clock.
+    pub fn ended(&self) -> Option<SystemTime> {
+        self.record.ended
+    }
+
+    /// The body's bytes, or why there are none.
+    ///
+    /// # Errors
+    /// The fetch's own error; for a body that was not kept in memory, one of kind
+    /// [`BadBody`](crate::ErrorKind::BadBody).
+    pub fn into_result(self) -> Result<Bytes, Error> {
+        match self.verdict {
+            Verdict::Got(Got { receipt: Receipt { body: Some(body), .. }, .. }) => Ok(body),
+            Verdict::Got(_) | Verdict::Skipped(_) => {
+                Err(Error::new(crate::ErrorKind::BadBody, Phase::Sink, "the body was not kept in memory")
+                    .of_url(self.url))
+            }
+            Verdict::Not(error) => Err(error),
+        }
+    }
+}

@@ -1,0 +1,456 @@
+//! Watches one fetch from outside, by the facts it was told and the orders it gave, and says which invariant was
+//! broken. It shares no logic with the machine; where the machine throws dice, it knows their lowest and highest.
+
+use std::time::Duration;
+
+use crate::Moment;
+use crate::outcome::WhyStarted;
+
+use super::super::{
+    Class, Fact, Failure, GaveUp, Opening, Order, Repeatable, Rules, Sent, StopReason, Verdict,
+};
+use super::purse::Tally;
+
+/// Nothing, or the invariant that was broken.
+pub(super) type Held = Result<(), &'static str>;
+
+pub(super) fn hold(holds: bool, invariant: &'static str) -> Held {
+    if holds { Ok(()) } else { Err(invariant) }
+}
+
+/// The dice of a schedule lie between these.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Dice {
+    pub(super) low: u32,
+    pub(super) high: u32,
+}
+
+/// One fact, and all that followed from it at once.
+pub(super) struct Step<'a> {
+    pub(super) fact: Fact,
+    pub(super) now: Moment,
+    pub(super) wake_before: Option<Moment>,
+    pub(super) orders: &'a [Order],
+    pub(super) wake: Option<Moment>,
+    pub(super) paid: Tally,
+}
+
+pub(super) struct Witness {
+    rules: Rules,
+    dice: Dice,
+    lateness: Duration,
+    attempts: Vec<Seen>,
+    places: Vec<Place>,
+    verdict: Option<Verdict>,
+    last_failed: Option<u32>,
+    /// Whether a request that must not be sent twice may have been.
+    sent: bool,
+    /// Since when nothing has been in flight.
+    idle: Option<Moment>,
+    /// The sum of the times in which nothing was in flight.
+    slept: Duration,
+    /// The most that the machine may think it has slept.
+    slept_at_most: Duration,
+    /// Whether any server asked for a wait.
+    asked: bool,
+    began: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    mirror: u32,
+    why: WhyStarted,
+    started: Moment,
+    state: State,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum State {
+    Flying,
+    Leading,
+    Stopped,
+    Failed,
+    Won,
+}
+
+/// What the witness knows of a mirror: the earliest and the latest moment at which it is ready again.
+#[derive(Debug, Clone, Copy, Default)]
+struct Place {
+    dead: bool,
+    away: Option<Duration>,
+    failures: u32,
+    earliest: Moment,
+    latest: Moment,
+    latest_backoff: Moment,
+}
+
+impl Place {
+    fn is_usable(&self) -> bool {
+        !self.dead && self.away.is_none()
+    }
+}
+
+impl Witness {
+    pub(super) fn new(rules: Rules, dice: Dice, lateness: Duration) -> Self {
+        let places = vec![Place::default(); rules.mirrors as usize];
+        Self {
+            rules,
+            dice,
+            lateness,
+            attempts: Vec::new(),
+            places,
+            verdict: None,
+            last_failed: None,
+            sent: false,
+            idle: None,
+            slept: Duration::ZERO,
+            slept_at_most: Duration::ZERO,
+            asked: false,
+            began: false,
+        }
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.verdict.is_some()
+    }
+
+    pub(super) fn verdict_in_words(&self) -> Option<&'static str> {
+        Some(match self.verdict? {
+            Verdict::Won { .. } => "won",
+            Verdict::DeadlineCame => "deadline",
+            Verdict::Cancelled => "cancelled",
+            Verdict::GaveUp { why, .. } => match why {
+                GaveUp::Lasting => "lasting",
+                GaveUp::NoRetriesLeft => "no retries left",
+                GaveUp::NoBudget => "no budget",
+                GaveUp::NoTime { .. } => "no time",
+                GaveUp::AskedToStayAway { .. } => "asked to stay away",
+                GaveUp::SleptEnough => "slept enough",
+                GaveUp::NotRepeatable => "not repeatable",
+            },
+        })
+    }
+
+    /// Holds the machine to every invariant after one step.
+    pub(super) fn watch(&mut self, step: &Step<'_>) -> Held {
+        if self.verdict.is_some() {
+            hold(step.orders.is_empty() && step.wake.is_none(), "nothing follows the verdict")?;
+            return hold(step.paid == Tally::default(), "nothing is paid after the verdict");
+        }
+        self.hold_no_outliving(step)?;
+        let heard = self.hear(step);
+        for order in step.orders {
+            self.hold_order(order, step)?;
+        }
+        self.hold_payment(step)?;
+        self.hold_consequence(step, heard)?;
+        self.hold_wake(step, heard)?;
+        self.idle = if self.count(State::Flying) + self.count(State::Leading) > 0 {
+            None
+        } else {
+            self.idle.or(Some(step.now))
+        };
+        Ok(())
+    }
+
+    /// Takes the fact into the books; whether it was about something alive.
+    fn hear(&mut self, step: &Step<'_>) -> bool {
+        match step.fact {
+            Fact::Began => !std::mem::replace(&mut self.began, true),
+            Fact::Woke => self.began,
+            Fact::Cancelled => true,
+            Fact::Led { attempt } => {
+                let leads = self.state(attempt) == Some(State::Flying) && self.count(State::Leading) == 0;
+                if leads {
+                    self.attempts[attempt as usize].state = State::Leading;
+                }
+                leads
+            }
+            Fact::Completed { attempt } => {
+                let wins = self.state(attempt) == Some(State::Leading);
+                if wins {
+                    self.attempts[attempt as usize].state = State::Won;
+                }
+                wins
+            }
+            Fact::Failed { attempt, failure } => {
+                let lives = matches!(self.state(attempt), Some(State::Flying | State::Leading));
+                if lives {
+                    self.hear_failure(attempt, failure, step);
+                }
+                lives
+            }
+        }
+    }
+
+    fn hear_failure(&mut self, attempt: u32, failure: Failure, step: &Step<'_>) {
+        self.attempts[attempt as usize].state = State::Failed;
+        self.last_failed = Some(attempt);
+        self.sent |= self.rules.repeatable == Repeatable::WhileUnsent && failure.sent == Sent::Perhaps;
+        let redone =
+            step.orders.iter().any(|order| matches!(order, Order::Start { why: WhyStarted::Redo, .. }));
+        if redone {
+            return;
+        }
+        let (now, backoff) = (step.now, self.rules.backoff);
+        let place = &mut self.places[self.attempts[attempt as usize].mirror as usize];
+        place.dead |= failure.class == Class::LastingHere;
+        place.earliest = place.earliest.max(now + backoff.delay(place.failures, self.dice.low));
+        place.latest_backoff = place.latest_backoff.max(now + backoff.delay(place.failures, self.dice.high));
+        place.latest = place.latest.max(place.latest_backoff);
+        place.failures += 1;
+        if let Some(asked) = failure.retry_after {
+            self.asked = true;
+            place.earliest = place.earliest.max(now + asked);
+            place.latest = place.latest.max(now + asked + (asked / 10).min(Duration::from_secs(1)));
+            if asked > self.rules.retry_after_max && place.is_usable() {
+                place.away = Some(asked);
+            }
+        }
+    }
+
+    fn hold_order(&mut self, order: &Order, step: &Step<'_>) -> Held {
+        hold(self.verdict.is_none(), "exactly one verdict, and nothing after it")?;
+        match *order {
+            Order::Start { attempt, mirror, why } => self.hold_start(attempt, mirror, why, step),
+            Order::Stop { attempt, why } => self.hold_stop(attempt, why, step),
+            Order::Settle(verdict) => {
+                self.verdict = Some(verdict);
+                hold(
+                    self.count(State::Flying) + self.count(State::Leading) == 0,
+                    "nothing flies after the verdict",
+                )?;
+                self.hold_verdict(verdict, step)
+            }
+        }
+    }
+
+    fn hold_start(&mut self, attempt: u32, mirror: u32, why: WhyStarted, step: &Step<'_>) -> Held {
+        hold(attempt as usize == self.attempts.len(), "attempts are numbered without gaps")?;
+        hold(mirror < self.rules.mirrors, "the mirror exists")?;
+        hold(!self.is_late(step.now), "nothing starts at or after the deadline")?;
+        hold(self.count(State::Leading) == 0, "nothing starts beside a leader")?;
+        hold(why == WhyStarted::First || !self.sent, "nothing is sent twice that must not be")?;
+        let place = self.places[mirror as usize];
+        hold(place.is_usable(), "no mirror is tried that is dead or wants us away")?;
+        match why {
+            WhyStarted::First => hold(step.fact == Fact::Began, "firsts start at the beginning")?,
+            WhyStarted::Redo => {
+                hold(self.is_redo(mirror, step.fact), "a redo follows a failure at its mirror")?
+            }
+            WhyStarted::Retry => {
+                hold(step.now >= place.earliest, "no mirror is retried before backoff and Retry-After")?;
+                let failures = self.count(State::Failed) as u32;
+                hold(self.started(WhyStarted::Retry) < failures, "each retry follows a failure")?;
+                self.hold_sleep(place, step)?;
+            }
+            WhyStarted::Hedge => self.hold_hedge(place, step)?,
+        }
+        self.attempts.push(Seen { mirror, why, started: step.now, state: State::Flying });
+        self.hold_count()
+    }
+
+    fn is_redo(&self, mirror: u32, fact: Fact) -> bool {
+        let Fact::Failed { attempt, failure } = fact else { return false };
+        failure.class == Class::Unprocessed && self.attempts[attempt as usize].mirror == mirror
+    }
+
+    /// Backoffs are bounded in sum where no deadline bounds them.
+    fn hold_sleep(&mut self, place: Place, step: &Step<'_>) -> Held {
+        if let Some(failures) = place.failures.checked_sub(1) {
+            self.slept_at_most += self.rules.backoff.delay(failures, self.dice.high);
+        }
+        if let Some(idle) = self.idle.take() {
+            self.slept += step.wake_before.unwrap_or(step.now).min(step.now).since(idle);
+        }
+        let bounded = self.rules.deadline.is_none() && self.rules.retries.is_some() && !self.asked;
+        let total = self.rules.backoff.total.filter(|_| bounded).unwrap_or(Duration::MAX);
+        hold(self.slept <= total, "backoffs are bounded in sum")
+    }
+
+    fn hold_hedge(&self, place: Place, step: &Step<'_>) -> Held {
+        let hedge = self.rules.hedge.ok_or("a hedge needs a rule")?;
+        hold(self.rules.repeatable == Repeatable::Always, "only what may be sent twice is hedged")?;
+        hold(step.now >= place.earliest, "no mirror is hedged at before backoff and Retry-After")?;
+        let flies = |seen: &&Seen| seen.state == State::Flying;
+        let newest = self.attempts.last().filter(flies).ok_or("a hedge needs a silent attempt")?;
+        hold(newest.started + hedge.after <= step.now, "a hedge waits for the silence of the newest")?;
+        let hedges = self.attempts.iter().filter(flies).filter(|seen| seen.why == WhyStarted::Hedge).count();
+        hold(hedges == 0, "one hedge flies at a time")
+    }
+
+    fn hold_count(&self) -> Held {
+        let hedges = self.rules.hedge.map_or(0, |hedge| hedge.at_most);
+        let firsts = match self.rules.opening {
+            Opening::One => 1,
+            Opening::Race => self.rules.mirrors,
+        };
+        hold(self.started(WhyStarted::First) <= firsts, "no more firsts than allowed")?;
+        hold(self.started(WhyStarted::Redo) <= 1, "one redo at most")?;
+        hold(self.started(WhyStarted::Hedge) <= hedges, "no more hedges than allowed")?;
+        let retries = self.rules.retries.unwrap_or(u32::MAX);
+        hold(self.started(WhyStarted::Retry) <= retries, "no more retries than allowed")
+    }
+
+    fn hold_stop(&mut self, attempt: u32, why: StopReason, step: &Step<'_>) -> Held {
+        let lives = matches!(self.state(attempt), Some(State::Flying | State::Leading));
+        hold(lives, "only what flies is stopped")?;
+        self.attempts[attempt as usize].state = State::Stopped;
+        let right = match why {
+            StopReason::Superseded => self.count(State::Leading) + self.count(State::Won) == 1,
+            StopReason::Deadline => self.is_late(step.now),
+            StopReason::Cancelled => step.fact == Fact::Cancelled,
+            StopReason::Pointless => is_lasting_everywhere(step.fact),
+        };
+        hold(right, "a stop names its reason")
+    }
+
+    fn hold_verdict(&self, verdict: Verdict, step: &Step<'_>) -> Held {
+        match verdict {
+            Verdict::Won { attempt } => {
+                let brought = step.fact == Fact::Completed { attempt };
+                hold(
+                    brought && self.state(attempt) == Some(State::Won),
+                    "only a leader that brought its body wins",
+                )
+            }
+            Verdict::DeadlineCame => hold(self.is_late(step.now), "the deadline has come"),
+            Verdict::Cancelled => hold(step.fact == Fact::Cancelled, "only the caller cancels"),
+            Verdict::GaveUp { attempt, why } => {
+                hold(self.last_failed == Some(attempt), "the last failure is named")?;
+                self.hold_gave_up(why, step)
+            }
+        }
+    }
+
+    /// There is no giving up while a retry is allowed and affordable.
+    fn hold_gave_up(&self, why: GaveUp, step: &Step<'_>) -> Held {
+        let mut usable = self.places.iter().filter(|place| place.is_usable());
+        let retries = self.started(WhyStarted::Retry);
+        let truly = match why {
+            GaveUp::Lasting => is_lasting_everywhere(step.fact) || self.places.iter().all(|place| place.dead),
+            GaveUp::NoRetriesLeft => self.rules.retries == Some(retries),
+            GaveUp::NoBudget => step.paid.retries_refused > 0,
+            GaveUp::NoTime { wanted } => self.rules.deadline.is_some_and(|deadline| {
+                step.now + wanted >= deadline && usable.all(|place| place.latest >= deadline)
+            }),
+            GaveUp::AskedToStayAway { wanted } => {
+                usable.next().is_none() && self.places.iter().any(|place| place.away == Some(wanted))
+            }
+            GaveUp::SleptEnough => self.rules.backoff.total.is_some_and(|total| {
+                let over = |place: &Place| self.slept_at_most + place.latest_backoff.since(step.now) > total;
+                self.rules.deadline.is_none() && self.rules.retries.is_some() && usable.all(over)
+            }),
+            GaveUp::NotRepeatable => self.sent,
+        };
+        hold(truly, "a fetch gives up for a true reason only")
+    }
+
+    /// What has started was paid for, and nothing else was.
+    fn hold_payment(&self, step: &Step<'_>) -> Held {
+        let started = |wanted: WhyStarted| {
+            let is = |order: &&Order| matches!(order, Order::Start { why, .. } if *why == wanted);
+            step.orders.iter().filter(is).count() as u64
+        };
+        hold(started(WhyStarted::First) == step.paid.deposits, "each first pays in")?;
+        hold(started(WhyStarted::Retry) == step.paid.retries, "each retry is paid for")?;
+        hold(started(WhyStarted::Hedge) == step.paid.hedges, "each hedge is paid for")
+    }
+
+    /// What has to follow from a fact at once.
+    fn hold_consequence(&self, step: &Step<'_>, heard: bool) -> Held {
+        if !heard {
+            return hold(step.orders.is_empty(), "a fact about nothing alive changes nothing");
+        }
+        let (flying, late) = (self.count(State::Flying), self.is_late(step.now));
+        match step.fact {
+            Fact::Began if !late => match self.rules.opening {
+                Opening::One => hold(self.started(WhyStarted::First) == 1, "the first attempt starts"),
+                Opening::Race => {
+                    hold(self.started(WhyStarted::First) == self.rules.mirrors, "every leg starts")
+                }
+            },
+            Fact::Led { .. } => hold(flying == 0, "whoever leads, leads alone"),
+            Fact::Completed { attempt } => {
+                hold(self.verdict == Some(Verdict::Won { attempt }), "a leader that brought its body wins")
+            }
+            Fact::Cancelled => hold(self.verdict.is_some(), "cancelling ends the fetch"),
+            Fact::Failed { failure, .. } if failure.class == Class::LastingEverywhere => {
+                hold(self.verdict.is_some(), "a failure that lasts everywhere ends the fetch")
+            }
+            Fact::Failed { failure, .. } if !late => self.hold_promptness(failure, step),
+            Fact::Began | Fact::Failed { .. } | Fact::Woke => {
+                hold(!late || self.verdict == Some(Verdict::DeadlineCame), "the deadline ends the fetch")
+            }
+        }
+    }
+
+    /// A mirror that has not failed yet is tried at once.
+    fn hold_promptness(&self, failure: Failure, step: &Step<'_>) -> Held {
+        let nothing_planned = step.wake_before.is_none() || step.wake_before == self.rules.deadline;
+        let starts = step.orders.iter().filter(|order| matches!(order, Order::Start { .. })).count();
+        let before = &self.attempts[..self.attempts.len() - starts];
+        let used = |mirror: usize| {
+            before.iter().any(|seen| seen.mirror as usize == mirror && seen.state == State::Flying)
+        };
+        let fresh = (0..self.places.len()).any(|mirror| {
+            self.places[mirror].is_usable() && self.places[mirror].failures == 0 && !used(mirror)
+        });
+        let started = |order: &Order| matches!(order, Order::Start { why, .. } if *why != WhyStarted::Hedge);
+        let prompt = step.orders.iter().any(started) || step.paid.retries_refused > 0;
+        let spent =
+            self.sent || self.rules.retries.is_some_and(|most| self.started(WhyStarted::Retry) >= most);
+        let due = nothing_planned && fresh && !spent && failure.class != Class::LastingEverywhere;
+        hold(prompt || !due, "a mirror that has not failed is tried at once")
+    }
+
+    fn hold_no_outliving(&self, step: &Step<'_>) -> Held {
+        let latest = self.rules.deadline.map(|deadline| deadline + self.lateness);
+        let outlived = self.began && latest.is_some_and(|latest| latest < step.now);
+        hold(!outlived, "no attempt outlives the deadline")
+    }
+
+    /// A wake-up always changes something, and there is always one where nothing else will come.
+    fn hold_wake(&self, step: &Step<'_>, heard: bool) -> Held {
+        if self.verdict.is_some() || !self.began {
+            return hold(step.wake.is_none(), "nothing is waited for outside of a running fetch");
+        }
+        if !heard {
+            return hold(step.wake == step.wake_before, "a fact about nothing alive changes nothing");
+        }
+        if step.wake_before.is_some_and(|wake| wake <= step.now) && step.fact == Fact::Woke {
+            let moved = step.wake.is_none_or(|wake| step.wake_before.is_some_and(|before| wake > before));
+            hold(moved || !step.orders.is_empty(), "a wake-up always changes something")?;
+        }
+        let led_late = matches!(step.fact, Fact::Led { .. }) && self.is_late(step.now);
+        hold(led_late || step.wake.is_none_or(|wake| wake > step.now), "what is due is done at once")?;
+        if let Some(deadline) = self.rules.deadline {
+            hold(step.wake.is_some_and(|wake| wake <= deadline), "the deadline is waited for")?;
+        }
+        if self.count(State::Flying) + self.count(State::Leading) > 0 {
+            return Ok(());
+        }
+        let wake = step.wake.ok_or("something is in flight or planned until the verdict")?;
+        hold(self.rules.deadline.is_none_or(|deadline| wake < deadline), "nothing is slept for in vain")
+    }
+
+    fn is_late(&self, now: Moment) -> bool {
+        self.rules.deadline.is_some_and(|deadline| deadline <= now)
+    }
+
+    fn state(&self, attempt: u32) -> Option<State> {
+        self.attempts.get(attempt as usize).map(|seen| seen.state)
+    }
+
+    fn count(&self, state: State) -> usize {
+        self.attempts.iter().filter(|seen| seen.state == state).count()
+    }
+
+    fn started(&self, why: WhyStarted) -> u32 {
+        self.attempts.iter().filter(|seen| seen.why == why).count() as u32
+    }
+}
+
+fn is_lasting_everywhere(fact: Fact) -> bool {
+    matches!(fact, Fact::Failed { failure, .. } if failure.class == Class::LastingEverywhere)
+}

@@ -1,0 +1,283 @@
+//! The main rules of a fetch, one sentence each. Times are milliseconds, and the dice always fall highest.
+
+use std::time::Duration;
+
+use crate::Moment;
+use crate::outcome::WhyStarted::{self, First, Hedge as Hedged, Redo, Retry};
+use crate::policy::backoff::Backoff;
+use crate::policy::budget::{Extra, Purse, RESERVE, Ratio, RatioPurse};
+
+use super::{Class, Fact, Failure, GaveUp, Hedge, Machine, Means, Opening, Order, Repeatable};
+use super::{Rules, Sent, StopReason, Verdict};
+
+struct Given {
+    machine: Machine,
+    purse: RatioPurse,
+}
+
+fn given(change: impl FnOnce(&mut Rules)) -> Given {
+    let mut rules = Rules {
+        mirrors: 1,
+        opening: Opening::One,
+        retries: Some(3),
+        backoff: Backoff::default(),
+        hedge: None,
+        deadline: None,
+        repeatable: Repeatable::Always,
+        retry_after_max: millis(300_000),
+    };
+    change(&mut rules);
+    Given { machine: Machine::new(rules), purse: RatioPurse::new(Ratio::Share(0.2), Ratio::Share(0.02)) }
+}
+
+impl Given {
+    fn at(&mut self, now: u64, fact: Fact) -> Vec<Order> {
+        let mut dice = || u32::MAX;
+        let mut means = Means { now: at(now), purse: &self.purse, dice: &mut dice };
+        self.machine.on(fact, &mut means);
+        self.machine.take_orders().to_vec()
+    }
+
+    fn began(mut self) -> Self {
+        self.at(0, Fact::Began);
+        self
+    }
+
+    fn wake(&self) -> Option<Moment> {
+        self.machine.wake()
+    }
+
+    fn emptied_of(self, extra: Extra) -> Self {
+        for _ in 0..RESERVE {
+            let _ = self.purse.take(extra);
+        }
+        self
+    }
+}
+
+fn at(now: u64) -> Moment {
+    Moment::ZERO + millis(now)
+}
+
+fn millis(count: u64) -> Duration {
+    Duration::from_millis(count)
+}
+
+fn failed(attempt: u32, class: Class) -> Fact {
+    Fact::Failed { attempt, failure: Failure { class, retry_after: None, sent: Sent::Perhaps } }
+}
+
+fn asked(attempt: u32, wait: u64) -> Fact {
+    let retry_after = Some(millis(wait));
+    Fact::Failed { attempt, failure: Failure { class: Class::Passing, retry_after, sent: Sent::Perhaps } }
+}
+
+fn start(attempt: u32, mirror: u32, why: WhyStarted) -> Order {
+    Order::Start { attempt, mirror, why }
+}
+
+fn stop(attempt: u32, why: StopReason) -> Order {
+    Order::Stop { attempt, why }
+}
+
+fn gave_up(attempt: u32, why: GaveUp) -> Order {
+    Order::Settle(Verdict::GaveUp { attempt, why })
+}
+
+fn hedged(rules: &mut Rules) {
+    rules.hedge = Some(Hedge { after: millis(100), at_most: 1 });
+}
+
+fn race(rules: &mut Rules) {
+    (rules.mirrors, rules.opening) = (3, Opening::Race);
+}
+
+#[test]
+fn the_first_attempt_wins_when_it_leads_and_completes() {
+    let mut fetch = given(|_| ());
+    assert_eq!(fetch.at(0, Fact::Began), [start(0, 0, First)]);
+    assert_eq!(fetch.at(5, Fact::Led { attempt: 0 }), []);
+    let won = Order::Settle(Verdict::Won { attempt: 0 });
+    assert_eq!(fetch.at(9, Fact::Completed { attempt: 0 }), [won]);
+    assert_eq!((fetch.at(10, Fact::Woke), fetch.wake()), (vec![], None));
+}
+
+#[test]
+fn a_fetch_that_begins_after_its_deadline_starts_nothing() {
+    let mut fetch = given(|rules| rules.deadline = Some(at(10)));
+    assert_eq!(fetch.at(10, Fact::Began), [Order::Settle(Verdict::DeadlineCame)]);
+}
+
+#[test]
+fn the_deadline_stops_what_is_in_flight() {
+    let mut fetch = given(|rules| rules.deadline = Some(at(10))).began();
+    assert_eq!(fetch.wake(), Some(at(10)));
+    let orders = fetch.at(10, Fact::Woke);
+    assert_eq!(orders, [stop(0, StopReason::Deadline), Order::Settle(Verdict::DeadlineCame)]);
+}
+
+#[test]
+fn a_body_that_completes_after_the_deadline_still_wins() {
+    let mut fetch = given(|rules| rules.deadline = Some(at(10))).began();
+    assert_eq!(fetch.at(11, Fact::Led { attempt: 0 }), []);
+    let won = Order::Settle(Verdict::Won { attempt: 0 });
+    assert_eq!(fetch.at(11, Fact::Completed { attempt: 0 }), [won]);
+}
+
+#[test]
+fn a_failure_that_passes_is_retried_after_its_backoff() {
+    let mut fetch = given(|_| ()).began();
+    assert_eq!(fetch.at(10, failed(0, Class::Passing)), []);
+    assert_eq!(fetch.wake(), Some(at(260)));
+    assert_eq!(fetch.at(260, Fact::Woke), [start(1, 0, Retry)]);
+}
+
+#[test]
+fn a_failure_is_retried_at_once_at_a_mirror_that_has_not_failed() {
+    let mut fetch = given(|rules| rules.mirrors = 2).began();
+    assert_eq!(fetch.at(10, failed(0, Class::Passing)), [start(1, 1, Retry)]);
+    assert_eq!(fetch.at(20, failed(1, Class::Passing)), []);
+    assert_eq!(fetch.at(260, Fact::Woke), [start(2, 0, Retry)]);
+}
+
+#[test]
+fn retries_end_when_they_are_used_up() {
+    let mut fetch = given(|rules| rules.retries = Some(1)).began();
+    fetch.at(0, failed(0, Class::Passing));
+    fetch.at(250, Fact::Woke);
+    assert_eq!(fetch.at(300, failed(1, Class::Passing)), [gave_up(1, GaveUp::NoRetriesLeft)]);
+}
+
+#[test]
+fn a_backoff_that_ends_after_the_deadline_is_not_slept_for() {
+    let mut fetch = given(|rules| rules.deadline = Some(at(200))).began();
+    let no_time = GaveUp::NoTime { wanted: millis(250) };
+    assert_eq!(fetch.at(10, failed(0, Class::Passing)), [gave_up(0, no_time)]);
+}
+
+#[test]
+fn backoffs_are_bounded_in_sum_where_there_is_no_deadline() {
+    let mut fetch = given(|rules| rules.backoff.total = Some(millis(700))).began();
+    fetch.at(0, failed(0, Class::Passing));
+    fetch.at(250, Fact::Woke);
+    assert_eq!(fetch.at(250, failed(1, Class::Passing)), [gave_up(1, GaveUp::SleptEnough)]);
+}
+
+#[test]
+fn a_retry_after_is_obeyed_with_a_tenth_of_jitter_and_is_no_backoff() {
+    let mut fetch = given(|rules| rules.backoff.total = Some(millis(300))).began();
+    fetch.at(0, asked(0, 2_000));
+    assert_eq!(fetch.wake(), Some(at(2_200)));
+    assert_eq!(fetch.at(2_200, Fact::Woke), [start(1, 0, Retry)]);
+}
+
+#[test]
+fn a_retry_after_is_not_waited_for_where_there_is_another_mirror() {
+    let mut fetch = given(|rules| rules.mirrors = 2).began();
+    assert_eq!(fetch.at(10, asked(0, 2_000)), [start(1, 1, Retry)]);
+    fetch.at(20, failed(1, Class::Passing));
+    assert_eq!(fetch.at(270, Fact::Woke), [start(2, 1, Retry)]);
+}
+
+#[test]
+fn a_retry_after_beyond_the_limit_ends_the_fetch() {
+    let mut fetch = given(|_| ()).began();
+    let stay_away = GaveUp::AskedToStayAway { wanted: millis(301_000) };
+    assert_eq!(fetch.at(0, asked(0, 301_000)), [gave_up(0, stay_away)]);
+}
+
+#[test]
+fn an_unprocessed_request_is_redone_once_without_budget() {
+    let mut fetch = given(|_| ()).emptied_of(Extra::Retry).began();
+    assert_eq!(fetch.at(0, failed(0, Class::Unprocessed)), [start(1, 0, Redo)]);
+    assert_eq!(fetch.at(0, failed(1, Class::Unprocessed)), []);
+    assert_eq!(fetch.at(250, Fact::Woke), [gave_up(1, GaveUp::NoBudget)]);
+}
+
+#[test]
+fn a_failure_that_lasts_here_is_never_tried_here_again() {
+    let mut fetch = given(|rules| rules.mirrors = 2).began();
+    assert_eq!(fetch.at(0, failed(0, Class::LastingHere)), [start(1, 1, Retry)]);
+    fetch.at(0, failed(1, Class::Passing));
+    assert_eq!(fetch.at(250, Fact::Woke), [start(2, 1, Retry)]);
+    assert_eq!(fetch.at(300, failed(2, Class::LastingHere)), [gave_up(2, GaveUp::Lasting)]);
+}
+
+#[test]
+fn a_failure_that_lasts_everywhere_stops_the_others() {
+    let mut fetch = given(race).began();
+    let others = [stop(0, StopReason::Pointless), stop(2, StopReason::Pointless)];
+    let orders = fetch.at(0, failed(1, Class::LastingEverywhere));
+    assert_eq!(orders, [&others[..], &[gave_up(1, GaveUp::Lasting)]].concat());
+}
+
+#[test]
+fn a_request_that_must_not_be_sent_twice_is_retried_only_while_unsent() {
+    let mut fetch = given(|rules| rules.repeatable = Repeatable::WhileUnsent).began();
+    let unsent = Failure { class: Class::Passing, retry_after: None, sent: Sent::Nothing };
+    fetch.at(0, Fact::Failed { attempt: 0, failure: unsent });
+    assert_eq!(fetch.at(250, Fact::Woke), [start(1, 0, Retry)]);
+    assert_eq!(fetch.at(300, failed(1, Class::Passing)), [gave_up(1, GaveUp::NotRepeatable)]);
+}
+
+#[test]
+fn a_silent_attempt_is_hedged_at_another_mirror_and_loses() {
+    let mut fetch = given(|rules| (hedged(rules), rules.mirrors = 2).1).began();
+    assert_eq!(fetch.wake(), Some(at(100)));
+    assert_eq!(fetch.at(100, Fact::Woke), [start(1, 1, Hedged)]);
+    assert_eq!(fetch.wake(), None);
+    assert_eq!(fetch.at(150, Fact::Led { attempt: 1 }), [stop(0, StopReason::Superseded)]);
+}
+
+#[test]
+fn a_refused_hedge_is_not_asked_for_again() {
+    let mut fetch = given(hedged).emptied_of(Extra::Hedge).began();
+    assert_eq!(fetch.at(100, Fact::Woke), []);
+    assert_eq!((fetch.wake(), fetch.purse.refused()), (None, 1));
+}
+
+#[test]
+fn a_race_starts_every_leg_and_the_first_to_lead_wins() {
+    let mut fetch = given(race);
+    assert_eq!(fetch.at(0, Fact::Began), [start(0, 0, First), start(1, 1, First), start(2, 2, First)]);
+    let losers = [stop(0, StopReason::Superseded), stop(2, StopReason::Superseded)];
+    assert_eq!(fetch.at(7, Fact::Led { attempt: 1 }), losers);
+    assert_eq!(fetch.at(8, Fact::Led { attempt: 0 }), []);
+}
+
+#[test]
+fn a_failure_never_wins_while_another_attempt_lives() {
+    let mut fetch = given(|rules| (race(rules), rules.retries = Some(0)).1).began();
+    assert_eq!(fetch.at(0, failed(0, Class::Passing)), []);
+    assert_eq!(fetch.at(0, failed(1, Class::LastingHere)), []);
+    assert_eq!(fetch.at(0, failed(2, Class::Passing)), [gave_up(2, GaveUp::NoRetriesLeft)]);
+}
+
+#[test]
+fn a_leader_that_fails_is_retried() {
+    let mut fetch = given(|_| ()).began();
+    fetch.at(0, Fact::Led { attempt: 0 });
+    assert_eq!(fetch.at(10, failed(0, Class::Passing)), []);
+    assert_eq!(fetch.at(260, Fact::Woke), [start(1, 0, Retry)]);
+}
+
+#[test]
+fn a_leader_ends_every_plan_but_not_what_was_spent() {
+    let mut fetch = given(|rules| (race(rules), rules.retries = Some(1)).1).began();
+    fetch.at(0, failed(0, Class::Passing));
+    assert_eq!(fetch.at(10, Fact::Led { attempt: 1 }), [stop(2, StopReason::Superseded)]);
+    assert_eq!(fetch.wake(), None);
+    assert_eq!(fetch.at(20, failed(1, Class::Passing)), [start(3, 2, Retry)]);
+}
+
+#[test]
+fn cancelling_stops_all() {
+    let mut fetch = given(|_| ()).began();
+    let orders = fetch.at(3, Fact::Cancelled);
+    assert_eq!(orders, [stop(0, StopReason::Cancelled), Order::Settle(Verdict::Cancelled)]);
+}
+
+#[test]
+fn a_machine_is_small() {
+    assert!(size_of::<Machine>() <= 640, "{}", size_of::<Machine>());
+}

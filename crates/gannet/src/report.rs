@@ -1,0 +1,135 @@
+//! What came of a job: every request accounted for exactly once. Counting only; nothing here is kept by request.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+use crate::error::{Error, ErrorKind};
+use crate::outcome::{Ending, Outcome, WhyStarted};
+
+/// Counts and quantiles of a job, in constant memory.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct JobReport {
+    inputs: u64,
+    endings: [u64; 5],
+    firsts: u64,
+    retries: u64,
+    hedges: u64,
+    hedges_won: u64,
+    bytes: u64,
+    errors: BTreeMap<&'static str, u64>,
+    /// Microseconds of the requests that were obtained.
+    totals: Histogram<u64>,
+    fatal: Option<Error>,
+}
+
+impl Default for JobReport {
+    fn default() -> Self {
+        Self {
+            inputs: 0,
+            endings: [0; 5],
+            firsts: 0,
+            retries: 0,
+            hedges: 0,
+            hedges_won: 0,
+            bytes: 0,
+            errors: BTreeMap::new(),
+            totals: Histogram::new(3).expect("three digits are allowed"),
+            fatal: None,
+        }
+    }
+}
+
+impl JobReport {
+    /// Counts one outcome.
+    pub fn add(&mut self, outcome: &Outcome) {
+        self.inputs += 1;
+        self.endings[outcome.ending() as usize] += 1;
+        for attempt in outcome.attempts() {
+            match attempt.why_started {
+                WhyStarted::First => self.firsts += 1,
+                WhyStarted::Retry | WhyStarted::Redo => self.retries += 1,
+                WhyStarted::Hedge => self.hedges += 1,
+            }
+        }
+        let winner = outcome.winner().and_then(|winner| outcome.attempts().get(winner));
+        self.hedges_won += u64::from(winner.is_some_and(|winner| winner.why_started == WhyStarted::Hedge));
+        self.bytes += outcome.length();
+        if outcome.ending() == Ending::Ok {
+            let micros = u64::try_from(outcome.total().as_micros()).unwrap_or(u64::MAX);
+            self.totals.saturating_record(micros.max(1));
+        }
+        if let Some(error) = outcome.error() {
+            *self.errors.entry(error.kind().code()).or_default() += 1;
+            let of_all = matches!(
+                error.kind(),
+                ErrorKind::DiskFull | ErrorKind::ReadOnly | ErrorKind::SinkClosed | ErrorKind::NoRuntime
+            );
+            if of_all && self.fatal.is_none() {
+                self.fatal = Some(error.clone());
+            }
+        }
+    }
+
+    /// Requests read.
+    pub fn inputs(&self) -> u64 {
+        self.inputs
+    }
+
+    /// Requests that ended in this way.
+    pub fn count(&self, ending: Ending) -> u64 {
+        self.endings[ending as usize]
+    }
+
+    /// Requests whose body is there: obtained now, or there already.
+    pub fn obtained(&self) -> u64 {
+        self.count(Ending::Ok) + self.count(Ending::Skipped)
+    }
+
+    /// First attempts.
+    pub fn firsts(&self) -> u64 {
+        self.firsts
+    }
+
+    /// Attempts after a failure, those without budget included.
+    pub fn retries(&self) -> u64 {
+        self.retries
+    }
+
+    /// Attempts against silence.
+    pub fn hedges(&self) -> u64 {
+        self.hedges
+    }
+
+    /// Of these, those that led.
+    pub fn hedges_won(&self) -> u64 {
+        self.hedges_won
+    }
+
+    /// All attempts: `firsts + retries + hedges`.
+    pub fn attempts(&self) -> u64 {
+        self.firsts + self.retries + self.hedges
+    }
+
+    /// Bytes of the bodies obtained.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// How often each error code occurred.
+    pub fn errors(&self) -> &BTreeMap<&'static str, u64> {
+        &self.errors
+    }
+
+    /// The time within which this share (0 to 1) of the obtained requests was obtained; `None` if none was.
+    pub fn quantile(&self, share: f64) -> Option<Duration> {
+        (!self.totals.is_empty()).then(|| Duration::from_micros(self.totals.value_at_quantile(share)))
+    }
+
+    /// The error that ended the job as a whole: the output is gone.
+    pub fn fatal(&self) -> Option<&Error> {
+        self.fatal.as_ref()
+    }
+}

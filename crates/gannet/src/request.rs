@@ -1,0 +1,307 @@
+//! What a caller wants fetched: URL, mirrors, method, headers, body. Plain data that nothing here sends.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use base64::Engine as _;
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, Uri};
+use url::Url;
+
+use crate::error::{Error, ErrorKind, Phase};
+
+/// What the caller wants fetched. Cheap to clone; requests of one list share all but their URL.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Request {
+    pub(crate) url: Url,
+    pub(crate) template: Arc<Template>,
+    pub(crate) mirrors: Option<Box<[Url]>>,
+    pub(crate) place: Option<Box<Path>>,
+    pub(crate) raced: bool,
+    /// From the URL's userinfo, which is taken out of the URL.
+    pub(crate) authorization: Option<Box<HeaderValue>>,
+}
+
+/// What many requests have in common.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Template {
+    pub(crate) method: Method,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    pub(crate) repeatable: Option<bool>,
+}
+
+impl Template {
+    /// Whether the request may be sent twice (RFC 9110, section 9.2.2), unless the caller said so.
+    pub(crate) fn is_repeatable(&self) -> bool {
+        self.repeatable.unwrap_or_else(|| self.method.is_idempotent())
+    }
+}
+
+impl Request {
+    /// A GET of `url`.
+    ///
+    /// # Errors
+    /// The text is no URL, or its scheme is neither http nor https. Userinfo in the URL becomes basic
+    /// authorization.
+    pub fn new(url: &str) -> Result<Self, Error> {
+        Self::from_template(url, Arc::default())
+    }
+
+    /// The same request for another URL: method, headers and body are shared; mirrors and place are not.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_url(&self, url: &str) -> Result<Self, Error> {
+        Self::from_template(url, Arc::clone(&self.template))
+    }
+
+    /// All its URLs start at once, as the legs of a race: the first to bring the first byte of its body leads. The
+    /// legs are first attempts and spend no budget.
+    pub fn raced(mut self) -> Self {
+        self.raced = true;
+        self
+    }
+
+    pub(crate) fn from_template(text: &str, template: Arc<Template>) -> Result<Self, Error> {
+        let (url, authorization) = parse_url(text)?;
+        Ok(Self {
+            url,
+            template,
+            mirrors: None,
+            place: None,
+            raced: false,
+            authorization: authorization.map(Box::new),
+        })
+    }
+
+    /// Uses another method than GET.
+    pub fn method(self, method: Method) -> Self {
+        self.change(|template| template.method = method)
+    }
+
+    /// Adds a header field; a second one of the same name stands beside the first.
+    pub fn header(self, name: HeaderName, value: HeaderValue) -> Self {
+        self.change(|template| {
+            template.headers.append(name, value);
+        })
+    }
+
+    /// Sends `body`.
+    pub fn body(self, body: impl Into<Bytes>) -> Self {
+        self.change(|template| template.body = body.into())
+    }
+
+    /// Says that the same content lies at `url` too; retries and hedges go there.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn mirror(mut self, url: &str) -> Result<Self, Error> {
+        let (url, _) = parse_url(url)?;
+        let mut mirrors = self.mirrors.take().map(Vec::from).unwrap_or_default();
+        mirrors.push(url);
+        self.mirrors = Some(mirrors.into_boxed_slice());
+        Ok(self)
+    }
+
+    /// Says that it may (or may not) be sent twice, whatever its method (RFC 9110, section 9.2.2).
+    pub fn repeatable(self, repeatable: Repeat) -> Self {
+        self.change(|template| template.repeatable = Some(repeatable == Repeat::Allowed))
+    }
+
+    /// Names the file for the body, below the directory of the sink.
+    pub fn save_as(mut self, name: impl Into<PathBuf>) -> Self {
+        self.place = Some(name.into().into_boxed_path());
+        self
+    }
+
+    /// The URL, without userinfo.
+    pub fn url(&self) -> &str {
+        self.url.as_str()
+    }
+
+    /// The method.
+    pub fn http_method(&self) -> &Method {
+        &self.template.method
+    }
+
+    /// The file name given with [`save_as`](Self::save_as) or by the sink.
+    pub fn place(&self) -> Option<&Path> {
+        self.place.as_deref()
+    }
+
+    pub(crate) fn parsed_url(&self) -> &Url {
+        &self.url
+    }
+
+    pub(crate) fn mirror_count(&self) -> usize {
+        1 + self.mirrors.as_ref().map_or(0, |mirrors| mirrors.len())
+    }
+
+    pub(crate) fn mirror_url(&self, index: usize) -> &Url {
+        match index.checked_sub(1).and_then(|index| self.mirrors.as_ref()?.get(index)) {
+            Some(url) => url,
+            None => &self.url,
+        }
+    }
+
+    /// Memory that this request holds by itself, roughly, in bytes.
+    pub(crate) fn weight(&self) -> usize {
+        let mirrors =
+            self.mirrors.as_ref().map_or(0, |all| all.iter().map(|url| url.as_str().len() + 96).sum());
+        let place = self.place.as_ref().map_or(0, |path| path.as_os_str().len());
+        size_of::<Self>() + self.url.as_str().len() + mirrors + place
+    }
+
+    pub(crate) fn change(mut self, with: impl FnOnce(&mut Template)) -> Self {
+        with(Arc::make_mut(&mut self.template));
+        self
+    }
+}
+
+/// Whether a request may be sent twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repeat {
+    /// Retries and hedges may send it again.
+    Allowed,
+    /// It is sent again only if no byte of it was written.
+    Forbidden,
+}
+
+fn parse_url(text: &str) -> Result<(Url, Option<HeaderValue>), Error> {
+    let bad = |kind, message: String| Error::new(kind, Phase::Queue, message).of_url(without_userinfo(text));
+    let mut url = Url::parse(text).map_err(|cause| bad(ErrorKind::BadUrl, format!("not a URL: {cause}")))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        let message = format!("the scheme {}: is not fetched, only http and https are", url.scheme());
+        return Err(bad(ErrorKind::BadScheme, message));
+    }
+    if url.as_str().len() > MAX_URL {
+        return Err(bad(ErrorKind::BadUrl, format!("the URL is over its limit of {MAX_URL} bytes")));
+    }
+    if url.fragment().is_some() {
+        url.set_fragment(None);
+    }
+    if url.username().is_empty() && url.password().is_none() {
+        return Ok((url, None));
+    }
+    let decode = |part: &str| percent_encoding::percent_decode_str(part).collect::<Vec<u8>>();
+    let credentials = basic(&decode(url.username()), &decode(url.password().unwrap_or("")));
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    Ok((url, Some(credentials)))
+}
+
+/// The longest URL that is sent, in bytes.
+pub(crate) const MAX_URL: usize = 64 * 1024;
+
+/// Cuts userinfo out of a text that may not even be a URL.
+pub(crate) fn without_userinfo(text: &str) -> String {
+    let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    match rest[..end].rfind('@') {
+        Some(at) => format!("{scheme}://{}", &rest[at + 1..]),
+        None => text.to_owned(),
+    }
+}
+
+/// The value of a basic Authorization (RFC 7617), marked as sensitive.
+pub(crate) fn basic(user: &[u8], password: &[u8]) -> HeaderValue {
+    let pair = [user, b":", password].concat();
+    let text = format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair));
+    let mut value = HeaderValue::from_str(&text).expect("base64 is visible ASCII");
+    value.set_sensitive(true);
+    value
+}
+
+/// The value of a bearer Authorization (RFC 6750), marked as sensitive.
+pub(crate) fn bearer(token: &str) -> Result<HeaderValue, Error> {
+    let mut value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| {
+        Error::new(ErrorKind::BadRequest, Phase::Queue, "the bearer token is no header value")
+    })?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+pub(crate) fn set_authorization(template: &mut Template, value: HeaderValue) {
+    template.headers.insert(AUTHORIZATION, value);
+}
+
+pub(crate) fn set_body(template: &mut Template, content_type: &'static str, body: Bytes) {
+    template.headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static(content_type));
+    template.body = body;
+}
+
+/// Anything that names a request: a URL as text or parsed, or a [`Request`].
+pub trait IntoRequest {
+    /// The request, or why there is none; the error's URL is the text that was given.
+    ///
+    /// # Errors
+    /// As [`Request::new`].
+    fn into_request(self) -> Result<Request, Error>;
+}
+
+impl IntoRequest for Request {
+    fn into_request(self) -> Result<Request, Error> {
+        Ok(self)
+    }
+}
+
+impl IntoRequest for Result<Request, Error> {
+    fn into_request(self) -> Result<Request, Error> {
+        self
+    }
+}
+
+impl IntoRequest for &Request {
+    fn into_request(self) -> Result<Request, Error> {
+        Ok(self.clone())
+    }
+}
+
+macro_rules! from_text {
+    ($($type:ty),*) => { $(
+        impl IntoRequest for $type {
+            fn into_request(self) -> Result<Request, Error> {
+                Request::new(self.as_ref())
+            }
+        }
+    )* };
+}
+
+from_text!(&str, &&str, String, &String, Box<str>, std::borrow::Cow<'_, str>);
+
+impl IntoRequest for &Uri {
+    fn into_request(self) -> Result<Request, Error> {
+        Request::new(&self.to_string())
+    }
+}
+
+impl IntoRequest for Uri {
+    fn into_request(self) -> Result<Request, Error> {
+        (&self).into_request()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn userinfo_becomes_authorization_and_leaves_the_url() {
+        let request = Request::new("http://al%40x:se%3Acret@host/a?b#frag").expect("a good URL");
+        assert_eq!(request.url(), "http://host/a?b");
+        let value = request.authorization.expect("credentials were given");
+        assert_eq!(value.to_str().ok(), Some("Basic YWxAeDpzZTpjcmV0"));
+        assert!(value.is_sensitive());
+    }
+
+    #[test]
+    fn an_error_never_shows_userinfo() {
+        let error = Request::new("ftp://user:secret@host/x").expect_err("ftp is not fetched");
+        assert!(!format!("{error} {error:?}").contains("secret"));
+        let error = Request::new("http://user:sec ret@ho st/x").expect_err("no URL");
+        assert!(!format!("{error} {error:?}").contains("ret@"));
+    }
+}

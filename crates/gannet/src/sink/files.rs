@@ -1,0 +1,683 @@
+//! The sink that writes each body to a file of its own. Names are given at admission, in input order; a file gets
+//! its name at its commit. Nothing here writes bytes.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use super::directory::{Directory, Make, Met, look_at};
+use super::names::{self, Given};
+use super::part_file::{FinalName, Naming, PartFile};
+use super::{Admission, Part, Sink, io_error};
+use crate::error::{Error, ErrorKind};
+use crate::outcome::ReplyHead;
+use crate::request::Request;
+
+/// Writes each body to a file of its own.
+///
+/// A final name is only given to a whole body: it is written under a part name, which ends in `.part`, in the same
+/// folder and renamed at its commit. Bodies up to 64 KiB are held in memory until then; larger ones are written on
+/// blocking threads of the tokio runtime (on threads of their own where there is none), one block of 256 KiB at a
+/// time. Files get the rights that the umask leaves of 0666. Nothing is synced to the disk.
+///
+/// # Cancel safety
+/// Dropping a part removes its file. A block that a thread is writing at that moment may still be written, never
+/// under a final name, and the file is removed after it.
+#[derive(Debug)]
+pub struct Files {
+    places: Places,
+    if_exists: IfExists,
+    create_directory: CreateDirectory,
+    given: Mutex<Given>,
+}
+
+/// What to do if a file of that name exists before the job. Names given twice within the job are numbered instead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum IfExists {
+    /// It is replaced, in one step, once the new body is whole.
+    Overwrite,
+    /// Nothing is fetched, and the file counts as obtained.
+    Skip,
+    /// The request fails before anything is sent.
+    Fail,
+    /// The body gets the next free number: `name.1.ext`.
+    Rename,
+}
+
+/// Whether the folder for the files is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CreateDirectory {
+    /// It is made, with its parents, when the first request is admitted.
+    WhenMissing,
+    /// A missing folder is an error.
+    Never,
+}
+
+#[derive(Debug)]
+enum Places {
+    Below(Root),
+    At(Vec<PathBuf>),
+}
+
+/// The folder of the sink, opened once.
+#[derive(Debug)]
+struct Root {
+    path: PathBuf,
+    opened: Mutex<Option<Opened>>,
+}
+
+#[derive(Debug)]
+struct Opened {
+    directory: Arc<Directory>,
+    /// Asked only when something is to be written, so that a read-only folder in which all is there will do.
+    is_writable: bool,
+}
+
+/// A folder and a name in it.
+struct Located {
+    directory: Arc<Directory>,
+    name: OsString,
+}
+
+impl Files {
+    /// Files below `directory`, which is made when the first request is admitted.
+    ///
+    /// A request's file is named by [`Request::save_as`], else by its URL: the last path segment, then the query
+    /// behind an underscore, both percent-decoded; `index.html` for an empty segment. Names are made safe for every
+    /// system: separators, control characters and marks that turn text round become `_`, as do leading dots and
+    /// dashes; a name is at most 255 bytes. A name that an earlier request of this sink was given, in whatever
+    /// case, gets the request's number before its extension: `name.17.ext`. No symbolic link below `directory` is
+    /// followed. Existing files are skipped unless [`if_exists`](Self::if_exists) says otherwise.
+    ///
+    /// Costs 8 to 18 bytes of memory for each name given.
+    pub fn in_directory(directory: impl Into<PathBuf>) -> Self {
+        Self::to(Places::Below(Root { path: directory.into(), opened: Mutex::new(None) }), IfExists::Skip)
+    }
+
+    /// The n-th request goes to the n-th path, whatever its [`Request::save_as`] says.
+    ///
+    /// The paths are the user's own and taken as they are. Devices and FIFOs, and paths below `/dev` and `/proc`,
+    /// are written to as the body comes; a symbolic link elsewhere is replaced, not followed. Existing files are
+    /// overwritten unless [`if_exists`](Self::if_exists) says otherwise.
+    pub fn at<P: Into<PathBuf>>(paths: impl IntoIterator<Item = P>) -> Self {
+        Self::to(Places::At(paths.into_iter().map(Into::into).collect()), IfExists::Overwrite)
+    }
+
+    fn to(places: Places, if_exists: IfExists) -> Self {
+        Self { places, if_exists, create_directory: CreateDirectory::WhenMissing, given: Mutex::default() }
+    }
+
+    /// What to do if a file exists; by default [`Skip`](IfExists::Skip) in a directory, and
+    /// [`Overwrite`](IfExists::Overwrite) at given paths. A file that appears while its URL is being fetched is
+    /// replaced under `Overwrite` only; under `Skip` and `Fail` the request then fails with
+    /// [`Exists`](ErrorKind::Exists).
+    #[must_use]
+    pub fn if_exists(mut self, rule: IfExists) -> Self {
+        self.if_exists = rule;
+        self
+    }
+
+    /// Whether the directory is made; [`WhenMissing`](CreateDirectory::WhenMissing) by default. Without effect on
+    /// files at given paths, whose folders are never made.
+    #[must_use]
+    pub fn create_directory(mut self, rule: CreateDirectory) -> Self {
+        self.create_directory = rule;
+        self
+    }
+
+    /// The path for the request, which no earlier request of this sink was given.
+    fn choose(&self, seq: u64, request: &Request) -> Result<PathBuf, Error> {
+        let wanted = match &self.places {
+            Places::Below(_) => place_below(request),
+            Places::At(paths) => {
+                let index = usize::try_from(seq).unwrap_or(usize::MAX);
+                let path = paths.get(index).ok_or_else(|| no_path(seq, paths.len()))?;
+                if is_device(path) {
+                    return Ok(path.clone());
+                }
+                own_name(path)?;
+                path.clone()
+            }
+        };
+        Ok(locked(&self.given).give(wanted, seq))
+    }
+
+    /// The folder of a path that [`choose`](Self::choose) chose, and its name there; `None` if a folder between is
+    /// not there and is not to be made.
+    fn locate(&self, place: &Path, make: Make) -> Result<Option<Located>, Error> {
+        let folder = place.parent().unwrap_or(Path::new(""));
+        let name = own_name(place)?;
+        let Places::Below(root) = &self.places else {
+            let directory = Directory::open(folder, Make::Never).map_err(|cause| no_folder(folder, cause))?;
+            return Ok(Some(Located { directory: Arc::new(directory), name }));
+        };
+        let mut directory = self.open(root)?;
+        for step in folder {
+            match directory.child(step, make) {
+                Ok(next) => directory = Arc::new(next),
+                Err(cause) if make == Make::Never && cause.kind() == io::ErrorKind::NotFound => {
+                    return Ok(None);
+                }
+                Err(cause) => return Err(no_folder(&directory.path_of(step), cause)),
+            }
+        }
+        Ok(Some(Located { directory, name }))
+    }
+
+    fn open(&self, root: &Root) -> Result<Arc<Directory>, Error> {
+        let mut opened = locked(&root.opened);
+        if let Some(opened) = &*opened {
+            return Ok(opened.directory.clone());
+        }
+        let make = match self.create_directory {
+            CreateDirectory::WhenMissing => Make::IfMissing,
+            CreateDirectory::Never => Make::Never,
+        };
+        let directory = Directory::open(&root.path, make).map_err(|cause| no_folder(&root.path, cause))?;
+        let directory = Arc::new(directory);
+        *opened = Some(Opened { directory: directory.clone(), is_writable: false });
+        Ok(directory)
+    }
+
+    /// Says before anything is sent that nothing can be written; asks once about the folder of the sink.
+    fn check_writable(&self, directory: &Directory) -> Result<(), Error> {
+        let blame = |cause| io_error::of_path(&directory.path_of("".as_ref()), cause);
+        let Places::Below(root) = &self.places else { return directory.check_writable().map_err(blame) };
+        if let Some(opened) = &mut *locked(&root.opened)
+            && !opened.is_writable
+        {
+            opened.directory.check_writable().map_err(blame)?;
+            opened.is_writable = true;
+        }
+        Ok(())
+    }
+
+    fn is_written_directly(&self, place: &Path) -> bool {
+        matches!(self.places, Places::At(_)) && is_device(place)
+    }
+}
+
+impl Sink for Files {
+    fn admit(&self, seq: u64, request: &mut Request) -> Result<Admission, Error> {
+        let place = self.choose(seq, request)?;
+        request.place = Some(place.clone().into_boxed_path());
+        if self.is_written_directly(&place) {
+            return Ok(Admission::Fetch);
+        }
+        let Some(Located { directory, name }) = self.locate(&place, Make::Never)? else {
+            return Ok(Admission::Fetch);
+        };
+        let path = directory.path_of(&name);
+        let met = directory.look(&name).map_err(|cause| io_error::of_path(&path, cause))?;
+        let admission = admission(met, self.if_exists, path)?;
+        if admission == Admission::Fetch {
+            self.check_writable(&directory)?;
+        }
+        Ok(admission)
+    }
+
+    fn begin(&self, seq: u64, request: &Request, _: &ReplyHead) -> Result<Box<dyn Part>, Error> {
+        let place = match (&self.places, request.place()) {
+            (Places::Below(_), _) => place_below(request),
+            (Places::At(_), Some(place)) => place.to_owned(),
+            (Places::At(paths), None) => return Err(no_path(seq, paths.len())),
+        };
+        if self.is_written_directly(&place) {
+            return Ok(Box::new(PartFile::to_device(place)));
+        }
+        let located = self.locate(&place, Make::IfMissing)?;
+        let Located { directory, name } =
+            located.ok_or_else(|| no_folder(&place, io::ErrorKind::NotFound.into()))?;
+        let rule = match self.if_exists {
+            IfExists::Overwrite => Naming::Replace,
+            IfExists::Skip | IfExists::Fail => Naming::Refuse,
+            IfExists::Rename => Naming::NextFree,
+        };
+        Ok(Box::new(PartFile::to_file(FinalName { directory, name, rule })))
+    }
+}
+
+/// What the rule says of what stands under the name.
+fn admission(met: Met, rule: IfExists, path: PathBuf) -> Result<Admission, Error> {
+    let refuse = |kind, what: &str| Err(io_error::without_cause(kind, format!("{} {what}", path.display())));
+    match (met, rule) {
+        (Met::Nothing, _) => Ok(Admission::Fetch),
+        (Met::Folder, _) => refuse(ErrorKind::BadPlace, "is a folder"),
+        (Met::Device, _) => refuse(ErrorKind::BadPlace, "is a device, socket or FIFO"),
+        (Met::File | Met::Link, IfExists::Overwrite | IfExists::Rename) => Ok(Admission::Fetch),
+        (Met::File | Met::Link, IfExists::Fail) => refuse(ErrorKind::Exists, "exists already"),
+        (Met::File, IfExists::Skip) => Ok(Admission::Skip(path)),
+        (Met::Link, IfExists::Skip) => {
+            refuse(ErrorKind::BadPlace, "is a symbolic link, which is not followed")
+        }
+    }
+}
+
+/// The request's own place, or one by its URL, made safe. Gives the same for what it gave before.
+fn place_below(request: &Request) -> PathBuf {
+    match request.place() {
+        Some(place) => names::below(place),
+        None => PathBuf::from(names::of_url(request.parsed_url())),
+    }
+}
+
+/// The file's name in a path of the user's own.
+fn own_name(path: &Path) -> Result<OsString, Error> {
+    if path.as_os_str().as_encoded_bytes().ends_with(b"/") {
+        let message = format!("{} names a folder, not a file", path.display());
+        return Err(io_error::without_cause(ErrorKind::BadPlace, message));
+    }
+    path.file_name().map(OsString::from).ok_or_else(|| {
+        io_error::without_cause(ErrorKind::BadName, format!("\"{}\" is no name for a file", path.display()))
+    })
+}
+
+/// Whether the user's own path is written to directly. The links in `/dev` and `/proc`, such as `/dev/stdout`,
+/// stand for what is open already; in `/dev/shm` anyone may put them.
+fn is_device(path: &Path) -> bool {
+    match look_at(path) {
+        Ok(Met::Device) => true,
+        Ok(Met::Link) => {
+            !path.starts_with("/dev/shm") && (path.starts_with("/dev") || path.starts_with("/proc"))
+        }
+        _ => false,
+    }
+}
+
+fn no_folder(folder: &Path, cause: io::Error) -> Error {
+    let shown = folder.display();
+    let message = match cause.kind() {
+        io::ErrorKind::NotFound => format!("the folder {shown} does not exist"),
+        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => format!("{shown} is no folder"),
+        _ => return io_error::of_path(folder, cause),
+    };
+    io_error::without_cause(ErrorKind::BadPlace, message).caused_by(cause)
+}
+
+fn no_path(seq: u64, count: usize) -> Error {
+    let message =
+        format!("no path was given for request {}, only for the first {count}", seq.saturating_add(1));
+    io_error::without_cause(ErrorKind::BadName, message)
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().expect("no thread panics while it holds a lock of this sink")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use bytes::Bytes;
+    use futures::executor::block_on;
+    use futures::future::poll_fn;
+
+    use super::*;
+    use crate::sink::conformance;
+    use crate::sink::scratch::Scratch;
+
+    fn request(url: &str) -> Request {
+        Request::new(url).expect("a good URL")
+    }
+
+    fn begin(files: &Files, seq: u64, request: &Request) -> Result<Box<dyn Part>, Error> {
+        let head = ReplyHead {
+            status: http::StatusCode::OK,
+            version: http::Version::HTTP_11,
+            headers: http::HeaderMap::new(),
+            url: request.url().into(),
+        };
+        files.begin(seq, request, &head)
+    }
+
+    async fn fill(part: &mut dyn Part, body: &[u8]) -> Result<(), Error> {
+        for chunk in body.chunks(16 << 10) {
+            poll_fn(|context| part.poll_ready(context)).await?;
+            part.write(Bytes::copy_from_slice(chunk))?;
+        }
+        poll_fn(|context| part.poll_flush(context)).await
+    }
+
+    /// Admits, writes and commits; gives the path, or the path that was skipped.
+    fn put(files: &Files, seq: u64, mut request: Request, body: &[u8]) -> Result<PathBuf, Error> {
+        if let Admission::Skip(path) = files.admit(seq, &mut request)? {
+            return Ok(path);
+        }
+        let mut part = begin(files, seq, &request)?;
+        block_on(fill(part.as_mut(), body))?;
+        Ok(part.commit()?.path.expect("a file has a path"))
+    }
+
+    fn refusal<T: std::fmt::Debug>(result: Result<T, Error>) -> ErrorKind {
+        let error = result.expect_err("it was to be refused");
+        assert!(!error.message().is_empty() && error.phase() == crate::Phase::Sink);
+        error.kind()
+    }
+
+    #[test]
+    fn files_keep_every_promise_with_a_runtime_and_without() {
+        let check = || {
+            conformance::all(|| {
+                let scratch = Scratch::new();
+                let files = Files::in_directory(scratch.path());
+                let kept = move |_: u64, receipt: Option<&crate::Receipt>| match receipt {
+                    Some(receipt) => fs::read(receipt.path.as_ref()?).ok(),
+                    None => {
+                        // A block may be on its way still; its file goes after it.
+                        while scratch.names().iter().any(|name| name.ends_with(".part")) {
+                            std::thread::yield_now();
+                        }
+                        (!scratch.names().is_empty()).then(Vec::new)
+                    }
+                };
+                (files, kept)
+            });
+        };
+        check();
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime can be made");
+        let _inside = runtime.enter();
+        check();
+    }
+
+    #[test]
+    fn the_folder_is_made_at_the_first_admission_unless_told_otherwise() {
+        let scratch = Scratch::new();
+        let never = Files::in_directory(scratch.join("a/b")).create_directory(CreateDirectory::Never);
+        assert_eq!(refusal(put(&never, 0, request("http://h/x"), b"x")), ErrorKind::BadPlace);
+        assert_eq!(scratch.names(), Vec::<String>::new());
+        let path = put(&Files::in_directory(scratch.join("a/b")), 0, request("http://h/x"), b"x");
+        assert_eq!(path.expect("it is made"), scratch.join("a/b/x"));
+    }
+
+    #[test]
+    fn a_hostile_url_stays_below_the_folder() {
+        let scratch = Scratch::new();
+        let files = Files::in_directory(scratch.join("out"));
+        for (seq, url) in (0..).zip([
+            "http://h/%2e%2e%2f%2e%2e%2fetc%2fpasswd",
+            "http://h/..%5c..%5cx",
+            "http://h/%00",
+            "http://h/-rf",
+            "http://h/CON",
+            "http://h/a%0ab",
+            "http://h/%2Fetc%2Fpasswd",
+            "http://h/%E2%80%AEgpj.exe",
+            &format!("http://h/{}", "x".repeat(300)),
+        ]) {
+            let path = put(&files, seq, request(url), b"x").expect("a hostile name is made safe");
+            assert_eq!(path.parent(), Some(scratch.join("out").as_path()), "{url}");
+            assert!(path.is_file(), "{url}");
+        }
+        let path =
+            put(&files, 90, request("http://h/").save_as("../../a/../b"), b"x").expect("it is made safe");
+        assert_eq!(path, scratch.join("out/_/_/a/_/b"));
+        assert_eq!(scratch.names(), ["out"]);
+    }
+
+    #[test]
+    fn clashes_are_numbered_in_input_order_whatever_ends_first() {
+        let scratch = Scratch::new();
+        let files = Files::in_directory(scratch.path());
+        let mut requests: Vec<Request> =
+            (0..4).map(|host| request(&format!("http://h{host}/A.txt"))).collect();
+        requests[2] = request("http://h2/a.TXT");
+        for (seq, request) in (0..).zip(&mut requests) {
+            files.admit(seq, request).expect("there is room");
+        }
+        for seq in [3_usize, 1, 0, 2] {
+            let mut part = begin(&files, seq as u64, &requests[seq]).expect("it begins");
+            block_on(fill(part.as_mut(), seq.to_string().as_bytes())).expect("it is written");
+            part.commit().expect("it is named");
+        }
+        assert_eq!(scratch.names(), ["A.1.txt", "A.3.txt", "A.txt", "a.2.TXT"]);
+        assert_eq!(fs::read(scratch.join("A.txt")).ok(), Some(b"0".to_vec()));
+        assert_eq!(fs::read(scratch.join("A.3.txt")).ok(), Some(b"3".to_vec()));
+    }
+
+    #[test]
+    fn an_existing_file_is_treated_by_the_rule() {
+        let scratch = Scratch::new();
+        let with = |rule, body: &[u8]| {
+            put(&Files::in_directory(scratch.path()).if_exists(rule), 0, request("http://h/a.b"), body)
+        };
+        fs::write(scratch.join("a.b"), "old").expect("a file can be written");
+        assert_eq!(with(IfExists::Skip, b"new").expect("it is skipped"), scratch.join("a.b"));
+        assert_eq!(refusal(with(IfExists::Fail, b"new")), ErrorKind::Exists);
+        assert_eq!(with(IfExists::Rename, b"1").expect("it is numbered"), scratch.join("a.1.b"));
+        assert_eq!(with(IfExists::Rename, b"2").expect("it is numbered"), scratch.join("a.2.b"));
+        assert_eq!(fs::read(scratch.join("a.b")).ok(), Some(b"old".to_vec()));
+        with(IfExists::Overwrite, b"new").expect("it is replaced");
+        assert_eq!(fs::read(scratch.join("a.b")).ok(), Some(b"new".to_vec()));
+        assert_eq!(scratch.names(), ["a.1.b", "a.2.b", "a.b"]);
+    }
+
+    #[test]
+    fn a_file_that_appears_while_its_url_is_fetched_is_not_replaced() {
+        let scratch = Scratch::new();
+        let files = Files::in_directory(scratch.path());
+        let mut request = request("http://h/a");
+        files.admit(0, &mut request).expect("there is room");
+        let mut part = begin(&files, 0, &request).expect("it begins");
+        block_on(fill(part.as_mut(), &[1; 900_000])).expect("it is written");
+        fs::write(scratch.join("a"), "mine").expect("a file can be written");
+        assert_eq!(refusal(part.commit()), ErrorKind::Exists);
+        assert_eq!(fs::read(scratch.join("a")).ok(), Some(b"mine".to_vec()));
+        assert_eq!(scratch.names(), ["a"]);
+    }
+
+    #[test]
+    fn a_drop_amid_a_large_write_leaves_nothing() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime can be made");
+        for length in [1, 300_000, 3_000_000] {
+            let scratch = Scratch::new();
+            let files = Files::in_directory(scratch.path());
+            let mut part = begin(&files, 0, &request("http://h/a")).expect("it begins");
+            runtime.block_on(async {
+                let _ = futures::poll!(std::pin::pin!(fill(part.as_mut(), &vec![7; length])));
+                drop(part);
+            });
+            // Takes turns with the blocking thread until the block that it has is written and its file removed.
+            while !scratch.names().is_empty() {
+                std::thread::yield_now();
+            }
+        }
+    }
+
+    #[test]
+    fn a_runtime_that_ends_amid_a_write_breaks_the_body_and_leaves_nothing() {
+        let scratch = Scratch::new();
+        let files = Files::in_directory(scratch.path());
+        let mut part = begin(&files, 0, &request("http://h/a")).expect("it begins");
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime can be made");
+        let handle = runtime.handle().clone();
+        drop(runtime);
+        let _inside = handle.enter();
+        assert_eq!(refusal(block_on(fill(part.as_mut(), &[7; 900_000]))), ErrorKind::SinkFailed);
+        assert_eq!(scratch.names(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn random_bodies_are_whole_under_their_names_and_dropped_ones_are_not_there() {
+        let seed = fastrand::u64(..);
+        let mut random = fastrand::Rng::with_seed(seed);
+        let scratch = Scratch::new();
+        let files = Files::in_directory(scratch.path());
+        for seq in 0..40 {
+            let mut body = vec![0; random.usize(..600_000)];
+            random.fill(&mut body);
+            let name = seq.to_string();
+            let mut part = begin(&files, seq, &request("http://h/").save_as(&name)).expect("it begins");
+            block_on(fill(part.as_mut(), &body)).expect("it is written");
+            if random.bool() {
+                part.commit().expect("it is named");
+                assert!(fs::read(scratch.join(&name)).ok() == Some(body), "seed {seed}");
+            } else {
+                drop(part);
+                assert!(!scratch.join(&name).exists(), "seed {seed}");
+            }
+        }
+        assert!(!scratch.names().iter().any(|name| name.ends_with(".part")), "seed {seed}");
+    }
+
+    #[test]
+    fn a_folder_or_a_file_in_the_way_is_refused_before_anything_is_sent() {
+        let scratch = Scratch::new();
+        fs::create_dir(scratch.join("a")).expect("a folder can be made");
+        fs::write(scratch.join("b"), "").expect("a file can be written");
+        let below = Files::in_directory(scratch.path());
+        assert_eq!(refusal(below.admit(0, &mut request("http://h/a"))), ErrorKind::BadPlace);
+        assert_eq!(refusal(below.admit(1, &mut request("http://h/").save_as("b/c"))), ErrorKind::BadPlace);
+        let in_file = Files::in_directory(scratch.join("b"));
+        assert_eq!(refusal(in_file.admit(0, &mut request("http://h/x"))), ErrorKind::BadPlace);
+        let paths =
+            [scratch.join("a"), scratch.join("none/x"), scratch.join("a/"), scratch.join("b/x"), "".into()];
+        let at = Files::at(paths);
+        for (seq, kind) in (0..).zip([
+            ErrorKind::BadPlace,
+            ErrorKind::BadPlace,
+            ErrorKind::BadPlace,
+            ErrorKind::BadPlace,
+            ErrorKind::BadName,
+            ErrorKind::BadName,
+        ]) {
+            assert_eq!(refusal(at.admit(seq, &mut request("http://h/x"))), kind, "path {seq}");
+        }
+        let error = at.admit(1, &mut request("http://h/x")).expect_err("the folder is missing");
+        assert!(error.message().ends_with("none does not exist"), "{error}");
+    }
+
+    #[test]
+    fn the_nth_request_goes_to_the_nth_path_and_replaces_what_is_there() {
+        let scratch = Scratch::new();
+        fs::write(scratch.join("one"), "old").expect("a file can be written");
+        let files = Files::at([scratch.join("one"), scratch.join(".two"), scratch.join("one")]);
+        put(&files, 1, request("http://h/x"), b"2").expect("it is written");
+        put(&files, 0, request("http://h/x"), b"1").expect("it is written");
+        assert_eq!(
+            put(&files, 2, request("http://h/x"), b"3").expect("it is numbered"),
+            scratch.join("one.2")
+        );
+        assert_eq!(scratch.names(), [".two", "one", "one.2"]);
+        assert_eq!(fs::read(scratch.join("one")).ok(), Some(b"1".to_vec()));
+    }
+
+    #[cfg(unix)]
+    mod on_unix {
+        use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
+
+        use super::*;
+
+        fn make_fifo(path: &Path) {
+            let mode = rustix::fs::Mode::from_raw_mode(0o600);
+            rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, mode, 0)
+                .expect("a FIFO can be made");
+        }
+
+        #[test]
+        fn a_symbolic_link_at_the_target_is_not_followed() {
+            let scratch = Scratch::new();
+            let outside = scratch.join("outside");
+            fs::write(&outside, "safe").expect("a file can be written");
+            fs::create_dir(scratch.join("out")).expect("a folder can be made");
+            for rule in [IfExists::Skip, IfExists::Fail, IfExists::Rename, IfExists::Overwrite] {
+                let _ = fs::remove_file(scratch.join("out/a"));
+                symlink(&outside, scratch.join("out/a")).expect("a link can be made");
+                let files = Files::in_directory(scratch.join("out")).if_exists(rule);
+                let result = put(&files, 0, request("http://h/a"), b"new");
+                assert_eq!(
+                    result.is_ok(),
+                    matches!(rule, IfExists::Rename | IfExists::Overwrite),
+                    "{rule:?}"
+                );
+                assert_eq!(fs::read(&outside).ok(), Some(b"safe".to_vec()), "{rule:?}");
+            }
+            put(&Files::at([scratch.join("out/a")]), 0, request("http://h/a"), b"new")
+                .expect("it is replaced");
+            assert_eq!(fs::read(&outside).ok(), Some(b"safe".to_vec()));
+        }
+
+        #[test]
+        fn a_symbolic_link_in_a_parent_or_swapped_in_between_is_not_followed() {
+            let scratch = Scratch::new();
+            fs::create_dir_all(scratch.join("out")).expect("a folder can be made");
+            fs::create_dir_all(scratch.join("outside")).expect("a folder can be made");
+            symlink(scratch.join("outside"), scratch.join("out/sub")).expect("a link can be made");
+            let files = Files::in_directory(scratch.join("out"));
+            assert_eq!(
+                refusal(put(&files, 0, request("http://h/").save_as("sub/x"), b"x")),
+                ErrorKind::BadPlace
+            );
+            let mut later = request("http://h/").save_as("new/x");
+            files.admit(1, &mut later).expect("nothing is in the way yet");
+            let mut part = begin(&files, 1, &later).expect("it begins");
+            fs::remove_dir(scratch.join("out/new")).expect("it is empty still");
+            symlink(scratch.join("outside"), scratch.join("out/new")).expect("a link can be made");
+            block_on(fill(part.as_mut(), b"x")).expect("it is held");
+            assert!(part.commit().is_err(), "its folder has gone");
+            assert_eq!(fs::read_dir(scratch.join("outside")).expect("it is there").count(), 0);
+        }
+
+        #[test]
+        fn a_fifo_is_refused_below_a_folder_and_written_to_at_a_path_of_the_user() {
+            let scratch = Scratch::new();
+            let fifo = scratch.join("fifo");
+            make_fifo(&fifo);
+            for rule in [IfExists::Skip, IfExists::Overwrite] {
+                let below = Files::in_directory(scratch.path()).if_exists(rule);
+                assert_eq!(refusal(below.admit(0, &mut request("http://h/fifo"))), ErrorKind::BadPlace);
+            }
+            let reader = std::thread::spawn({
+                let fifo = fifo.clone();
+                move || fs::read(fifo)
+            });
+            let body: Vec<u8> = (0..700_000_u32).map(|number| number as u8).collect();
+            put(&Files::at([&fifo]), 0, request("http://h/x"), &body).expect("it is written");
+            let read = reader.join().expect("no panic").expect("it can be read");
+            assert!(read == body, "other bytes came through");
+            assert!(fs::symlink_metadata(&fifo).expect("it stands").file_type().is_fifo());
+        }
+
+        #[test]
+        fn a_body_for_a_fifo_without_a_reader_can_be_dropped() {
+            let scratch = Scratch::new();
+            let fifo = scratch.join("fifo");
+            make_fifo(&fifo);
+            let files = Files::at([&fifo]);
+            let mut asked = request("http://h/x");
+            files.admit(0, &mut asked).expect("a FIFO is let be");
+            let mut part = begin(&files, 0, &asked).expect("it begins");
+            assert!(part.restartable());
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().build().expect("a runtime can be made");
+            runtime.block_on(async {
+                let filling = std::pin::pin!(fill(part.as_mut(), b"x"));
+                assert!(futures::poll!(filling).is_pending());
+            });
+            assert!(!part.restartable());
+            drop((part, runtime));
+        }
+
+        #[test]
+        fn a_full_device_says_that_the_disk_is_full() {
+            let files = Files::at(["/dev/full"]);
+            assert_eq!(refusal(put(&files, 0, request("http://h/x"), b"x")), ErrorKind::DiskFull);
+            put(&Files::at(["/dev/null"]), 0, request("http://h/x"), b"x").expect("it takes all");
+            let null = fs::metadata("/dev/null").expect("it stands").file_type();
+            assert!(null.is_char_device(), "a device was replaced by a file");
+        }
+
+        #[test]
+        fn a_new_file_has_the_rights_that_the_umask_leaves() {
+            let scratch = Scratch::new();
+            fs::write(scratch.join("usual"), "").expect("a file can be written");
+            let files = Files::in_directory(scratch.path());
+            put(&files, 0, request("http://h/small"), b"x").expect("it is written");
+            put(&files, 1, request("http://h/large"), &[0; 600_000]).expect("it is written");
+            let rights =
+                |name: &str| fs::metadata(scratch.join(name)).expect("it is there").permissions().mode();
+            assert_eq!((rights("small"), rights("large")), (rights("usual"), rights("usual")));
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Where bodies go. A sink gives each body a part; a part is written, flushed and committed, and dropping it
+//! before its commit leaves nothing behind. Nothing in this room fetches or decides.
+
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+
+use crate::error::Error;
+use crate::outcome::{Receipt, ReplyHead};
+use crate::request::Request;
+
+pub mod conformance;
+#[cfg_attr(not(unix), path = "directory_portable.rs")]
+mod directory;
+mod discard;
+mod files;
+mod io_error;
+mod memory;
+mod names;
+mod ordered;
+mod part_file;
+#[cfg(test)]
+pub(crate) mod scratch;
+
+pub use discard::Discard;
+pub use files::{CreateDirectory, Files, IfExists};
+pub use memory::Memory;
+pub(crate) use memory::too_large;
+pub use ordered::Ordered;
+
+/// Where the bodies of many requests go.
+pub trait Sink: Send + Sync {
+    /// Looks at a request before anything of it is sent. Called once for each, in input order; may set the
+    /// request's [`place`](Request::save_as).
+    ///
+    /// # Errors
+    /// The body could not be kept, whatever the server says.
+    fn admit(&self, seq: u64, request: &mut Request) -> Result<Admission, Error> {
+        let _ = (seq, request);
+        Ok(Admission::Fetch)
+    }
+
+    /// Says which requests may start now. The context's waker is woken when the answer changes.
+    fn room(&self, context: &mut Context<'_>) -> Room {
+        let _ = context;
+        Room::Any
+    }
+
+    /// Opens the place for one body. Nothing of an earlier part of the same request is left when this is called.
+    ///
+    /// # Errors
+    /// The place cannot be made.
+    fn begin(&self, seq: u64, request: &Request, head: &ReplyHead) -> Result<Box<dyn Part>, Error>;
+
+    /// The request of this number has settled, with or without a body. Called once for each admitted request.
+    fn settled(&self, seq: u64) {
+        let _ = seq;
+    }
+}
+
+/// What a sink says to a request before it is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Admission {
+    /// Fetch it.
+    Fetch,
+    /// It is there already, at this path.
+    Skip(std::path::PathBuf),
+}
+
+/// Which requests may start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Room {
+    /// Any.
+    Any,
+    /// Only the request of this number, until there is room again.
+    Only(u64),
+}
+
+/// One body on its way to its place. Dropping it before [`commit`](Self::commit) leaves nothing behind.
+pub trait Part: Send {
+    /// Ready when a chunk can be taken.
+    ///
+    /// # Errors
+    /// What was written earlier has failed.
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>>;
+
+    /// Takes one chunk. To be called after [`poll_ready`](Self::poll_ready) was ready.
+    ///
+    /// # Errors
+    /// The chunk cannot be kept.
+    fn write(&mut self, chunk: Bytes) -> Result<(), Error>;
+
+    /// Ready when all that was taken is in its place, under its temporary name.
+    ///
+    /// # Errors
+    /// Writing has failed.
+    fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>>;
+
+    /// Bytes taken so far.
+    fn length(&self) -> u64;
+
+    /// Whether the part can be begun anew: no byte of it has left our hands.
+    fn restartable(&self) -> bool {
+        true
+    }
+
+    /// Gives the body its final place, in one synchronous step.
+    ///
+    /// # Errors
+    /// The final place cannot be given.
+    fn commit(self: Box<Self>) -> Result<Receipt, Error>;
+}

@@ -1,0 +1,321 @@
+//! One body on its way to a file: held while small, written in blocks on blocking threads when large, named at its
+//! commit. A part file has exactly one owner at any moment, and the owner's drop removes it. Nothing here chooses
+//! a final name.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Bytes, BytesMut};
+use tokio::sync::oneshot;
+
+use super::directory::Directory;
+use super::{Part, io_error, names};
+use crate::error::{Error, ErrorKind};
+use crate::outcome::Receipt;
+
+/// Bodies up to this length, in bytes, are held in memory and written with one call at their commit.
+const SMALL: usize = 64 << 10;
+
+/// Larger ones are handed to a blocking thread in blocks of at least this length, in bytes.
+const BLOCK: usize = 256 << 10;
+
+/// The final name of a body: where, and what may be there already.
+#[derive(Debug)]
+pub(super) struct FinalName {
+    pub(super) directory: Arc<Directory>,
+    pub(super) name: OsString,
+    pub(super) rule: Naming,
+}
+
+/// What happens at the commit if something has the final name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Naming {
+    /// It is replaced.
+    Replace,
+    /// The commit fails.
+    Refuse,
+    /// The next free number is taken.
+    NextFree,
+}
+
+/// Where the bytes go.
+#[derive(Debug, Clone)]
+enum Target {
+    File(Arc<FinalName>),
+    Device(PathBuf),
+}
+
+/// A body on its way to a file or a device.
+#[derive(Debug)]
+pub(super) struct PartFile {
+    target: Target,
+    held: Block,
+    length: u64,
+    work: Work,
+}
+
+/// At most one block of a body is being written.
+#[derive(Debug)]
+enum Work {
+    Idle(Option<Open>),
+    Writing(oneshot::Receiver<Result<Open, Error>>),
+    Broken(Error),
+}
+
+impl PartFile {
+    /// A body that gets its name at its commit.
+    pub(super) fn to_file(place: FinalName) -> Self {
+        Self::to(Target::File(Arc::new(place)))
+    }
+
+    /// A body that is written to a device or FIFO as it comes.
+    pub(super) fn to_device(path: PathBuf) -> Self {
+        Self::to(Target::Device(path))
+    }
+
+    fn to(target: Target) -> Self {
+        Self { target, held: Block::default(), length: 0, work: Work::Idle(None) }
+    }
+
+    fn poll_work(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        if let Work::Writing(answer) = &mut self.work {
+            self.work = match ready!(Pin::new(answer).poll(context)) {
+                Ok(Ok(open)) => Work::Idle(Some(open)),
+                Ok(Err(error)) => Work::Broken(error),
+                Err(_) => Work::Broken(self.unwritten("the writing thread was stopped")),
+            };
+        }
+        Poll::Ready(match &self.work {
+            Work::Broken(error) => Err(error.clone()),
+            Work::Idle(_) | Work::Writing(_) => Ok(()),
+        })
+    }
+
+    /// Hands what is held to a blocking thread. Whichever lives longer, this part or the thread's work, owns the
+    /// open file, and its drop removes what was not named.
+    fn hand_over(&mut self) {
+        let Work::Idle(open) = &mut self.work else { return };
+        let (open, target, block) = (open.take(), self.target.clone(), self.held.take());
+        let (tell, answer) = oneshot::channel();
+        self.work = Work::Writing(answer);
+        let job = move || {
+            let result = open.map_or_else(|| target.open(), Ok).and_then(|mut open| {
+                open.write(&block).map_err(|cause| target.blame(cause))?;
+                Ok(open)
+            });
+            drop(tell.send(result));
+        };
+        if let Err(cause) = self.target.spawn(job) {
+            self.work = Work::Broken(self.target.blame(cause));
+        }
+    }
+
+    fn unwritten(&self, why: &str) -> Error {
+        let message = format!("cannot write {}: {why}", self.target.path().display());
+        io_error::without_cause(ErrorKind::SinkFailed, message)
+    }
+}
+
+impl Part for PartFile {
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        ready!(self.poll_work(context))?;
+        if self.held.len() < BLOCK {
+            return Poll::Ready(Ok(()));
+        }
+        self.hand_over();
+        self.poll_work(context)
+    }
+
+    fn write(&mut self, chunk: Bytes) -> Result<(), Error> {
+        if let Work::Broken(error) = &self.work {
+            return Err(error.clone());
+        }
+        self.length += chunk.len() as u64;
+        self.held.push(chunk);
+        Ok(())
+    }
+
+    fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        ready!(self.poll_work(context))?;
+        let is_small = matches!((&self.target, &self.work), (Target::File(_), Work::Idle(None)));
+        if self.held.len() == 0 || (is_small && self.held.len() <= SMALL) {
+            return Poll::Ready(Ok(()));
+        }
+        self.hand_over();
+        self.poll_work(context)
+    }
+
+    fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// A file can always be begun anew; a device only as long as nothing was given to it.
+    fn restartable(&self) -> bool {
+        matches!(self.target, Target::File(_)) || self.length == self.held.len() as u64
+    }
+
+    fn commit(mut self: Box<Self>) -> Result<Receipt, Error> {
+        let open = match &mut self.work {
+            Work::Idle(open) => open.take(),
+            Work::Broken(error) => return Err(error.clone()),
+            Work::Writing(_) => return Err(self.unwritten("the body was committed before it was flushed")),
+        };
+        let place = match &self.target {
+            Target::File(place) => place,
+            Target::Device(path) if self.held.len() == 0 => {
+                return Ok(Receipt::in_file(path.clone(), self.length));
+            }
+            Target::Device(_) => return Err(self.unwritten("the body was committed before it was flushed")),
+        };
+        let mut open = open.map_or_else(|| self.target.open(), Ok)?;
+        open.write(&self.held.take()).map_err(|cause| self.target.blame(cause))?;
+        let Open::Draft(draft) = open else { return Err(self.unwritten("it is a device")) };
+        let name = draft.name_finally().map_err(|cause| self.target.blame(cause))?;
+        Ok(Receipt::in_file(place.directory.path_of(&name), self.length))
+    }
+}
+
+impl Target {
+    fn path(&self) -> PathBuf {
+        match self {
+            Self::File(place) => place.directory.path_of(&place.name),
+            Self::Device(path) => path.clone(),
+        }
+    }
+
+    fn blame(&self, cause: io::Error) -> Error {
+        io_error::of_path(&self.path(), cause)
+    }
+
+    fn open(&self) -> Result<Open, Error> {
+        let open = match self {
+            Self::File(place) => Draft::create(place).map(Open::Draft),
+            // Appending leaves alone what others wrote to the file behind /dev/stdout.
+            Self::Device(path) => OpenOptions::new().append(true).open(path).map(Open::Device),
+        };
+        open.map_err(|cause| self.blame(cause))
+    }
+
+    /// Runs work that may block: for ever on a FIFO, which therefore gets a thread that no runtime waits for.
+    fn spawn(&self, job: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        match (self, tokio::runtime::Handle::try_current()) {
+            (Self::File(_), Ok(runtime)) => {
+                drop(runtime.spawn_blocking(job));
+                Ok(())
+            }
+            _ => std::thread::Builder::new().name("gannet-write".to_owned()).spawn(job).map(drop),
+        }
+    }
+}
+
+/// What is written to.
+#[derive(Debug)]
+enum Open {
+    Draft(Draft),
+    Device(File),
+}
+
+impl Open {
+    /// Writes all of it, whatever short writes and interruptions there are.
+    fn write(&mut self, block: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Draft(draft) => draft.file.write_all(block),
+            Self::Device(file) => file.write_all(block),
+        }
+    }
+}
+
+/// A file under its part name. Dropping it removes the file.
+#[derive(Debug)]
+struct Draft {
+    file: File,
+    place: Arc<FinalName>,
+    /// `None` once the file has its final name.
+    part_name: Option<OsString>,
+}
+
+/// Part names that are tried, and final names with a number.
+const TRIES: u32 = 10_000;
+
+impl Draft {
+    fn create(place: &Arc<FinalName>) -> io::Result<Self> {
+        for _ in 0..TRIES {
+            let label: String = std::iter::repeat_with(fastrand::alphanumeric).take(8).collect();
+            let part_name = names::of_part(&place.name, &label);
+            match place.directory.create(&part_name) {
+                Ok(file) => return Ok(Self { file, place: place.clone(), part_name: Some(part_name) }),
+                Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(cause) => return Err(cause),
+            }
+        }
+        Err(io::ErrorKind::AlreadyExists.into())
+    }
+
+    /// Gives the file its final name, in one step of the file system, and says which it got.
+    fn name_finally(mut self) -> io::Result<OsString> {
+        let Some(part_name) = &self.part_name else { return Err(io::ErrorKind::NotFound.into()) };
+        let FinalName { directory, name, rule } = &*self.place;
+        let given = match rule {
+            Naming::Replace => directory.replace(part_name, name).map(|()| name.clone()),
+            Naming::Refuse => directory.name_anew(part_name, name).map(|()| name.clone()),
+            Naming::NextFree => next_free(directory, part_name, name),
+        }?;
+        self.part_name = None;
+        Ok(given)
+    }
+}
+
+/// Each step fails if the name has been taken, so two processes never take the same.
+fn next_free(directory: &Directory, part_name: &OsStr, name: &OsStr) -> io::Result<OsString> {
+    let mut tried = name.to_owned();
+    for number in 1..TRIES {
+        match directory.name_anew(part_name, &tried) {
+            Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => {}
+            result => return result.map(|()| tried),
+        }
+        tried = names::labelled(&name.to_string_lossy(), &number.to_string()).into();
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        if let Some(part_name) = &self.part_name {
+            let _ = self.place.directory.remove(part_name);
+        }
+    }
+}
+
+/// Bytes that wait to be written; one chunk alone is kept without a copy.
+#[derive(Debug, Default)]
+struct Block {
+    first: Bytes,
+    rest: BytesMut,
+}
+
+impl Block {
+    fn len(&self) -> usize {
+        self.first.len() + self.rest.len()
+    }
+
+    fn push(&mut self, chunk: Bytes) {
+        if self.len() == 0 {
+            self.first = chunk;
+            return;
+        }
+        if self.rest.is_empty() {
+            self.rest.extend_from_slice(&std::mem::take(&mut self.first));
+        }
+        self.rest.extend_from_slice(&chunk);
+    }
+
+    fn take(&mut self) -> Bytes {
+        let Self { first, rest } = std::mem::take(self);
+        if rest.is_empty() { first } else { rest.freeze() }
+    }
+}

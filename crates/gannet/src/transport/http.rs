@@ -1,0 +1,125 @@
+//! One exchange over HTTP: a wall around hyper that is narrow enough for another codec to stand there. A head and
+//! a body go out on a leased connection, a head and a body with the lease in it come back.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+#[cfg(feature = "http2")]
+use http::header::{CONNECTION, TRANSFER_ENCODING, UPGRADE};
+use http::header::{HOST, HeaderValue};
+use http::{HeaderMap, Method, Request};
+use url::{Position, Url};
+
+use super::body::{HttpBody, Permit, RequestBody, opening_phase};
+use super::fault::{self, Age, Progress, Standing};
+use super::pool::{HEAD_FIELDS, Kind, Lease, Pool};
+use super::{Leg, Origin};
+use crate::error::{Error, ErrorKind, Phase};
+
+/// What goes out in one hop.
+pub(crate) struct Outgoing<'a> {
+    pub(crate) method: Method,
+    pub(crate) url: &'a Url,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+/// Sends one request to `origin` and receives the reply's head.
+///
+/// # Cancel safety
+/// Dropping it closes the connection, or resets the stream; the permit goes back.
+pub(crate) async fn exchange(
+    pool: &Arc<Pool>,
+    origin: &Arc<Origin>,
+    out: Outgoing<'_>,
+    permit: Permit,
+    leg: &Arc<Leg>,
+) -> Result<(http::response::Parts, HttpBody), Error> {
+    let mut lease = loop {
+        let mut lease = pool.check_out(origin, leg).await?;
+        if is_ready(&mut lease).await {
+            break lease;
+        }
+    };
+    leg.enter(opening_phase(&out.body));
+    let before = lease.common().map_or((0, 0), |common| (common.io.written(), common.io.read()));
+    let answer = match lease.kind_mut() {
+        Kind::One(Some(connection)) => connection.sender.send_request(for_http1(out, leg)?).await,
+        Kind::One(None) => unreachable!("a lease in use holds its connection"),
+        #[cfg(feature = "http2")]
+        Kind::Two(connection) => connection.sender.clone().send_request(for_http2(out, leg)?).await,
+        #[cfg(not(feature = "http2"))]
+        Kind::Two(_) => unreachable!("HTTP/2 connections are not made without the feature"),
+    };
+    let response = answer.map_err(|cause| fault::exchange(cause, standing(&lease, before)))?;
+    let (head, incoming) = response.into_parts();
+    if head.headers.len() > HEAD_FIELDS {
+        let message = format!("the reply's head is over its limit of {HEAD_FIELDS} fields");
+        return Err(Error::new(ErrorKind::HeadTooLarge, Phase::Wait, message));
+    }
+    Ok((head, HttpBody::new(incoming, lease, permit, Arc::clone(&pool.spawn))))
+}
+
+/// Whether the connection takes a request; one that was closed meanwhile does not, and costs nothing.
+async fn is_ready(lease: &mut Lease) -> bool {
+    match lease.kind_mut() {
+        Kind::One(Some(connection)) => connection.sender.ready().await.is_ok(),
+        Kind::One(None) => false,
+        #[cfg(feature = "http2")]
+        Kind::Two(connection) => !connection.sender.is_closed(),
+        #[cfg(not(feature = "http2"))]
+        Kind::Two(_) => false,
+    }
+}
+
+/// HTTP/1.1 wants the origin's form of the target and a Host field (RFC 9112, section 3.2).
+fn for_http1(mut out: Outgoing<'_>, leg: &Arc<Leg>) -> Result<Request<RequestBody>, Error> {
+    if !out.headers.contains_key(HOST) {
+        let host = HeaderValue::from_str(&out.url[Position::BeforeHost..Position::AfterPort]);
+        out.headers.insert(HOST, host.map_err(|cause| bad(cause.into()))?);
+    }
+    let target = &out.url[Position::BeforePath..Position::AfterQuery];
+    assemble(out.method, target, out.headers, out.body, leg)
+}
+
+/// HTTP/2 wants the whole target and no fields of a connection (RFC 9113, section 8.2.2).
+#[cfg(feature = "http2")]
+fn for_http2(mut out: Outgoing<'_>, leg: &Arc<Leg>) -> Result<Request<RequestBody>, Error> {
+    for name in [CONNECTION, TRANSFER_ENCODING, UPGRADE] {
+        out.headers.remove(name);
+    }
+    let target = &out.url[..Position::AfterQuery];
+    assemble(out.method, target, out.headers, out.body, leg)
+}
+
+fn assemble(
+    method: Method,
+    target: &str,
+    headers: HeaderMap,
+    body: Bytes,
+    leg: &Arc<Leg>,
+) -> Result<Request<RequestBody>, Error> {
+    let body = RequestBody::new(body, Arc::clone(leg));
+    let mut request = Request::new(body);
+    *request.method_mut() = method;
+    *request.uri_mut() = target.parse().map_err(|cause: http::uri::InvalidUri| bad(cause.into()))?;
+    *request.headers_mut() = headers;
+    Ok(request)
+}
+
+fn bad(cause: http::Error) -> Error {
+    let message = format!("the request cannot be written: {cause}");
+    Error::new(ErrorKind::BadRequest, Phase::Send, message).caused_by(cause)
+}
+
+fn standing(lease: &Lease, before: (u64, u64)) -> Standing {
+    let moved = |after: u64, before: u64| if after > before { Progress::Some } else { Progress::None };
+    match lease.common() {
+        Some(common) => Standing {
+            connection: if common.is_reused() { Age::Reused } else { Age::New },
+            wrote: moved(common.io.written(), before.0),
+            read: moved(common.io.read(), before.1),
+        },
+        None => Standing { connection: Age::New, wrote: Progress::Some, read: Progress::Some },
+    }
+}

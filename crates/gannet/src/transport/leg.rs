@@ -1,0 +1,135 @@
+//! The running record of one attempt: which phase it is in, since when, and what each phase took. The transport
+//! writes it, the engine's timers and the outcome read it.
+
+use std::net::SocketAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use http::StatusCode;
+
+use crate::Moment;
+use crate::clock::Clock;
+use crate::error::Phase;
+use crate::outcome::{ConnectionUsed, Timings};
+
+/// The running record of one attempt.
+#[derive(Debug)]
+pub(crate) struct Leg {
+    clock: Clock,
+    /// The attempt's number within its fetch; retries go to another address by it.
+    pub(crate) attempt: u32,
+    pub(crate) queue_limit: Option<Duration>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    phase: Phase,
+    since: Moment,
+    /// The last byte or step forward.
+    moved: Moment,
+    timings: Timings,
+    hops: Vec<Box<str>>,
+    status: Option<StatusCode>,
+    address: Option<SocketAddr>,
+    connection: Option<ConnectionUsed>,
+    bytes: u64,
+}
+
+/// What an attempt had done when it was asked.
+#[derive(Debug, Clone)]
+pub(crate) struct Trace {
+    pub(crate) timings: Timings,
+    pub(crate) hops: Vec<Box<str>>,
+    pub(crate) status: Option<StatusCode>,
+    pub(crate) address: Option<SocketAddr>,
+    pub(crate) connection: Option<ConnectionUsed>,
+    pub(crate) bytes: u64,
+}
+
+impl Leg {
+    pub(crate) fn new(clock: Clock, attempt: u32, queue_limit: Option<Duration>, now: Moment) -> Self {
+        let state = State {
+            phase: Phase::Queue,
+            since: now,
+            moved: now,
+            timings: Timings::default(),
+            hops: Vec::new(),
+            status: None,
+            address: None,
+            connection: None,
+            bytes: 0,
+        };
+        Self { clock, attempt, queue_limit, state: Mutex::new(state) }
+    }
+
+    /// The attempt goes over to `phase`.
+    pub(crate) fn enter(&self, phase: Phase) {
+        let now = self.clock.now();
+        let mut state = self.lock();
+        let spent = now.since(state.since);
+        let before = state.phase;
+        state.timings.add(before, spent);
+        state.phase = phase;
+        state.since = now;
+        state.moved = now;
+    }
+
+    /// A step forward within the phase, such as a chunk that was sent or received.
+    pub(crate) fn moved(&self, bytes: usize) {
+        let now = self.clock.now();
+        let mut state = self.lock();
+        state.moved = now;
+        state.bytes += bytes as u64;
+    }
+
+    /// A step forward of the request's body; it counts no bytes.
+    pub(crate) fn sent_some(&self) {
+        self.moved(0);
+    }
+
+    pub(crate) fn on_connection(&self, address: Option<SocketAddr>, connection: ConnectionUsed) {
+        let mut state = self.lock();
+        state.address = address;
+        state.connection = Some(connection);
+    }
+
+    pub(crate) fn replied(&self, status: StatusCode) {
+        self.lock().status = Some(status);
+    }
+
+    pub(crate) fn hopped(&self, to: Box<str>) {
+        self.lock().hops.push(to);
+    }
+
+    /// The phase, and when it last moved.
+    pub(crate) fn standing(&self) -> (Phase, Moment) {
+        let state = self.lock();
+        (state.phase, state.moved)
+    }
+
+    /// Closes the current phase at `now` and tells all.
+    pub(crate) fn trace(&self, now: Moment) -> Trace {
+        let mut state = self.lock();
+        let (phase, spent) = (state.phase, now.since(state.since));
+        state.timings.add(phase, spent);
+        state.since = now;
+        Trace {
+            timings: state.timings,
+            hops: std::mem::take(&mut state.hops),
+            status: state.status,
+            address: state.address,
+            connection: state.connection,
+            bytes: state.bytes,
+        }
+    }
+
+    /// How many redirects were followed so far.
+    pub(crate) fn hop_count(&self) -> usize {
+        self.lock().hops.len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

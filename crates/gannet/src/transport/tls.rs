@@ -1,0 +1,144 @@
+//! TLS by rustls with one explicit provider; the platform's verifier is built at the first https URL. The
+//! process-wide default provider is neither read nor set.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{WebPkiSupportedAlgorithms, aws_lc_rs};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use tokio_rustls::TlsConnector;
+
+use super::connect::{HttpVersions, Io};
+use super::fault;
+use crate::error::{Error, ErrorKind, Phase};
+
+/// Whom a client trusts.
+#[derive(Debug, Clone, Default)]
+pub(crate) enum Trust {
+    /// What the platform trusts.
+    #[default]
+    Platform,
+    /// The authorities of this PEM text, and no others.
+    Authorities(Arc<[u8]>),
+    /// Everybody; signatures are still checked.
+    Anybody,
+}
+
+/// Makes TLS sessions; its settings are built once, when first needed.
+pub(crate) struct Tls {
+    trust: Trust,
+    versions: HttpVersions,
+    config: OnceLock<Result<Arc<ClientConfig>, Error>>,
+}
+
+impl Tls {
+    pub(crate) fn new(trust: Trust, versions: HttpVersions) -> Self {
+        Self { trust, versions, config: OnceLock::new() }
+    }
+
+    /// Shakes hands over `io`.
+    ///
+    /// # Cancel safety
+    /// Dropping it closes the stream.
+    pub(crate) async fn handshake(
+        &self,
+        io: Io,
+        host: &str,
+        address: Option<SocketAddr>,
+    ) -> Result<tokio_rustls::client::TlsStream<Io>, Error> {
+        let config = self.config.get_or_init(|| build(&self.trust, self.versions)).clone()?;
+        let name = ServerName::try_from(host.to_owned()).map_err(|cause| {
+            let message = format!("{host} cannot stand in a certificate");
+            Error::new(ErrorKind::BadUrl, Phase::Tls, message).caused_by(cause)
+        })?;
+        let handshake = TlsConnector::from(config).connect(name, io).await;
+        handshake.map_err(|cause| fault::handshake(cause, host, address))
+    }
+}
+
+fn build(trust: &Trust, versions: HttpVersions) -> Result<Arc<ClientConfig>, Error> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .map_err(|cause| settings("the TLS versions cannot be used", cause))?;
+    let verifier: Arc<dyn ServerCertVerifier> = match trust {
+        Trust::Platform => Arc::new(
+            rustls_platform_verifier::Verifier::new(provider)
+                .map_err(|cause| settings("the platform's certificates cannot be read (--cacert)", cause))?,
+        ),
+        Trust::Authorities(pem) => {
+            WebPkiServerVerifier::builder_with_provider(Arc::new(authorities(pem)?), provider)
+                .build()
+                .map_err(|cause| settings("the authorities of --cacert cannot be used", cause))?
+        }
+        Trust::Anybody => Arc::new(TrustAnybody(provider.signature_verification_algorithms)),
+    };
+    let mut config = builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
+    config.alpn_protocols = match versions {
+        HttpVersions::Auto if cfg!(feature = "http2") => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+        HttpVersions::Auto | HttpVersions::Http1 => vec![b"http/1.1".to_vec()],
+        HttpVersions::Http2 => vec![b"h2".to_vec()],
+    };
+    Ok(Arc::new(config))
+}
+
+/// The authorities in a PEM text.
+pub(crate) fn authorities(pem: &[u8]) -> Result<RootCertStore, Error> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        let certificate = certificate.map_err(|cause| settings("the PEM text is broken", cause))?;
+        roots.add(certificate).map_err(|cause| settings("a certificate in the PEM text is broken", cause))?;
+    }
+    if roots.is_empty() {
+        return Err(Error::new(ErrorKind::TlsSettings, Phase::Tls, "the PEM text holds no certificate"));
+    }
+    Ok(roots)
+}
+
+fn settings(message: &str, cause: impl std::error::Error + Send + Sync + 'static) -> Error {
+    let message = format!("{message}: {cause}");
+    Error::new(ErrorKind::TlsSettings, Phase::Tls, message).caused_by(cause)
+}
+
+/// Takes any certificate, as `-k` asks for; the handshake's signatures are checked all the same.
+#[derive(Debug)]
+struct TrustAnybody(WebPkiSupportedAlgorithms);
+
+impl ServerCertVerifier for TrustAnybody {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls12_signature(message, certificate, signature, &self.0)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls13_signature(message, certificate, signature, &self.0)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_schemes()
+    }
+}
