@@ -1,1 +1,59 @@
-fn main(){}
+//! The program `gannet`: from a command line to an exit code. What it does stands here from left to right; how it is
+//! done, in the rooms beside.
+
+mod args;
+mod demo;
+mod exit;
+mod limits;
+mod pen;
+mod plan;
+mod report;
+mod run;
+mod say;
+mod signals;
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use tokio::time::Instant;
+
+use crate::args::{Command, NoCommand, SharedArgs};
+use crate::exit::Exit;
+use crate::plan::Plan;
+use crate::say::{Complaint, Ink, Voice};
+
+fn main() -> ExitCode {
+    let begun = Instant::now();
+    match args::parse(std::env::args_os()) {
+        Ok(Command::Get(args)) => fetch(&args.shared, begun, |voice| Plan::get(&args, begun, voice)),
+        Ok(Command::Race(args)) => fetch(&args.shared, begun, |voice| Plan::race(&args, begun, voice)),
+        Ok(Command::Demo { act }) => demo::run(act),
+        Err(NoCommand::Clap(message)) => show(&message),
+        Err(NoCommand::Refused(complaint)) => refuse(&complaint),
+    }
+}
+
+/// Makes a plan, runs it, and gives its exit code.
+fn fetch(shared: &SharedArgs, begun: Instant, plan: impl FnOnce(&Voice) -> Result<Plan, Complaint>) -> ExitCode {
+    let outcome = Voice::of(plan::level(shared)).and_then(|voice| match plan(&voice) {
+        Ok(plan) => run::run(plan, &voice, begun),
+        Err(complaint) => Ok(voice.refuse(&complaint)),
+    });
+    match outcome {
+        Ok(exit) => exit.into(),
+        Err(cause) => refuse(&Complaint::new("the system lets gannet not start").why(cause.to_string())),
+    }
+}
+
+/// Prints help or version, or clap's own complaint.
+fn show(message: &clap::Error) -> ExitCode {
+    // If nobody can read it, there is nowhere else to say it.
+    let _ = message.print();
+    if message.use_stderr() { Exit::Refused.into() } else { Exit::Obtained.into() }
+}
+
+/// Says what is wrong with the command line, before there is a voice.
+fn refuse(complaint: &Complaint) -> ExitCode {
+    let _ = io::stderr().write_all(Ink::chosen().error(complaint).as_bytes());
+    Exit::Refused.into()
+}

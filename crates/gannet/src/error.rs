@@ -299,6 +299,11 @@ impl Error {
         Self::new(ErrorKind::Transport, Phase::Wait, message)
     }
 
+    /// An error for a custom [`Sink`](crate::sink::Sink) or [`Part`](crate::sink::Part) to return; it is not retried.
+    pub fn sink(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::SinkFailed, Phase::Sink, message)
+    }
+
     pub(crate) fn caused_by(self, source: impl StdError + Send + Sync + 'static) -> Self {
         self.with(|evidence| evidence.source = Some(Arc::new(source)))
     }

@@ -37,6 +37,8 @@ mod outcome;
 mod policy;
 mod report;
 mod request;
+#[cfg(any(test, feature = "sim"))]
+mod sim;
 pub mod sink;
 pub mod source;
 mod transport;

@@ -18,12 +18,6 @@ impl Moment {
         Self(nanos)
     }
 
-    #[cfg(test)]
-    /// Nanoseconds since the origin.
-    pub(crate) const fn as_nanos(self) -> u64 {
-        self.0
-    }
-
     /// The time that has passed since `earlier`, zero if it lies ahead.
     pub(crate) const fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))

@@ -89,6 +89,12 @@ impl Request {
         })
     }
 
+    /// Authorizes by name and password (RFC 7617), in the place of what the URL's userinfo says.
+    pub fn basic_auth(self, user: impl AsRef<str>, password: impl AsRef<str>) -> Self {
+        let value = basic(user.as_ref().as_bytes(), password.as_ref().as_bytes());
+        self.change(|template| set_authorization(template, value))
+    }
+
     /// Sends `body`.
     pub fn body(self, body: impl Into<Bytes>) -> Self {
         self.change(|template| template.body = body.into())

@@ -2,6 +2,7 @@
 //! own host. What it may not do: write a body, retry, or judge time.
 
 use std::sync::Arc;
+use std::task::{Context, Waker};
 use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
@@ -12,12 +13,13 @@ use http::header::{
 use http::{Method, StatusCode};
 use url::Url;
 
-use super::errand::Errand;
+use super::errand::{Errand, Keep};
 use super::hosts::Host;
 use super::plan::Redirects;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, ErrorReply, Phase, shown};
 use crate::outcome::ReplyHead;
+use crate::sink::Room;
 use crate::transport::body::Permit;
 use crate::transport::http::{Outgoing, exchange};
 use crate::transport::{Leg, WireBody, WireRequest};
@@ -38,6 +40,9 @@ const MAX_LOCATION: usize = 8 << 10;
 const ERROR_BODY: usize = 64 << 10;
 /// How long that body is waited for.
 const ERROR_BODY_TIME: Duration = Duration::from_secs(1);
+
+/// How often one who waits at a gate looks whether the others wait for it.
+const TURN_LOOK: Duration = Duration::from_millis(100);
 
 /// What changes from hop to hop.
 struct Hop {
@@ -63,7 +68,7 @@ pub(crate) async fn lead(
         let host = errand.core.hosts.of(&hop.url);
         let place = match permit.take() {
             Some(permit) => permit,
-            None => enter(&host, &leg).await?,
+            None => enter(&errand, &host, &leg).await?,
         };
         let (head, mut body) = send(&errand, &host, &hop, place, &leg).await?;
         leg.replied(head.status);
@@ -101,8 +106,8 @@ pub(crate) async fn lead(
     }
 }
 
-async fn enter(host: &Host, leg: &Leg) -> Result<Permit, Error> {
-    let entering = host.gate.enter();
+async fn enter(errand: &Errand, host: &Host, leg: &Leg) -> Result<Permit, Error> {
+    let entering = enter_in_turn(errand, host);
     let Some(limit) = leg.queue_limit else { return Ok(entering.await) };
     tokio::time::timeout(limit, entering).await.map_err(|_| {
         let message = format!(
@@ -113,6 +118,23 @@ async fn enter(host: &Host, leg: &Leg) -> Result<Permit, Error> {
         );
         Error::new(ErrorKind::QueueTimeout, Phase::Queue, message)
     })
+}
+
+/// Waits for a place. When the sink takes nobody's body but ours, those inside wait for us: then we go in beyond the
+/// limit, or all would wait for ever.
+async fn enter_in_turn(errand: &Errand, host: &Host) -> Permit {
+    let mut entering = host.gate.enter();
+    loop {
+        if let Ok(permit) = tokio::time::timeout(TURN_LOOK, &mut entering).await {
+            return permit;
+        }
+        let mut context = Context::from_waker(Waker::noop());
+        if let Keep::Whole(sink) = &errand.keep
+            && sink.room(&mut context) == Room::Only(errand.seq)
+        {
+            return host.gate.enter_beyond();
+        }
+    }
 }
 
 async fn send(

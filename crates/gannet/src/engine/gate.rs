@@ -63,6 +63,12 @@ impl Gate {
         Entering { gate: Arc::clone(self), cell: None }
     }
 
+    /// A place beyond the limit, for one whom those inside are made to wait for by ourselves.
+    pub(crate) fn enter_beyond(self: &Arc<Self>) -> Permit {
+        self.lock().rules.enter_beyond();
+        self.permit()
+    }
+
     /// The host answered in this version; if that widens the gate, waiters come in.
     pub(crate) fn learned(&self, speaks: Speaks) {
         let woken: Vec<Waker> = {

@@ -105,7 +105,7 @@ enum Stop {
 /// Inputs that are read in one go before others get the thread.
 const READS_A_POLL: usize = 256;
 /// What a queued request costs beside its own weight, in bytes.
-const QUEUE_OVERHEAD: usize = 160;
+const QUEUE_OVERHEAD: usize = 80;
 /// How long a source that is not at hand is read on after a stop, to account for what it holds.
 const READ_OUT: Duration = Duration::from_millis(100);
 
@@ -173,6 +173,9 @@ impl Job {
                 return Poll::Ready(Some(outcome));
             }
             self.obey(cx);
+            if !self.done.is_empty() {
+                continue;
+            }
             if let Poll::Ready(Some(outcome)) = Pin::new(&mut self.running).poll_next(cx) {
                 self.done.push_back(outcome);
                 continue;

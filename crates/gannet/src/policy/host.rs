@@ -37,6 +37,11 @@ impl HostRules {
         }
     }
 
+    /// Takes a place beyond the limit: the others are held by ourselves, until this one has gone through.
+    pub(crate) fn enter_beyond(&mut self) {
+        self.in_flight += 1;
+    }
+
     /// A place is given back.
     pub(crate) fn leave(&mut self) {
         debug_assert!(self.in_flight > 0, "a place is given back once");

@@ -88,9 +88,10 @@ impl Lines {
         Self { template: Arc::default(), bad_lines: BadLines::Report, state: State::Waiting(open) }
     }
 
-    /// What all requests have in common beside their URL.
-    pub(crate) fn template(mut self, template: Arc<Template>) -> Self {
-        self.template = template;
+    /// The lines share everything but the URL with this request: method, headers, body.
+    #[must_use]
+    pub fn like(mut self, request: &Request) -> Self {
+        self.template = Arc::clone(&request.template);
         self
     }
 
@@ -514,9 +515,9 @@ mod tests {
 
     #[test]
     fn requests_of_a_list_share_what_they_have_in_common() {
-        let template = Arc::new(Template { method: http::Method::HEAD, ..Template::default() });
-        let mut lines = Lines::from_reader(b"http://h/".as_slice()).template(template.clone());
+        let like = Request::new("http://other/").expect("a URL").method(http::Method::HEAD);
+        let mut lines = Lines::from_reader(b"http://h/".as_slice()).like(&like);
         let request = next(&mut lines).expect("a line").request.expect("a good line");
-        assert!(Arc::ptr_eq(&request.template, &template));
+        assert!(Arc::ptr_eq(&request.template, &like.template));
     }
 }

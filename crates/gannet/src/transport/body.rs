@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::pool::Lease;
+use super::connection::Lease;
 use super::{Leg, Spawn, fault};
 use crate::error::{Error, Phase};
 

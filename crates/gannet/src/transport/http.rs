@@ -11,8 +11,9 @@ use http::{HeaderMap, Method, Request};
 use url::{Position, Url};
 
 use super::body::{HttpBody, Permit, RequestBody, opening_phase};
+use super::connection::{HEAD_FIELDS, Kind, Lease};
 use super::fault::{self, Age, Progress, Standing};
-use super::pool::{HEAD_FIELDS, Kind, Lease, Pool};
+use super::pool::Pool;
 use super::{Leg, Origin};
 use crate::error::{Error, ErrorKind, Phase};
 

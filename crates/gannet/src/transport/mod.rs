@@ -14,6 +14,7 @@ use crate::error::Error;
 
 pub(crate) mod body;
 pub(crate) mod connect;
+pub(crate) mod connection;
 pub(crate) mod dns;
 pub(crate) mod fault;
 pub(crate) mod http;

@@ -3,25 +3,20 @@
 //! that needs it and dies with it; where an origin may speak HTTP/2, the others wait for the first connect.
 
 use std::collections::{HashMap, VecDeque};
-use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::AbortHandle;
 
-use super::body::RequestBody;
-use super::connect::{Connected, Connector, IoCounts};
+use super::connect::Connector;
+use super::connection::{Http1, Http2, Kind, Lease, Opening, STREAMS};
 use super::origin::Protocol;
 use super::{Leg, Origin, Spawn};
 use crate::Moment;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Phase};
-use crate::outcome::ConnectionUsed;
-
-/// Streams of one HTTP/2 connection at once.
-pub(crate) const STREAMS: u32 = 100;
 
 /// The connections of one client in one runtime.
 pub(crate) struct Pool {
@@ -59,47 +54,6 @@ struct Place {
     /// Someone's first connect, on which the others wait.
     dialing: bool,
     waiting: VecDeque<oneshot::Sender<Result<(), Error>>>,
-}
-
-/// A connection of HTTP/1; who holds it owns it.
-pub(crate) struct Http1 {
-    pub(crate) sender: hyper::client::conn::http1::SendRequest<RequestBody>,
-    pub(crate) common: Common,
-}
-
-/// A connection of HTTP/2, shared by its streams.
-pub(crate) struct Http2 {
-    #[cfg(feature = "http2")]
-    pub(crate) sender: hyper::client::conn::http2::SendRequest<RequestBody>,
-    pub(crate) common: Common,
-    streams: AtomicU32,
-}
-
-/// What connections of either version have.
-pub(crate) struct Common {
-    id: u64,
-    pub(crate) io: Arc<IoCounts>,
-    address: Option<SocketAddr>,
-    served: AtomicU64,
-    /// What `served` was at the last sweep.
-    seen: AtomicU64,
-    idle_since: Moment,
-    driver: AbortHandle,
-    _slot: OwnedSemaphorePermit,
-}
-
-/// The right to one exchange on a connection. Dropped without [`give_back`](Self::give_back), an HTTP/1
-/// connection is closed.
-pub(crate) struct Lease {
-    kind: Kind,
-    pool: Arc<Pool>,
-    origin: Arc<Origin>,
-}
-
-pub(crate) enum Kind {
-    /// `None` once given back.
-    One(Option<Http1>),
-    Two(Arc<Http2>),
 }
 
 enum Found {
@@ -195,9 +149,15 @@ impl Pool {
         let slot = self.slot(leg).await?;
         let connected = self.connector.connect(origin, leg).await?;
         origin.learn(connected.protocol);
+        let id = self.numbers.fetch_add(1, Ordering::Relaxed);
+        let opening = Opening { id, slot, spawn: &self.spawn };
         let kind = match connected.protocol {
-            Protocol::Http2 => self.open_http2(connected, slot, origin).await?,
-            Protocol::Http1 | Protocol::Unknown => self.open_http1(connected, slot).await?,
+            Protocol::Http2 => {
+                let connection = Arc::new(Http2::open(connected, opening).await?);
+                self.lock().hosts.entry(origin.number).or_default().shared.push(Arc::clone(&connection));
+                Kind::Two(connection)
+            }
+            Protocol::Http1 | Protocol::Unknown => Kind::One(Some(Http1::open(connected, opening).await?)),
         };
         Ok(Lease::new(kind, self, origin))
     }
@@ -219,87 +179,7 @@ impl Pool {
         slot.map_err(|_| Error::new(ErrorKind::Cancelled, Phase::Queue, "the client is closed"))
     }
 
-    #[cfg(feature = "http1")]
-    async fn open_http1(&self, connected: Connected, slot: OwnedSemaphorePermit) -> Result<Kind, Error> {
-        let Connected { io, counts, address, .. } = connected;
-        let io = hyper_util::rt::TokioIo::new(io);
-        let (sender, connection) = hyper::client::conn::http1::Builder::new()
-            .max_headers(HEAD_FIELDS)
-            .max_buf_size(HEAD_BYTES)
-            .allow_obsolete_multiline_headers_in_responses(true)
-            .handshake(io)
-            .await
-            .map_err(|cause| handshake_failed(cause))?;
-        let driver = self.spawn.spawn(Box::pin(async move {
-            // An error ends the exchange that is on it, which hears of it by itself.
-            let _ = connection.await;
-        }));
-        Ok(Kind::One(Some(Http1 { sender, common: self.common(counts, address, driver, slot) })))
-    }
-
-    #[cfg(not(feature = "http1"))]
-    async fn open_http1(&self, _: Connected, _: OwnedSemaphorePermit) -> Result<Kind, Error> {
-        Err(Error::new(ErrorKind::Settings, Phase::Connect, "HTTP/1.1 is not built in (feature `http1`)"))
-    }
-
-    #[cfg(feature = "http2")]
-    async fn open_http2(
-        self: &Arc<Self>,
-        connected: Connected,
-        slot: OwnedSemaphorePermit,
-        origin: &Origin,
-    ) -> Result<Kind, Error> {
-        let Connected { io, counts, address, .. } = connected;
-        let io = hyper_util::rt::TokioIo::new(io);
-        let (sender, connection) =
-            hyper::client::conn::http2::Builder::new(Executor(Arc::clone(&self.spawn)))
-                .timer(hyper_util::rt::TokioTimer::new())
-                .initial_stream_window_size(1 << 20)
-                .initial_connection_window_size(8 << 20)
-                .max_header_list_size(HEAD_BYTES as u32)
-                .handshake(io)
-                .await
-                .map_err(|cause| handshake_failed(cause))?;
-        let driver = self.spawn.spawn(Box::pin(async move {
-            let _ = connection.await;
-        }));
-        let common = self.common(counts, address, driver, slot);
-        let connection = Arc::new(Http2 { sender, common, streams: AtomicU32::new(1) });
-        self.lock().hosts.entry(origin.number).or_default().shared.push(Arc::clone(&connection));
-        Ok(Kind::Two(connection))
-    }
-
-    #[cfg(not(feature = "http2"))]
-    async fn open_http2(
-        self: &Arc<Self>,
-        _: Connected,
-        _: OwnedSemaphorePermit,
-        _: &Origin,
-    ) -> Result<Kind, Error> {
-        Err(Error::new(ErrorKind::Settings, Phase::Connect, "HTTP/2 is not built in (feature `http2`)"))
-    }
-
-    fn common(
-        &self,
-        io: Arc<IoCounts>,
-        address: Option<SocketAddr>,
-        driver: AbortHandle,
-        slot: OwnedSemaphorePermit,
-    ) -> Common {
-        let id = self.numbers.fetch_add(1, Ordering::Relaxed);
-        Common {
-            id,
-            io,
-            address,
-            served: AtomicU64::new(0),
-            seen: AtomicU64::new(0),
-            idle_since: Moment::ZERO,
-            driver,
-            _slot: slot,
-        }
-    }
-
-    fn take_back(self: &Arc<Self>, mut connection: Http1, origin: &Origin) {
+    pub(super) fn take_back(self: &Arc<Self>, mut connection: Http1, origin: &Origin) {
         let now = self.clock.now();
         connection.common.idle_since = now;
         let mut state = self.lock();
@@ -347,16 +227,6 @@ impl Pool {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Header fields of one reply's head.
-pub(crate) const HEAD_FIELDS: usize = 256;
-/// Bytes of one reply's head.
-pub(crate) const HEAD_BYTES: usize = 256 << 10;
-
-fn handshake_failed(cause: hyper::Error) -> Error {
-    let message = format!("the connection broke at its start: {cause}");
-    Error::new(ErrorKind::ConnectFailed, Phase::Connect, message).caused_by(cause)
 }
 
 impl State {
@@ -467,108 +337,5 @@ impl Drop for Dialing {
                 break;
             }
         }
-    }
-}
-
-impl Lease {
-    fn new(kind: Kind, pool: &Arc<Pool>, origin: &Arc<Origin>) -> Self {
-        Self { kind, pool: Arc::clone(pool), origin: Arc::clone(origin) }
-    }
-
-    pub(crate) fn kind_mut(&mut self) -> &mut Kind {
-        &mut self.kind
-    }
-
-    pub(crate) fn common(&self) -> Option<&Common> {
-        match &self.kind {
-            Kind::One(connection) => connection.as_ref().map(|connection| &connection.common),
-            Kind::Two(connection) => Some(&connection.common),
-        }
-    }
-
-    /// Whether the connection serves this exchange alone.
-    pub(crate) fn is_exclusive(&self) -> bool {
-        matches!(self.kind, Kind::One(_))
-    }
-
-    /// The exchange has ended well: the connection may serve again.
-    pub(crate) fn give_back(mut self) {
-        if let Kind::One(connection) = &mut self.kind {
-            let connection = connection.take();
-            if let Some(connection) = connection.filter(|connection| !connection.sender.is_closed()) {
-                self.pool.take_back(connection, &self.origin);
-            }
-        }
-    }
-
-    fn tell(&self, leg: &Leg) {
-        if let Some(common) = self.common() {
-            let reused = common.served.fetch_add(1, Ordering::Relaxed) > 0;
-            leg.on_connection(common.address, ConnectionUsed { id: common.id, reused });
-        }
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        match &mut self.kind {
-            Kind::One(connection) => {
-                if let Some(connection) = connection.take() {
-                    connection.common.driver.abort();
-                }
-            }
-            Kind::Two(connection) => {
-                connection.streams.fetch_sub(1, Ordering::Relaxed);
-            }
-        }
-    }
-}
-
-impl Http1 {
-    fn is(&self, id: u64, since: Moment) -> bool {
-        self.common.id == id && self.common.idle_since == since
-    }
-}
-
-impl Common {
-    /// Whether an exchange before the current one went over it.
-    pub(crate) fn is_reused(&self) -> bool {
-        self.served.load(Ordering::Relaxed) > 1
-    }
-}
-
-impl Http2 {
-    fn is_closed(&self) -> bool {
-        #[cfg(feature = "http2")]
-        return self.sender.is_closed();
-        #[cfg(not(feature = "http2"))]
-        return true;
-    }
-
-    fn is_idle(&self) -> bool {
-        self.streams.load(Ordering::Relaxed) == 0
-    }
-
-    /// Whether no stream was opened since this was asked before, and none is open.
-    fn was_quiet(&self) -> bool {
-        let served = self.common.served.load(Ordering::Relaxed);
-        self.common.seen.swap(served, Ordering::Relaxed) == served && self.is_idle()
-    }
-}
-
-/// Spawns HTTP/2's own tasks through the engine.
-#[cfg(feature = "http2")]
-#[derive(Clone)]
-struct Executor(Arc<dyn Spawn>);
-
-#[cfg(feature = "http2")]
-impl<F> hyper::rt::Executor<F> for Executor
-where
-    F: Future<Output: Send> + Send + 'static,
-{
-    fn execute(&self, task: F) {
-        self.0.spawn(Box::pin(async move {
-            task.await;
-        }));
     }
 }

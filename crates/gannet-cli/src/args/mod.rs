@@ -1,0 +1,153 @@
+//! From the words of the command line to a command. What clap cannot know is added here: the subcommand that was
+//! left out, and answers to options of other tools. Nothing here touches network or files.
+
+mod options;
+mod values;
+mod words;
+
+use std::ffi::OsString;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+
+pub(crate) use options::{
+    AlternativeArgs, ConnectionArgs, CrowdArgs, ExistsRule, GetArgs, GoalArgs, HabitArgs, InputArgs,
+    OutputArgs, ProgressStyle, RaceArgs, RequestArgs, SharedArgs, TimeArgs,
+};
+pub(crate) use values::{Deadline, Hedge, Retries};
+pub(crate) use words::{check_list, check_url};
+
+use crate::say::Complaint;
+
+/// What is to be done.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Fetch them all; the word may be left out
+    Get(Box<GetArgs>),
+    /// Fetch the first that succeeds; the others are stopped
+    Race(Box<RaceArgs>),
+    /// Five short acts against a built-in server on this machine
+    Demo {
+        /// The act to play; all of them without it
+        act: Option<String>,
+    },
+}
+
+/// Why there is no command.
+#[derive(Debug)]
+pub(crate) enum NoCommand {
+    /// clap has something to say: help, the version, or what is wrong.
+    Clap(clap::Error),
+    /// It cannot be meant so.
+    Refused(Complaint),
+}
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "gannet",
+    version,
+    about = "Fetches many URLs by one deadline: all of them, or the first that answers.",
+    override_usage = "gannet [OPTIONS] URL...\n       gannet [OPTIONS] -i FILE",
+    after_help = "Exit codes: 0 obtained, 1 some failed, 2 usage, 3 none succeeded, 4 deadline",
+    after_long_help = EXIT_CODES,
+    help_template = "{about}\n\n{usage-heading} {usage}\n\n{all-args}{after-help}",
+    args_conflicts_with_subcommands = true,
+    args_override_self = true,
+    disable_help_subcommand = true,
+    max_term_width = 110
+)]
+struct Line {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    get: GetArgs,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes, of the whole job:
+    0  what --until asked for was obtained
+    1  some URLs failed
+    2  usage or configuration; no valid line in the list, or a bad one under --strict; nothing was sent
+    3  nothing succeeded
+    4  the deadline came first; run the same command again to go on
+    6  local: the disk is full or read-only
+  130  SIGINT      143  SIGTERM      129  SIGHUP      141  standard output was closed
+
+Units: times are written 300ms, 10s, 5m, 1h30m, 2d, bare numbers are seconds; sizes 64K, 5M, 10G, powers of 1024.
+curl's -f, -S, -L and -Z are accepted: gannet does so anyway. NO_COLOR is honoured.";
+
+/// Reads the command line; the program's own name comes first.
+pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command, NoCommand> {
+    let matches = Line::command().try_get_matches_from(words).map_err(judge)?;
+    let line = Line::from_arg_matches(&matches).map_err(judge)?;
+    Ok(line.command.unwrap_or_else(|| Command::Get(Box::new(line.get))))
+}
+
+/// clap's own word, or ours for what is curl's.
+fn judge(error: clap::Error) -> NoCommand {
+    if error.kind() == ErrorKind::UnknownArgument
+        && let Some(ContextValue::String(option)) = error.get(ContextKind::InvalidArg)
+        && let Some(complaint) = words::curls_option(option)
+    {
+        return NoCommand::Refused(complaint);
+    }
+    NoCommand::Clap(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Command, NoCommand> {
+        parse(std::iter::once("gannet").chain(line.split_whitespace()).map(OsString::from))
+    }
+
+    fn get(line: &str) -> GetArgs {
+        match parsed(line) {
+            Ok(Command::Get(get)) => *get,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Line::command().debug_assert();
+    }
+
+    #[test]
+    fn get_is_what_is_meant_without_a_subcommand() {
+        assert_eq!(get("http://a/ http://b/").urls, get("get http://a/ http://b/").urls);
+        assert!(matches!(parsed("race a.example b.example"), Ok(Command::Race(_))));
+        assert!(matches!(parsed("demo 2"), Ok(Command::Demo { act: Some(_) })));
+    }
+
+    #[test]
+    fn what_people_type_for_curl_is_taken() {
+        let args = get("-fsSLO https://a.example/x");
+        assert!(args.output.remote_name && args.shared.display.silent && args.shared.habits.show_error);
+        let args = get("-sS -m 5 -X PUT -H A:b -d a=b -u me:pw -A me -k --http1.1 http://a/");
+        assert_eq!(args.time.max_time, Some(std::time::Duration::from_secs(5)));
+        assert_eq!(args.shared.request.method, Some(http::Method::PUT));
+        assert!(get("--no-location --location a/").shared.request.no_location == false);
+    }
+
+    #[test]
+    fn the_last_of_a_repeated_option_counts() {
+        assert_eq!(get("-m 5 -m 7 -O -O a/").time.max_time, Some(std::time::Duration::from_secs(7)));
+        assert_eq!(get("-o a -o b x/ y/").output.files, ["a", "b"]);
+    }
+
+    #[test]
+    fn options_out_of_scope_are_left_to_curl() {
+        for line in ["-T file http://a/", "--upload-file=x http://a/", "--ftp-pasv ftp://a/"] {
+            assert!(matches!(parsed(line), Err(NoCommand::Refused(_))), "{line}");
+        }
+        assert!(matches!(parsed("--nonsense http://a/"), Err(NoCommand::Clap(_))));
+    }
+
+    #[test]
+    fn the_short_help_fits_two_screens() {
+        let help = Line::command().term_width(80).render_help().to_string();
+        assert!(help.lines().count() <= 72, "{} lines", help.lines().count());
+    }
+}

@@ -1,0 +1,148 @@
+//! Where the bodies and the report go. Of several places for the bodies, none is guessed: they contradict one
+//! another. Nothing here writes.
+
+use std::io::{self, IsTerminal as _};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use gannet::sink::{Discard, Files, IfExists, Ordered, Sink};
+
+use super::terminal::TextOnly;
+use super::{Crowd, plural};
+use crate::args::{ExistsRule, OutputArgs};
+use crate::say::Complaint;
+
+/// Where the bodies go, as far as a run has to know.
+#[derive(Debug)]
+pub(crate) enum Output {
+    /// To standard output.
+    Stdout(Ordered),
+    /// To files of their own.
+    Files,
+    /// Nowhere.
+    Nowhere,
+}
+
+/// What was chosen.
+pub(crate) struct Chosen {
+    pub(crate) sink: Arc<dyn Sink>,
+    pub(crate) output: Output,
+}
+
+/// One of the places that the options can name.
+enum Place {
+    Stdout(Binary),
+    At(Vec<PathBuf>),
+    Below(PathBuf),
+    Nowhere,
+}
+
+/// Whether bytes that are no text may reach a terminal.
+enum Binary {
+    Refused,
+    Allowed,
+}
+
+/// The sink for the bodies; the report must not go there too.
+pub(crate) fn choose(args: &OutputArgs, urls: &[String], crowd: Crowd) -> Result<Chosen, Complaint> {
+    let place = place(args, urls, crowd)?;
+    if matches!(place, Place::Stdout(_)) && args.report.as_deref() == Some("-") {
+        return Err(Complaint::new("--report - contradicts bodies on standard output")
+            .fix("-P DIR, -o FILE or --no-body for the bodies, or --report FILE"));
+    }
+    let rule = args.if_exists.map(rule);
+    let (sink, output): (Arc<dyn Sink>, Output) = match place {
+        Place::Stdout(_) | Place::Nowhere if rule.is_some() => {
+            return Err(Complaint::new("--if-exists contradicts bodies that go to no file")
+                .fix("-o FILE, -O or -P DIR"));
+        }
+        Place::Stdout(Binary::Allowed) => {
+            let ordered = Ordered::to_stdout();
+            (Arc::new(ordered.clone()), Output::Stdout(ordered))
+        }
+        Place::Stdout(Binary::Refused) => {
+            let ordered = Ordered::to_stdout();
+            (Arc::new(TextOnly::over(ordered.clone())), Output::Stdout(ordered))
+        }
+        Place::At(files) => (Arc::new(ruled(Files::at(files), rule)), Output::Files),
+        Place::Below(directory) if args.remote_name => {
+            let files = Files::in_directory(directory).if_exists(IfExists::Overwrite);
+            (Arc::new(ruled(files, rule)), Output::Files)
+        }
+        Place::Below(directory) => (Arc::new(ruled(Files::in_directory(directory), rule)), Output::Files),
+        Place::Nowhere => (Arc::new(Discard), Output::Nowhere),
+    };
+    Ok(Chosen { sink, output })
+}
+
+/// The one place that was named; of two, both names and values are told.
+fn place(args: &OutputArgs, urls: &[String], crowd: Crowd) -> Result<Place, Complaint> {
+    let named = [
+        args.files.first().map(|file| format!("-o {file}")),
+        args.remote_name.then(|| "-O".to_owned()),
+        args.directory.as_ref().map(|directory| format!("-P {}", directory.display())),
+        args.no_body.then(|| "--no-body".to_owned()),
+    ];
+    let mut named = named.into_iter().flatten();
+    if let (Some(one), Some(other)) = (named.next(), named.next()) {
+        return Err(Complaint::contradiction(&one, &other));
+    }
+    if let Some(directory) = &args.directory {
+        return Ok(Place::Below(directory.clone()));
+    }
+    if args.remote_name {
+        return match crowd {
+            Crowd::Listed => {
+                Err(Complaint::new("-O contradicts -i").fix("-P . puts the files of a list here, and skips what is there"))
+            }
+            Crowd::One | Crowd::Several => Ok(Place::Below(PathBuf::from("."))),
+        };
+    }
+    if args.no_body {
+        return Ok(Place::Nowhere);
+    }
+    given(&args.files, urls, crowd)
+}
+
+/// `-o`, once for each URL, or not at all.
+fn given(files: &[String], urls: &[String], crowd: Crowd) -> Result<Place, Complaint> {
+    let is_stdout = |file: &String| file == "-";
+    match (files, crowd) {
+        ([], _) if io::stdout().is_terminal() => Ok(Place::Stdout(Binary::Refused)),
+        (files, _) if files.iter().all(is_stdout) && files.len() <= 1 => Ok(Place::Stdout(Binary::Allowed)),
+        ([file, ..], Crowd::Listed) => {
+            Err(Complaint::new(format!("-o {file} contradicts -i")).fix("-P DIR names the files of a list by their URLs"))
+        }
+        (files, _) if files.len() != urls.len() => {
+            let counts = format!("-o is given {} for {}", times(files.len()), plural(urls.len(), "URL"));
+            Err(Complaint::new(counts).fix("-o FILE once for each URL in order, or -P DIR for all"))
+        }
+        (files, _) if files.iter().all(is_stdout) => Ok(Place::Stdout(Binary::Allowed)),
+        (files, _) => match files.iter().find(|file| !is_stdout(file)) {
+            Some(other) if files.iter().any(is_stdout) => {
+                Err(Complaint::new(format!("-o - contradicts -o {other}")).fix("all to standard output, or none"))
+            }
+            _ => Ok(Place::At(files.iter().map(PathBuf::from).collect())),
+        },
+    }
+}
+
+fn times(count: usize) -> String {
+    if count == 1 { "once".to_owned() } else { format!("{count} times") }
+}
+
+fn ruled(files: Files, rule: Option<IfExists>) -> Files {
+    match rule {
+        Some(rule) => files.if_exists(rule),
+        None => files,
+    }
+}
+
+fn rule(wanted: ExistsRule) -> IfExists {
+    match wanted {
+        ExistsRule::Overwrite => IfExists::Overwrite,
+        ExistsRule::Skip => IfExists::Skip,
+        ExistsRule::Rename => IfExists::Rename,
+        ExistsRule::Fail => IfExists::Fail,
+    }
+}

@@ -1,0 +1,238 @@
+//! The row of one input, with its fields in their order. Plain data.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+use std::path::Path;
+
+use gannet::{AttemptRecord, Ending, Error, Outcome, Timings, WhyStarted};
+use http::header::{CONTENT_TYPE, ETAG};
+use http::{HeaderMap, HeaderName, Version};
+use serde::Serialize;
+
+use super::{curl, millis, stamp};
+use crate::say::{hint, reason};
+
+/// The row of one input.
+#[derive(Debug, Serialize)]
+pub(super) struct Row<'a> {
+    v: u32,
+    r#type: &'static str,
+    job: &'a str,
+    seq: u64,
+    url: &'a str,
+    final_url: Option<&'a str>,
+    outcome: &'static str,
+    status: Option<u16>,
+    error: Option<Failure>,
+    attempts: usize,
+    hedged: bool,
+    winner: Option<Winner>,
+    redirects: usize,
+    bytes: u64,
+    bytes_wire: u64,
+    content_type: Option<Cow<'a, str>>,
+    etag: Option<Cow<'a, str>>,
+    http: Option<&'static str>,
+    ip: Option<IpAddr>,
+    conn: Option<Connection>,
+    body: Option<Body<'a>>,
+    ms: Times,
+    started: Option<String>,
+    ended: Option<String>,
+    input: Option<Input>,
+}
+
+#[derive(Debug, Serialize)]
+struct Failure {
+    code: &'static str,
+    phase: &'static str,
+    message: String,
+    hint: Cow<'static, str>,
+    retryable: bool,
+    curl: u8,
+}
+
+#[derive(Debug, Serialize)]
+struct Winner {
+    /// From 1.
+    attempt: usize,
+    mirror: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct Connection {
+    id: u64,
+    reused: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Body<'a> {
+    path: Option<Cow<'a, str>>,
+    sha256: Option<&'a str>,
+    resumed_from: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct Times {
+    queue: f64,
+    dns: f64,
+    connect: f64,
+    tls: f64,
+    /// From the first attempt's start, so that with `body` it makes up `total`.
+    ttfb: Option<f64>,
+    body: f64,
+    total: f64,
+}
+
+/// What is known of the input's own line.
+#[derive(Debug, Serialize)]
+struct Input {
+    line: u64,
+}
+
+impl<'a> Row<'a> {
+    pub(super) fn of(outcome: &'a Outcome, job: &'a str) -> Self {
+        let attempts = outcome.attempts();
+        let reply = outcome.reply();
+        // The attempt that speaks for the fetch.
+        let shown = outcome.winner().and_then(|winner| attempts.get(winner)).or(attempts.last());
+        let field = |name| reply.and_then(|reply| text(&reply.headers, name));
+        Self {
+            v: 1,
+            r#type: "result",
+            job,
+            seq: outcome.seq(),
+            url: outcome.url(),
+            final_url: reply.map(|reply| &*reply.url),
+            outcome: outcome.ending().as_str(),
+            status: outcome.status().map(|status| status.as_u16()),
+            error: outcome.error().map(Failure::of),
+            attempts: attempts.len(),
+            hedged: attempts.iter().any(|attempt| attempt.why_started == WhyStarted::Hedge),
+            winner: outcome.winner().and_then(|winner| {
+                attempts.get(winner).map(|attempt| Winner { attempt: winner + 1, mirror: attempt.mirror })
+            }),
+            redirects: shown.map_or(0, |attempt| attempt.hops.len()),
+            bytes: outcome.length(),
+            bytes_wire: attempts.iter().map(|attempt| attempt.bytes).sum(),
+            content_type: field(CONTENT_TYPE),
+            etag: field(ETAG),
+            http: reply.map(|reply| version(reply.version)),
+            ip: shown.and_then(|attempt| attempt.address).map(|address| address.ip()),
+            conn: shown.and_then(|attempt| attempt.connection).map(|used| Connection { id: used.id, reused: used.reused }),
+            body: Body::of(outcome),
+            ms: Times::of(outcome, shown),
+            started: outcome.started().and_then(stamp),
+            ended: outcome.ended().and_then(stamp),
+            input: outcome.line().map(|line| Input { line }),
+        }
+    }
+}
+
+impl Failure {
+    fn of(error: &Error) -> Self {
+        Self {
+            code: error.kind().code(),
+            phase: error.phase().as_str(),
+            message: reason(error).into_owned(),
+            hint: hint(error),
+            retryable: error.is_retryable(),
+            curl: curl::exit_code(error.kind()),
+        }
+    }
+}
+
+impl<'a> Body<'a> {
+    /// Of what was obtained; `path` is that of its file, if it has one.
+    fn of(outcome: &'a Outcome) -> Option<Self> {
+        let path = outcome.path().map(Path::to_string_lossy);
+        let obtained = matches!(outcome.ending(), Ending::Ok | Ending::Skipped);
+        obtained.then_some(Self { path, sha256: None, resumed_from: 0 })
+    }
+}
+
+impl Times {
+    fn of(outcome: &Outcome, shown: Option<&AttemptRecord>) -> Self {
+        let timings = shown.map_or_else(Timings::default, |attempt| attempt.timings);
+        let answered = shown.filter(|attempt| attempt.status.is_some());
+        let ttfb = answered.map(|attempt| attempt.began + timings.queue + timings.to_first_byte());
+        Self {
+            queue: millis(outcome.queued()),
+            dns: millis(timings.dns),
+            connect: millis(timings.connect),
+            tls: millis(timings.tls),
+            ttfb: ttfb.map(millis),
+            body: millis(timings.body),
+            total: millis(outcome.total()),
+        }
+    }
+}
+
+fn text(headers: &HeaderMap, name: HeaderName) -> Option<Cow<'_, str>> {
+    headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()))
+}
+
+fn version(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_2 => "2",
+        Version::HTTP_3 => "3",
+        Version::HTTP_10 => "1.0",
+        Version::HTTP_09 => "0.9",
+        _ => "1.1",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_has_the_fields_of_the_format_in_their_order() {
+        let row = Row {
+            v: 1,
+            r#type: "result",
+            job: "j",
+            seq: 17,
+            url: "https://a/x",
+            final_url: Some("https://cdn/x"),
+            outcome: "ok",
+            status: Some(200),
+            error: None,
+            attempts: 2,
+            hedged: true,
+            winner: Some(Winner { attempt: 2, mirror: 0 }),
+            redirects: 1,
+            bytes: 1_048_576,
+            bytes_wire: 1_050_112,
+            content_type: Some("text/plain".into()),
+            etag: None,
+            http: Some(version(Version::HTTP_11)),
+            ip: "192.0.2.7".parse().ok(),
+            conn: Some(Connection { id: 41, reused: true }),
+            body: Some(Body { path: Some("out/x".into()), sha256: None, resumed_from: 0 }),
+            ms: Times { queue: 3.1, dns: 0.0, connect: 0.0, tls: 0.0, ttfb: Some(41.2), body: 210.0, total: 251.2 },
+            started: stamp(std::time::SystemTime::UNIX_EPOCH),
+            ended: None,
+            input: Some(Input { line: 7 }),
+        };
+        let golden = concat!(
+            r#"{"v":1,"type":"result","job":"j","seq":17,"url":"https://a/x","final_url":"https://cdn/x","outcome":"ok","#,
+            r#""status":200,"error":null,"attempts":2,"hedged":true,"winner":{"attempt":2,"mirror":0},"redirects":1,"#,
+            r#""bytes":1048576,"bytes_wire":1050112,"content_type":"text/plain","etag":null,"http":"1.1","#,
+            r#""ip":"192.0.2.7","conn":{"id":41,"reused":true},"body":{"path":"out/x","sha256":null,"resumed_from":0},"#,
+            r#""ms":{"queue":3.1,"dns":0.0,"connect":0.0,"tls":0.0,"ttfb":41.2,"body":210.0,"total":251.2},"#,
+            r#""started":"1970-01-01T00:00:00.000Z","ended":null,"input":{"line":7}}"#,
+        );
+        assert_eq!(serde_json::to_string(&row).expect("a row"), golden);
+    }
+
+    #[test]
+    fn an_error_has_code_phase_message_hint_and_curls_number() {
+        let error = gannet::Request::new("ftp://a/").expect_err("ftp is not fetched");
+        let golden = concat!(
+            r#"{"code":"input.bad_scheme","phase":"queue","message":"the scheme ftp: is not fetched, only http and "#,
+            r#"https are","hint":"gannet fetches http and https; use curl for this","retryable":false,"curl":1}"#,
+        );
+        assert_eq!(serde_json::to_string(&Failure::of(&error)).expect("an error"), golden);
+    }
+}

@@ -1,0 +1,122 @@
+//! The last line of a report, with its fields in their order. Plain data.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use gannet::{Ending, JobReport};
+use serde::Serialize;
+
+use super::millis;
+use crate::exit::Exit;
+
+/// What is known at the end.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Closing<'a> {
+    pub(crate) report: &'a JobReport,
+    pub(crate) exit: Exit,
+    pub(crate) elapsed: Duration,
+}
+
+/// How to go on, before there is a journal.
+pub(crate) const GO_ON: &str = "run the same command again";
+
+impl Closing<'_> {
+    /// Whether the deadline cut anything short.
+    pub(crate) fn deadline_hit(&self) -> bool {
+        self.exit == Exit::Deadline || self.report.count(Ending::Unfinished) > 0
+    }
+
+    /// How to go on, if anything is left to do.
+    pub(crate) fn resume(&self) -> Option<&'static str> {
+        matches!(self.exit, Exit::Deadline | Exit::Signalled(_) | Exit::Local).then_some(GO_ON)
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Summary<'a> {
+    v: u32,
+    r#type: &'static str,
+    job: &'a str,
+    inputs: u64,
+    ok: u64,
+    failed: u64,
+    unfinished: u64,
+    cancelled: u64,
+    skipped: u64,
+    exit: u8,
+    deadline_hit: bool,
+    firsts: u64,
+    retries: u64,
+    hedges: u64,
+    hedges_won: u64,
+    attempts: u64,
+    /// Not known in this version.
+    budget_refused: Option<u64>,
+    errors: &'a BTreeMap<&'static str, u64>,
+    ms_p: Quantiles,
+    bytes: u64,
+    elapsed_ms: f64,
+    /// Not known in this version.
+    held_back_by: Option<&'a str>,
+    resume: Option<&'a str>,
+}
+
+#[derive(Debug, Serialize)]
+struct Quantiles {
+    #[serde(rename = "50")]
+    half: Option<f64>,
+    #[serde(rename = "99")]
+    most: Option<f64>,
+    #[serde(rename = "99.9")]
+    nearly_all: Option<f64>,
+}
+
+impl<'a> Summary<'a> {
+    pub(super) fn of(closing: &Closing<'a>, job: &'a str) -> Self {
+        let report = closing.report;
+        let quantile = |share| report.quantile(share).map(millis);
+        Self {
+            v: 1,
+            r#type: "summary",
+            job,
+            inputs: report.inputs(),
+            ok: report.count(Ending::Ok),
+            failed: report.count(Ending::Failed),
+            unfinished: report.count(Ending::Unfinished),
+            cancelled: report.count(Ending::Cancelled),
+            skipped: report.count(Ending::Skipped),
+            exit: closing.exit.code(),
+            deadline_hit: closing.deadline_hit(),
+            firsts: report.firsts(),
+            retries: report.retries(),
+            hedges: report.hedges(),
+            hedges_won: report.hedges_won(),
+            attempts: report.attempts(),
+            budget_refused: None,
+            errors: report.errors(),
+            ms_p: Quantiles { half: quantile(0.5), most: quantile(0.99), nearly_all: quantile(0.999) },
+            bytes: report.bytes(),
+            elapsed_ms: millis(closing.elapsed),
+            held_back_by: None,
+            resume: closing.resume(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_summary_has_the_fields_of_the_format_in_their_order() {
+        let report = JobReport::default();
+        let closing = Closing { report: &report, exit: Exit::Deadline, elapsed: Duration::from_micros(60_003_100) };
+        let golden = concat!(
+            r#"{"v":1,"type":"summary","job":"j","inputs":0,"ok":0,"failed":0,"unfinished":0,"cancelled":0,"skipped":0,"#,
+            r#""exit":4,"deadline_hit":true,"firsts":0,"retries":0,"hedges":0,"hedges_won":0,"attempts":0,"#,
+            r#""budget_refused":null,"errors":{},"ms_p":{"50":null,"99":null,"99.9":null},"bytes":0,"#,
+            r#""elapsed_ms":60003.1,"held_back_by":null,"resume":"run the same command again"}"#,
+        );
+        assert_eq!(serde_json::to_string(&Summary::of(&closing, "j")).expect("a summary"), golden);
+    }
+}

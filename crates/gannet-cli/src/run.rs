@@ -1,0 +1,314 @@
+//! Runs a plan: one loop over signals, outcomes and ticks, then the end in good order. What an outcome means for the
+//! exit code is decided in `exit`.
+
+use std::io::{self, IsTerminal as _};
+use std::time::Duration;
+
+use gannet::source::Source;
+use gannet::{Error, ErrorKind, FetchEach, Goal, JobReport, Outcome};
+use tokio::time::{Instant, Interval, MissedTickBehavior};
+
+use crate::exit::{Exit, Stopped, judge};
+use crate::plan::{Crowd, OnFailure, Output, Plan};
+use crate::report::{Closing, Report};
+use crate::say::{Complaint, Errors, Eyes, Meter, Voice, Watched, closing_line};
+use crate::signals::{Signal, Signals};
+
+/// After a signal, and after the deadline, what was committed may still be written for so long.
+const GRACE: Duration = Duration::from_millis(200);
+
+/// Runs a plan to its end. Threads that wait for standard input or a look-up are not waited for.
+pub(crate) fn run(plan: Plan, voice: &Voice, begun: Instant) -> io::Result<Exit> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let exit = runtime.block_on(async {
+        let mut run = Run::begin(plan, voice.clone(), begun)?;
+        while run.step().await == Step::GoOn {}
+        Ok(run.close().await)
+    });
+    runtime.shutdown_background();
+    exit
+}
+
+/// A run under way.
+struct Run {
+    job: FetchEach<Box<dyn Source + Send>>,
+    signals: Signals,
+    tick: Interval,
+    output: Output,
+    report: Option<Report>,
+    voice: Voice,
+    errors: Errors,
+    meter: Meter,
+    counts: JobReport,
+    crowd: Crowd,
+    goal: Goal,
+    begun: Instant,
+    deadline: Option<Instant>,
+    stopped: Option<Stopped>,
+    stopped_at: Option<Instant>,
+}
+
+/// Whether the loop goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    GoOn,
+    Over,
+}
+
+impl Run {
+    fn begin(plan: Plan, voice: Voice, begun: Instant) -> io::Result<Self> {
+        let by = eyes(&plan.output);
+        let meter = Meter::new(Watched { style: plan.progress, crowd: plan.crowd, by }, &voice, begun);
+        let mut tick = tokio::time::interval(meter.period());
+        tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let job = plan.client.fetch_each(plan.source).save_with(plan.sink).concurrency(plan.at_once).until(plan.goal);
+        let job = match plan.on_failure {
+            OnFailure::GoOn => job,
+            OnFailure::Stop => job.fail_early(),
+        };
+        let job = match plan.deadline {
+            Some(at) => job.deadline(at),
+            None => job,
+        };
+        Ok(Self {
+            job,
+            signals: Signals::listen()?,
+            tick,
+            output: plan.output,
+            report: plan.report.map(Report::begin).transpose()?,
+            voice,
+            errors: Errors::default(),
+            meter,
+            counts: JobReport::default(),
+            crowd: plan.crowd,
+            goal: plan.goal,
+            begun,
+            deadline: plan.deadline,
+            stopped: None,
+            stopped_at: None,
+        })
+    }
+
+    /// Waits for the next thing to happen, and does what follows from it.
+    async fn step(&mut self) -> Step {
+        let leave_by = self.leave_by();
+        let may_break = self.stopped.is_none();
+        tokio::select! {
+            biased;
+            signal = self.signals.next() => self.signalled(signal),
+            error = output_broke(&self.output), if may_break => self.output_broke(&error),
+            kind = report_broke(self.report.as_ref()), if may_break => self.report_broke(kind),
+            now = self.tick.tick() => self.ticked(now),
+            outcome = next(&mut self.job, self.report.as_ref(), &self.voice, leave_by) => self.settled(outcome.as_ref()),
+        }
+    }
+
+    /// The first signal stops the job, the second ends the program at once.
+    fn signalled(&mut self, signal: Signal) -> Step {
+        if let Some(Stopped::By(first)) = self.stopped {
+            std::process::exit(i32::from(first.exit_code()));
+        }
+        self.stop(Stopped::By(signal))
+    }
+
+    fn output_broke(&mut self, error: &Error) -> Step {
+        if error.kind() == ErrorKind::SinkClosed {
+            return self.stop(Stopped::StdoutClosed);
+        }
+        self.voice.complain(&Complaint::from(error.clone()));
+        self.stop(Stopped::OutputBroken)
+    }
+
+    fn report_broke(&mut self, kind: io::ErrorKind) -> Step {
+        let name = self.report.as_ref().map_or("", |report| &report.name);
+        if kind == io::ErrorKind::BrokenPipe {
+            return self.stop(Stopped::StdoutClosed);
+        }
+        self.voice.complain(&Complaint::new(format!("the report cannot be written to {name}")).why(kind.to_string()));
+        self.stop(Stopped::OutputBroken)
+    }
+
+    fn stop(&mut self, why: Stopped) -> Step {
+        self.stopped = Some(why);
+        self.stopped_at = Some(Instant::now());
+        self.job.cancel();
+        Step::GoOn
+    }
+
+    fn ticked(&mut self, now: Instant) -> Step {
+        self.meter.tell(self.job.progress(), now);
+        if let Some(report) = &self.report {
+            report.pen.flush();
+        }
+        Step::GoOn
+    }
+
+    fn settled(&mut self, outcome: Option<&Outcome>) -> Step {
+        let Some(outcome) = outcome else { return Step::Over };
+        self.counts.add(outcome);
+        if let Some(report) = &self.report {
+            report.row(outcome);
+        }
+        self.voice.tell_attempts(outcome);
+        if !self.is_of_closed_stdout(outcome.error())
+            && let Some(complaint) = self.errors.of(outcome)
+        {
+            self.voice.complain(&complaint);
+        }
+        Step::GoOn
+    }
+
+    /// Writes what is left, says how it ended, and gives the exit code.
+    async fn close(mut self) -> Exit {
+        self.notice_the_end();
+        self.finish_output().await;
+        self.meter.end();
+        self.finish_report(judge(self.stopped, self.goal, &self.counts)).await;
+        let exit = judge(self.stopped, self.goal, &self.counts);
+        self.say_how_it_ended(exit);
+        let pen = self.voice.pen().clone();
+        self.patiently(pen.written()).await;
+        exit
+    }
+
+    fn say_how_it_ended(&self, exit: Exit) {
+        if exit == Exit::StdoutClosed {
+            return;
+        }
+        self.errors.folded().iter().for_each(|line| self.voice.complain_more(line));
+        if exit == Exit::Refused && self.counts.inputs() == 0 {
+            return self.voice.complain(&Complaint::new("the input holds no URL").fix("give it one URL a line"));
+        }
+        let closing = Closing { report: &self.counts, exit, elapsed: self.begun.elapsed() };
+        if let Some(line) = closing_line(&closing, self.crowd) {
+            self.voice.note(&line);
+        }
+    }
+
+    /// What ended the job, if it was not said when it happened.
+    fn notice_the_end(&mut self) {
+        if self.stopped.is_some() {
+            return;
+        }
+        let is_late = self.deadline.is_some_and(|deadline| deadline <= Instant::now());
+        let wants_all = matches!(self.goal, Goal::All | Goal::Percent(_));
+        if self.is_of_closed_stdout(self.counts.fatal()) {
+            self.stopped = Some(Stopped::StdoutClosed);
+        } else if is_late && wants_all && self.crowd == Crowd::Listed {
+            self.stopped = Some(Stopped::TooLate);
+        }
+    }
+
+    /// Waits until standard output has taken what was committed.
+    async fn finish_output(&mut self) {
+        let Output::Stdout(output) = &self.output else { return };
+        let output = output.clone();
+        if self.stopped == Some(Stopped::StdoutClosed) {
+            return;
+        }
+        match self.patiently(async move { output.finish().await }).await {
+            Some(Ok(())) => {}
+            Some(Err(error)) => {
+                self.output_broke(&error);
+            }
+            None if self.stopped.is_none() => self.came_too_late("standard output"),
+            None => {}
+        }
+    }
+
+    /// Writes the summary and waits until the report is whole.
+    async fn finish_report(&mut self, exit: Exit) {
+        let Some(report) = &self.report else { return };
+        report.summary(&Closing { report: &self.counts, exit, elapsed: self.begun.elapsed() });
+        let (pen, name) = (report.pen.clone(), report.name.clone());
+        let is_written = self.patiently(pen.written()).await.is_some();
+        match pen.failure() {
+            _ if self.stopped.is_some() => {}
+            Some(kind) => {
+                self.report_broke(kind);
+            }
+            None if is_written => {}
+            None => self.came_too_late(&format!("the report on {name}")),
+        }
+    }
+
+    fn came_too_late(&mut self, what: &str) {
+        self.voice.complain(&Complaint::new(format!("{what} was not read to its end before the deadline")));
+        self.stopped = Some(Stopped::TooLate);
+    }
+
+    /// Waits for something at the end, but not for ever: signals and the deadline still hold.
+    async fn patiently<T>(&mut self, wait: impl Future<Output = T>) -> Option<T> {
+        tokio::pin!(wait);
+        loop {
+            let leave_by = self.leave_by().map(|at| at.max(Instant::now() + GRACE / 2));
+            tokio::select! {
+                biased;
+                done = &mut wait => return Some(done),
+                signal = self.signals.next() => self.signalled(signal),
+                () = until(leave_by) => return None,
+            };
+        }
+    }
+
+    /// When nothing is waited for any more.
+    fn leave_by(&self) -> Option<Instant> {
+        [self.deadline, self.stopped_at].into_iter().flatten().min().map(|at| at + GRACE)
+    }
+
+    /// `| head` ends a run silently.
+    fn is_of_closed_stdout(&self, error: Option<&Error>) -> bool {
+        matches!(self.output, Output::Stdout(_)) && error.is_some_and(|error| error.kind() == ErrorKind::SinkClosed)
+    }
+}
+
+/// The next outcome, once there is room for what is to be written about it, or no time to wait for room.
+///
+/// # Cancel safety
+/// Dropping it loses nothing.
+async fn next(
+    job: &mut FetchEach<Box<dyn Source + Send>>,
+    report: Option<&Report>,
+    voice: &Voice,
+    leave_by: Option<Instant>,
+) -> Option<Outcome> {
+    let room = async {
+        if let Some(report) = report {
+            report.pen.room().await;
+        }
+        voice.pen().room().await;
+    };
+    tokio::select! {
+        biased;
+        () = room => {}
+        () = until(leave_by) => {}
+    }
+    job.next().await
+}
+
+async fn output_broke(output: &Output) -> Error {
+    match output {
+        Output::Stdout(output) => output.closed().await,
+        Output::Files | Output::Nowhere => std::future::pending().await,
+    }
+}
+
+async fn report_broke(report: Option<&Report>) -> io::ErrorKind {
+    match report {
+        Some(report) => report.pen.broken().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Bodies on a terminal and a bar there would garble one another.
+fn eyes(output: &Output) -> Eyes {
+    let bodies_are_shown = matches!(output, Output::Stdout(_)) && io::stdout().is_terminal();
+    if io::stderr().is_terminal() && !bodies_are_shown { Eyes::Terminal } else { Eyes::Other }
+}

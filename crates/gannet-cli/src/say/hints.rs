@@ -1,0 +1,101 @@
+//! What to do about an error, by its kind: one table. Words only.
+
+use std::borrow::Cow;
+
+use gannet::{Error, ErrorKind as Kind};
+
+use super::amounts::seconds;
+
+/// Why it failed: the message, and for a deadline what had failed before.
+pub(crate) fn reason(error: &Error) -> Cow<'_, str> {
+    let cut_short = matches!(error.kind(), Kind::JobDeadline | Kind::ItemDeadline);
+    let cause = std::error::Error::source(error).filter(|_| cut_short);
+    match cause.and_then(|cause| cause.downcast_ref::<Error>()) {
+        Some(before) => Cow::Owned(format!("{}; before that: {}", error.message(), before.message())),
+        None => Cow::Borrowed(error.message()),
+    }
+}
+
+/// What to do about it.
+pub(crate) fn hint(error: &Error) -> Cow<'static, str> {
+    let status = error.status().map(|status| status.as_u16());
+    match (error.retry_after(), status) {
+        (Some(wait), _) => Cow::Owned(format!("the server wants us back in {}; try again then", seconds(wait))),
+        (None, Some(status)) => Cow::Borrowed(for_status(status)),
+        (None, None) => Cow::Borrowed(for_kind(error.kind())),
+    }
+}
+
+fn for_status(status: u16) -> &'static str {
+    match status {
+        300..=399 => "--no-location takes a redirect for the reply, --ok-status names what counts as success",
+        401 => "give credentials with -u USER:PASSWORD or -H 'Authorization: ...'",
+        403 => "this URL is not for you as you are: try -u USER:PASSWORD, or another -A NAME",
+        404 | 410 => "check the URL's path; there is nothing at it",
+        405 => "try another method with -X METHOD",
+        407 => "the proxy wants credentials",
+        413 => "send less with -d",
+        429 => "ask more slowly: lower -j and --per-host, and try again later",
+        400..=499 => "check the request: -v tells each attempt, --ok-status takes such a reply for a success",
+        _ => "the trouble is the server's: try again later, or with more --retry",
+    }
+}
+
+fn for_kind(kind: Kind) -> &'static str {
+    match kind {
+        Kind::BadUrl => "write it as http://host/path",
+        Kind::BadScheme => "gannet fetches http and https; use curl for this",
+        Kind::LineTooLong | Kind::NotText => "check that the list is text with one URL a line",
+        Kind::InputUnreadable | Kind::NoInput => "check the file that -i names",
+        Kind::BadRequest => "check -H, -d and -X",
+        Kind::NameNotFound => "check the host's spelling",
+        Kind::LookupFailed | Kind::LookupTimeout => "check this machine's network and name servers",
+        Kind::Refused => "check host and port; is the server running?",
+        Kind::ConnectTimeout => "check host, port and firewalls, or give it longer with --connect-timeout",
+        Kind::Unreachable | Kind::ConnectFailed => "check this machine's network",
+        Kind::NoDescriptors => "lower -j, or raise the limit of open files with ulimit -n",
+        Kind::CertExpired => "check this machine's clock, or trust another CA with --cacert FILE",
+        Kind::CertName => "use a name that the certificate is for",
+        Kind::CertUntrusted => "trust its CA with --cacert FILE, or anybody with -k",
+        Kind::CertInvalid => "the certificate is the server's to mend; -k trusts it all the same",
+        Kind::TlsHandshake => "check that the port speaks TLS; is it https that is meant?",
+        Kind::TlsSettings => "check the file that --cacert names",
+        Kind::Reset | Kind::EmptyReply | Kind::StaleConnection | Kind::StreamRefused => {
+            "the server broke off: try again later, or with more --retry"
+        }
+        Kind::BadReply | Kind::HeadTooLarge => "check that this port speaks HTTP",
+        Kind::FirstByteTimeout | Kind::BodyStalled => "give it longer with --read-timeout, or hedge with --hedge 300ms",
+        Kind::BodyTruncated => "the server sent less than it promised: try again later, or with more --retry",
+        Kind::BodyTooLarge => "take more with --max-size",
+        Kind::BodyNotResumable => "save it with -o FILE or -P DIR, then it can be begun anew",
+        Kind::TooManyRedirects => "follow more with --max-redirs, or see the first with --no-location",
+        Kind::BadRedirect | Kind::RedirectRefused => "see where it leads with --no-location, and fetch that",
+        Kind::JobDeadline => "give it longer with --deadline, or run the same command again",
+        Kind::ItemDeadline => "give it longer with --max-time",
+        Kind::Cancelled => "run the same command again to go on",
+        Kind::QueueTimeout => "lower -j",
+        Kind::BadName => "name the file with -o FILE",
+        Kind::Exists => "--if-exists overwrite, skip or rename",
+        Kind::Forbidden => "choose a place that you may write to, with -o or -P",
+        Kind::BadPlace => "choose another place with -o or -P",
+        Kind::DiskFull => "free some space, and run the same command again",
+        Kind::ReadOnly => "choose another disk with -o or -P",
+        Kind::SinkFailed | Kind::SinkClosed => "write to a file with -o FILE or -P DIR",
+        Kind::MemoryFull => "write to files with -P DIR",
+        Kind::Settings => "give settings that go together",
+        _ => "run it with -v, and tell us what it says",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_error_has_a_hint_of_its_own() {
+        let ours_alone = [Kind::NoRuntime, Kind::Transport, Kind::BadBody, Kind::Status];
+        for kind in Kind::ALL.iter().filter(|kind| !ours_alone.contains(kind)) {
+            assert!(!for_kind(*kind).starts_with("run it with -v"), "{}", kind.code());
+        }
+    }
+}

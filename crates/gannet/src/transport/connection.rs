@@ -1,0 +1,247 @@
+//! One connection and the right to use it: what HTTP/1 and HTTP/2 have in common and apart, how a fresh stream
+//! becomes either, and the lease that an exchange holds.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::AbortHandle;
+
+use super::body::RequestBody;
+use super::connect::{Connected, IoCounts};
+use super::pool::Pool;
+use super::{Leg, Origin, Spawn};
+use crate::Moment;
+use crate::error::{Error, ErrorKind, Phase};
+use crate::outcome::ConnectionUsed;
+
+/// Streams of one HTTP/2 connection at once.
+pub(crate) const STREAMS: u32 = 100;
+
+/// Header fields of one reply's head.
+pub(crate) const HEAD_FIELDS: usize = 256;
+/// Bytes of one reply's head.
+pub(crate) const HEAD_BYTES: usize = 256 << 10;
+
+fn handshake_failed(cause: hyper::Error) -> Error {
+    let message = format!("the connection broke at its start: {cause}");
+    Error::new(ErrorKind::ConnectFailed, Phase::Connect, message).caused_by(cause)
+}
+
+/// What a new connection is given beside its stream.
+pub(super) struct Opening<'a> {
+    pub(super) id: u64,
+    pub(super) slot: OwnedSemaphorePermit,
+    pub(super) spawn: &'a Arc<dyn Spawn>,
+}
+
+/// A connection of HTTP/1; who holds it owns it.
+pub(crate) struct Http1 {
+    pub(crate) sender: hyper::client::conn::http1::SendRequest<RequestBody>,
+    pub(crate) common: Common,
+}
+
+/// A connection of HTTP/2, shared by its streams.
+pub(crate) struct Http2 {
+    #[cfg(feature = "http2")]
+    pub(crate) sender: hyper::client::conn::http2::SendRequest<RequestBody>,
+    pub(crate) common: Common,
+    pub(super) streams: AtomicU32,
+}
+
+/// What connections of either version have.
+pub(crate) struct Common {
+    pub(super) id: u64,
+    pub(crate) io: Arc<IoCounts>,
+    address: Option<SocketAddr>,
+    served: AtomicU64,
+    /// What `served` was at the last sweep.
+    seen: AtomicU64,
+    pub(super) idle_since: Moment,
+    driver: AbortHandle,
+    _slot: OwnedSemaphorePermit,
+}
+
+/// The right to one exchange on a connection. Dropped without [`give_back`](Self::give_back), an HTTP/1
+/// connection is closed.
+pub(crate) struct Lease {
+    kind: Kind,
+    pool: Arc<Pool>,
+    origin: Arc<Origin>,
+}
+
+pub(crate) enum Kind {
+    /// `None` once given back.
+    One(Option<Http1>),
+    Two(Arc<Http2>),
+}
+
+impl Http1 {
+    #[cfg(feature = "http1")]
+    pub(super) async fn open(connected: Connected, opening: Opening<'_>) -> Result<Self, Error> {
+        let Connected { io, counts, address, .. } = connected;
+        let io = hyper_util::rt::TokioIo::new(io);
+        let (sender, connection) = hyper::client::conn::http1::Builder::new()
+            .max_headers(HEAD_FIELDS)
+            .max_buf_size(HEAD_BYTES)
+            .allow_obsolete_multiline_headers_in_responses(true)
+            .handshake(io)
+            .await
+            .map_err(handshake_failed)?;
+        let driver = opening.spawn.spawn(Box::pin(async move {
+            // An error ends the exchange that is on it, which hears of it by itself.
+            let _ = connection.await;
+        }));
+        Ok(Self { sender, common: Common::new(counts, address, driver, opening) })
+    }
+
+    #[cfg(not(feature = "http1"))]
+    pub(super) async fn open(_: Connected, _: Opening<'_>) -> Result<Self, Error> {
+        Err(Error::new(ErrorKind::Settings, Phase::Connect, "HTTP/1.1 is not built in (feature `http1`)"))
+    }
+
+    pub(super) fn is(&self, id: u64, since: Moment) -> bool {
+        self.common.id == id && self.common.idle_since == since
+    }
+}
+
+impl Http2 {
+    /// A new connection, with one stream already taken.
+    #[cfg(feature = "http2")]
+    pub(super) async fn open(connected: Connected, opening: Opening<'_>) -> Result<Self, Error> {
+        let Connected { io, counts, address, .. } = connected;
+        let io = hyper_util::rt::TokioIo::new(io);
+        let (sender, connection) =
+            hyper::client::conn::http2::Builder::new(Executor(Arc::clone(opening.spawn)))
+                .timer(hyper_util::rt::TokioTimer::new())
+                .initial_stream_window_size(1 << 20)
+                .initial_connection_window_size(8 << 20)
+                .max_header_list_size(HEAD_BYTES as u32)
+                .handshake(io)
+                .await
+                .map_err(handshake_failed)?;
+        let driver = opening.spawn.spawn(Box::pin(async move {
+            let _ = connection.await;
+        }));
+        Ok(Self { sender, common: Common::new(counts, address, driver, opening), streams: AtomicU32::new(1) })
+    }
+
+    #[cfg(not(feature = "http2"))]
+    pub(super) async fn open(_: Connected, _: Opening<'_>) -> Result<Self, Error> {
+        Err(Error::new(ErrorKind::Settings, Phase::Connect, "HTTP/2 is not built in (feature `http2`)"))
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        #[cfg(feature = "http2")]
+        return self.sender.is_closed();
+        #[cfg(not(feature = "http2"))]
+        return true;
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.streams.load(Ordering::Relaxed) == 0
+    }
+
+    /// Whether no stream was opened since this was asked before, and none is open.
+    pub(super) fn was_quiet(&self) -> bool {
+        let served = self.common.served.load(Ordering::Relaxed);
+        self.common.seen.swap(served, Ordering::Relaxed) == served && self.is_idle()
+    }
+}
+
+impl Lease {
+    pub(super) fn new(kind: Kind, pool: &Arc<Pool>, origin: &Arc<Origin>) -> Self {
+        Self { kind, pool: Arc::clone(pool), origin: Arc::clone(origin) }
+    }
+
+    pub(crate) fn kind_mut(&mut self) -> &mut Kind {
+        &mut self.kind
+    }
+
+    pub(crate) fn common(&self) -> Option<&Common> {
+        match &self.kind {
+            Kind::One(connection) => connection.as_ref().map(|connection| &connection.common),
+            Kind::Two(connection) => Some(&connection.common),
+        }
+    }
+
+    /// Whether the connection serves this exchange alone.
+    pub(crate) fn is_exclusive(&self) -> bool {
+        matches!(self.kind, Kind::One(_))
+    }
+
+    /// The exchange has ended well: the connection may serve again.
+    pub(crate) fn give_back(mut self) {
+        if let Kind::One(connection) = &mut self.kind {
+            let connection = connection.take();
+            if let Some(connection) = connection.filter(|connection| !connection.sender.is_closed()) {
+                self.pool.take_back(connection, &self.origin);
+            }
+        }
+    }
+
+    pub(super) fn tell(&self, leg: &Leg) {
+        if let Some(common) = self.common() {
+            let reused = common.served.fetch_add(1, Ordering::Relaxed) > 0;
+            leg.on_connection(common.address, ConnectionUsed { id: common.id, reused });
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        match &mut self.kind {
+            Kind::One(connection) => {
+                if let Some(connection) = connection.take() {
+                    connection.common.driver.abort();
+                }
+            }
+            Kind::Two(connection) => {
+                connection.streams.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+impl Common {
+    fn new(
+        io: Arc<IoCounts>,
+        address: Option<SocketAddr>,
+        driver: AbortHandle,
+        opening: Opening<'_>,
+    ) -> Self {
+        Self {
+            id: opening.id,
+            io,
+            address,
+            served: AtomicU64::new(0),
+            seen: AtomicU64::new(0),
+            idle_since: Moment::ZERO,
+            driver,
+            _slot: opening.slot,
+        }
+    }
+
+    /// Whether an exchange before the current one went over it.
+    pub(crate) fn is_reused(&self) -> bool {
+        self.served.load(Ordering::Relaxed) > 1
+    }
+}
+
+/// Spawns HTTP/2's own tasks through the engine.
+#[cfg(feature = "http2")]
+#[derive(Clone)]
+struct Executor(Arc<dyn Spawn>);
+
+#[cfg(feature = "http2")]
+impl<F> hyper::rt::Executor<F> for Executor
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    fn execute(&self, task: F) {
+        self.0.spawn(Box::pin(async move {
+            task.await;
+        }));
+    }
+}
