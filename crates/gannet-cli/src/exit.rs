@@ -63,7 +63,8 @@ pub(crate) enum Stopped {
 /// Of all that holds, what counts: signals, 6, 5, 4, 3, 1.
 pub(crate) fn judge(stopped: Option<Stopped>, goal: Goal, report: &JobReport) -> Exit {
     let is_met = goal.is_met(report.obtained(), report.inputs());
-    let is_local = report.fatal().is_some_and(|error| matches!(error.kind(), ErrorKind::DiskFull | ErrorKind::ReadOnly));
+    let is_local =
+        report.fatal().is_some_and(|error| matches!(error.kind(), ErrorKind::DiskFull | ErrorKind::ReadOnly));
     let is_late = report.count(Ending::Unfinished) > 0 && !is_met;
     match stopped {
         Some(Stopped::By(signal)) => Exit::Signalled(signal),
@@ -81,7 +82,8 @@ pub(crate) fn judge(stopped: Option<Stopped>, goal: Goal, report: &JobReport) ->
 
 /// The input held no URL that could be fetched.
 fn nothing_was_sent(report: &JobReport) -> bool {
-    report.count(Ending::Failed) == report.inputs() && report.errors().keys().all(|code| code.starts_with("input."))
+    report.count(Ending::Failed) == report.inputs()
+        && report.errors().keys().all(|code| code.starts_with("input."))
 }
 
 #[cfg(test)]

@@ -61,7 +61,12 @@ impl Run {
         let meter = Meter::new(Watched { style: plan.progress, crowd: plan.crowd, by }, &voice, begun);
         let mut tick = tokio::time::interval(meter.period());
         tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        let job = plan.client.fetch_each(plan.source).save_with(plan.sink).concurrency(plan.at_once).until(plan.goal);
+        let job = plan
+            .client
+            .fetch_each(plan.source)
+            .save_with(plan.sink)
+            .concurrency(plan.at_once)
+            .until(plan.goal);
         let job = match plan.on_failure {
             OnFailure::GoOn => job,
             OnFailure::Stop => job.fail_early(),
@@ -124,7 +129,9 @@ impl Run {
         if kind == io::ErrorKind::BrokenPipe {
             return self.stop(Stopped::StdoutClosed);
         }
-        self.voice.complain(&Complaint::new(format!("the report cannot be written to {name}")).why(kind.to_string()));
+        self.voice.complain(
+            &Complaint::new(format!("the report cannot be written to {name}")).why(kind.to_string()),
+        );
         self.stop(Stopped::OutputBroken)
     }
 
@@ -177,7 +184,9 @@ impl Run {
         }
         self.errors.folded().iter().for_each(|line| self.voice.complain_more(line));
         if exit == Exit::Refused && self.counts.inputs() == 0 {
-            return self.voice.complain(&Complaint::new("the input holds no URL").fix("give it one URL a line"));
+            return self
+                .voice
+                .complain(&Complaint::new("the input holds no URL").fix("give it one URL a line"));
         }
         let closing = Closing { report: &self.counts, exit, elapsed: self.begun.elapsed() };
         if let Some(line) = closing_line(&closing, self.crowd) {
@@ -258,7 +267,8 @@ impl Run {
 
     /// `| head` ends a run silently.
     fn is_of_closed_stdout(&self, error: Option<&Error>) -> bool {
-        matches!(self.output, Output::Stdout(_)) && error.is_some_and(|error| error.kind() == ErrorKind::SinkClosed)
+        matches!(self.output, Output::Stdout(_))
+            && error.is_some_and(|error| error.kind() == ErrorKind::SinkClosed)
     }
 }
 

@@ -76,6 +76,18 @@ pub struct ReplyHead {
     pub url: Box<str>,
 }
 
+impl ReplyHead {
+    /// Takes it out, for its last user.
+    pub(crate) fn take(&mut self) -> Self {
+        Self {
+            status: self.status,
+            version: self.version,
+            headers: std::mem::take(&mut self.headers),
+            url: std::mem::take(&mut self.url),
+        }
+    }
+}
+
 /// Where a body lies and how long it is. Given by a sink at its commit.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]

@@ -138,6 +138,30 @@ impl Request {
         self.place.as_deref()
     }
 
+    /// The request for another path at the same origin, without parsing the origin anew. `path` is the text behind
+    /// it, and must begin with one slash; `None` where only a whole parse can tell.
+    pub(crate) fn at_same_origin(&self, path: &str) -> Option<Self> {
+        let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/-_.~=&?%+,:@!*()".contains(byte);
+        let one_slash = path.starts_with('/') && !path.starts_with("//");
+        if !one_slash || !path.as_bytes().iter().all(plain) || path.len() > MAX_URL / 2 {
+            return None;
+        }
+        let url = self.url.join(path).ok()?;
+        Some(Self {
+            url,
+            template: Arc::clone(&self.template),
+            mirrors: None,
+            place: None,
+            raced: false,
+            authorization: None,
+        })
+    }
+
+    /// Scheme, host and port, as the parser writes them.
+    pub(crate) fn origin(&self) -> &str {
+        &self.url[..url::Position::BeforePath]
+    }
+
     pub(crate) fn parsed_url(&self) -> &Url {
         &self.url
     }
@@ -301,6 +325,18 @@ mod tests {
         let value = request.authorization.expect("credentials were given");
         assert_eq!(value.to_str().ok(), Some("Basic YWxAeDpzZTpjcmV0"));
         assert!(value.is_sensitive());
+    }
+
+    #[test]
+    fn a_path_at_the_same_origin_is_what_a_whole_parse_makes_of_it() {
+        let first = Request::new("http://host:8080/first").expect("a good URL");
+        for path in ["/a", "/a/../b?c=d&e", "/./x//y", "/%41?x=%zz", "/a:b@c", "/?", "/..", "/a/%2e%2e/b"] {
+            let whole = Request::new(&format!("http://host:8080{path}")).expect("a good URL");
+            assert_eq!(first.at_same_origin(path).expect("a plain path").url(), whole.url());
+        }
+        for path in ["//other/x", "x", "/a b", "/a#b", "/a\\b", "/\u{e9}"] {
+            assert!(first.at_same_origin(path).is_none(), "{path}");
+        }
     }
 
     #[test]

@@ -49,7 +49,8 @@ async fn when_all_legs_fail_each_error_stands_in_input_order() {
     let (origin, client) = (origin().await, Client::builder().retries(0).build().expect("settings agree"));
     let legs = [origin.url("/a?status=404&delay=40ms"), "bad url".to_owned(), origin.url("/c?status=410")];
     let failed = client.fetch_first(legs).text().await.expect_err("none succeeds");
-    let codes: Vec<Option<u16>> = failed.errors.iter().map(|error| error.status().map(|code| code.as_u16())).collect();
+    let codes: Vec<Option<u16>> =
+        failed.errors.iter().map(|error| error.status().map(|code| code.as_u16())).collect();
     assert_eq!(codes, [Some(404), None, Some(410)]);
     assert_eq!(failed.errors[1].kind(), ErrorKind::BadUrl);
     assert!(!failed.is_timeout() && !failed.is_cancelled());
@@ -58,7 +59,8 @@ async fn when_all_legs_fail_each_error_stands_in_input_order() {
 #[tokio::test]
 async fn a_host_that_hangs_holds_nobody_else_up() {
     let hanging = Origin::start_in_thread(Origin::builder()).expect("a port is free");
-    let others: Vec<Origin> = (0..10).map(|_| Origin::start_in_thread(Origin::builder()).expect("a port")).collect();
+    let others: Vec<Origin> =
+        (0..10).map(|_| Origin::start_in_thread(Origin::builder()).expect("a port")).collect();
     let client = Client::new();
     let stuck = (0..50_000).map(|index| hanging.url(&format!("/{index}?never")));
     let free = (0..1_000).map(|index| others[index % 10].url(&format!("/{index}?size=100")));
@@ -83,7 +85,11 @@ async fn a_deadline_keeps_what_is_done_and_accounts_for_the_rest() {
     assert!(began.elapsed() < Duration::from_millis(550), "{:?}", began.elapsed());
     let count = |ending| outcomes.iter().filter(|outcome| outcome.ending() == ending).count();
     assert_eq!((outcomes.len(), count(Ending::Ok), count(Ending::Unfinished)), (100, 70, 30));
-    assert!(outcomes[80].error().is_some_and(|error| error.is_timeout() && error.kind() == ErrorKind::JobDeadline));
+    assert!(
+        outcomes[80]
+            .error()
+            .is_some_and(|error| error.is_timeout() && error.kind() == ErrorKind::JobDeadline)
+    );
 }
 
 #[tokio::test]
@@ -95,7 +101,8 @@ async fn fail_fast_ends_at_the_first_failure_and_keeps_the_outcomes() {
     let endings: Vec<Ending> = error.outcomes.iter().map(Outcome::ending).collect();
     assert_eq!(endings, [Ending::Ok, Ending::Failed, Ending::Cancelled]);
     assert!(!error.is_timeout() && !error.is_cancelled());
-    let late = client.fetch_all(&urls[2..]).text().timeout(SOON).fail_fast().await.expect_err("it never comes");
+    let late =
+        client.fetch_all(&urls[2..]).text().timeout(SOON).fail_fast().await.expect_err("it never comes");
     assert!(late.is_timeout());
 }
 
@@ -149,9 +156,11 @@ async fn a_fixed_hedge_wins_over_a_straggler_and_is_recorded() {
 #[tokio::test]
 async fn a_post_is_sent_once_unless_the_caller_says_otherwise() {
     let (origin, client) = (origin().await, Client::new());
-    let error = client.post(origin.url("/a?script=503,200")).body("x").text().await.expect_err("not repeated");
+    let error =
+        client.post(origin.url("/a?script=503,200")).body("x").text().await.expect_err("not repeated");
     assert_eq!((error.status().map(|code| code.as_u16()), error.attempts().len()), (Some(503), 1));
-    let again = client.post(origin.url("/b?script=503,200")).body("x").repeatable(Repeat::Allowed).text().await;
+    let again =
+        client.post(origin.url("/b?script=503,200")).body("x").repeatable(Repeat::Allowed).text().await;
     assert!(again.is_ok(), "{again:?}");
 }
 
@@ -168,13 +177,17 @@ async fn a_status_error_has_head_and_body_and_any_status_has_none() {
     let url = origin.url("/?status=404&text=gone&header=X-Why:because");
     let error = client.get(&url).text().await.expect_err("404");
     let reply = error.reply().expect("there was a reply");
-    assert_eq!((&reply.body[..], reply.headers.get("x-why").map(|why| why.as_bytes())), (&b"gone"[..], Some(&b"because"[..])));
+    assert_eq!(
+        (&reply.body[..], reply.headers.get("x-why").map(|why| why.as_bytes())),
+        (&b"gone"[..], Some(&b"because"[..]))
+    );
     assert_eq!(client.get(&url).any_status().text().await.expect("any will do"), "gone");
 }
 
 #[tokio::test]
 async fn what_is_sent_is_what_was_asked_for() {
-    let (origin, client) = (origin().await, Client::builder().user_agent("me/1").build().expect("settings agree"));
+    let (origin, client) =
+        (origin().await, Client::builder().user_agent("me/1").build().expect("settings agree"));
     let sent = client
         .post(origin.url("/echo"))
         .query([("a b", "c&d")])
@@ -189,7 +202,11 @@ async fn what_is_sent_is_what_was_asked_for() {
     for part in ["me/1", "application/json", "Bearer t0ken", "x-one"] {
         assert!(headers.contains(part), "{part} is not in {headers}");
     }
-    let form = client.put(origin.url("/echo")).form([("k", "v w")]).basic_auth("u", "p").into_json::<serde_json::Value>();
+    let form = client
+        .put(origin.url("/echo"))
+        .form([("k", "v w")])
+        .basic_auth("u", "p")
+        .into_json::<serde_json::Value>();
     let sent = form.await.expect("the origin echoes");
     assert_eq!((&sent["method"], &sent["body"]), (&"PUT".into(), &"k=v+w".into()));
 }

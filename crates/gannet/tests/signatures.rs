@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use gannet::{
-    AllFailed, CancellationToken, Client, Error, ErrorKind, Fetch, First, JobError, JobHandle, JobReport, Outcome,
-    Request, Response,
+    AllFailed, CancellationToken, Client, Error, ErrorKind, Fetch, First, JobError, JobHandle, JobReport,
+    Outcome, Request, Response,
 };
 use gannet_origin::Origin;
 use tokio::time::Instant;
@@ -38,7 +38,9 @@ fn fetches_are_send_static_and_unpin_futures() {
     let urls = vec!["http://localhost/".to_owned()];
     gives::<Vec<Outcome>>(&client.fetch_all(&urls));
     gives::<Vec<Result<String, Error>>>(&client.fetch_all(&urls).text());
-    gives::<Result<Vec<String>, JobError>>(&client.fetch_all(&urls).text().timeout(Duration::ZERO).fail_fast());
+    gives::<Result<Vec<String>, JobError>>(
+        &client.fetch_all(&urls).text().timeout(Duration::ZERO).fail_fast(),
+    );
     gives::<Result<JobReport, Error>>(&client.fetch_all(urls.iter().cloned()).save_into("out"));
     gives::<Result<First<String>, AllFailed>>(&client.fetch_first([&urls[0], &urls[0]]).text());
     let borrowed: &[&str] = &["http://localhost/"];
@@ -82,7 +84,8 @@ async fn everything_joins_and_selects() {
     let urls: Vec<String> = (0..4).map(|index| origin.url(&format!("/{index}?text={index}"))).collect();
     let joined = futures::future::join_all(urls.iter().map(|url| client.get(url).text())).await;
     assert_eq!(joined.into_iter().collect::<Result<Vec<_>, _>>().expect("all come"), ["0", "1", "2", "3"]);
-    let (a, b) = tokio::try_join!(client.get(&urls[0]).text(), client.get(&urls[1]).bytes()).expect("both come");
+    let (a, b) =
+        tokio::try_join!(client.get(&urls[0]).text(), client.get(&urls[1]).bytes()).expect("both come");
     assert_eq!((a.as_str(), &b[..]), ("0", &b"1"[..]));
     let silent = origin.url("/?never");
     tokio::select! {

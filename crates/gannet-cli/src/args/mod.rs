@@ -128,7 +128,7 @@ mod tests {
         let args = get("-sS -m 5 -X PUT -H A:b -d a=b -u me:pw -A me -k --http1.1 http://a/");
         assert_eq!(args.time.max_time, Some(std::time::Duration::from_secs(5)));
         assert_eq!(args.shared.request.method, Some(http::Method::PUT));
-        assert!(get("--no-location --location a/").shared.request.no_location == false);
+        assert!(!get("--no-location --location a/").shared.request.no_location);
     }
 
     #[test]

@@ -32,7 +32,9 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     }
     match Duration::try_from_secs_f64(seconds) {
         _ if text.is_empty() => Err(bad()),
-        Ok(length) if length.is_zero() => Err("0 leaves no time; without the option there is no such limit".into()),
+        Ok(length) if length.is_zero() => {
+            Err("0 leaves no time; without the option there is no such limit".into())
+        }
         Ok(length) if length <= LONGEST => Ok(length),
         Ok(_) | Err(_) => Err(format!("{text} is over the longest that can be waited for, 3650d")),
     }
@@ -64,9 +66,9 @@ impl FromStr for Deadline {
         if !is_date {
             return duration(text).map(Self::After);
         }
-        let at: jiff::Timestamp = text
-            .parse()
-            .map_err(|_| format!("{text:?} is no moment; write one as 2026-11-23T18:00:00Z, or a length of time"))?;
+        let at: jiff::Timestamp = text.parse().map_err(|_| {
+            format!("{text:?} is no moment; write one as 2026-11-23T18:00:00Z, or a length of time")
+        })?;
         Ok(Self::At(at.into()))
     }
 }
@@ -123,7 +125,10 @@ impl FromStr for Retries {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "inf" => Ok(Self::Endless),
-            _ => text.parse().map(Self::AtMost).map_err(|_| format!("{text:?} is no number of retries, nor inf")),
+            _ => text
+                .parse()
+                .map(Self::AtMost)
+                .map_err(|_| format!("{text:?} is no number of retries, nor inf")),
         }
     }
 }
@@ -169,7 +174,10 @@ pub(crate) fn statuses(text: &str) -> Result<StatusSet, String> {
 pub(crate) fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
     let (name, value) = match (text.split_once(':'), text.strip_suffix(';')) {
         (Some((_, value)), _) if value.trim().is_empty() => {
-            return Err(format!("gannet cannot take a header out; write {:?} to send it empty", text.replace(':', ";")));
+            return Err(format!(
+                "gannet cannot take a header out; write {:?} to send it empty",
+                text.replace(':', ";")
+            ));
         }
         (Some(pair), _) => pair,
         (None, Some(name)) => (name, ""),
@@ -177,7 +185,8 @@ pub(crate) fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
     };
     let name = name.trim().parse().map_err(|_| format!("{name:?} is no name of a header"))?;
     // The value may be a secret: it is not repeated.
-    let value = HeaderValue::from_str(value.trim()).map_err(|_| format!("the value of {name} cannot be sent"))?;
+    let value =
+        HeaderValue::from_str(value.trim()).map_err(|_| format!("the value of {name} cannot be sent"))?;
     Ok((name, value))
 }
 
@@ -187,16 +196,22 @@ mod tests {
 
     #[test]
     fn lengths_of_time_are_read_with_units_and_bare_numbers_are_seconds() {
-        for (text, millis) in
-            [("10m", 600_000), ("1h30m", 5_400_000), ("300ms", 300), ("2", 2_000), ("0.5", 500), ("1.5s", 1_500)]
-        {
+        for (text, millis) in [
+            ("10m", 600_000),
+            ("1h30m", 5_400_000),
+            ("300ms", 300),
+            ("2", 2_000),
+            ("0.5", 500),
+            ("1.5s", 1_500),
+        ] {
             assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
         }
     }
 
     #[test]
     fn what_is_no_length_of_time_is_refused() {
-        for text in ["", "s", "10x", "1h30", "-1", "inf", "nan", "1e3", "0", "0ms", "99999d", "1..5s", "5 s"] {
+        for text in ["", "s", "10x", "1h30", "-1", "inf", "nan", "1e3", "0", "0ms", "99999d", "1..5s", "5 s"]
+        {
             assert!(duration(text).is_err(), "{text} was taken");
         }
     }
@@ -211,7 +226,9 @@ mod tests {
 
     #[test]
     fn sizes_are_powers_of_1024() {
-        for (text, bytes) in [("7", 7), ("64K", 65_536), ("5m", 5 << 20), ("10G", 10 << 30), ("1.5k", 1536), ("1KiB", 1024)] {
+        for (text, bytes) in
+            [("7", 7), ("64K", 65_536), ("5m", 5 << 20), ("10G", 10 << 30), ("1.5k", 1536), ("1KiB", 1024)]
+        {
             assert_eq!(size(text), Ok(bytes), "{text}");
         }
         for text in ["", "K", "5X", "-1", "1M2", "99999999T"] {

@@ -8,13 +8,22 @@ const SUBCOMMANDS: [&str; 3] = ["get", "race", "demo"];
 
 /// Schemes that curl speaks and gannet does not.
 const FOR_CURL: [&str; 18] = [
-    "ftp", "ftps", "sftp", "scp", "tftp", "file", "smb", "smbs", "telnet", "dict", "gopher", "ldap", "imap", "pop3",
-    "smtp", "rtsp", "mqtt", "ws",
+    "ftp", "ftps", "sftp", "scp", "tftp", "file", "smb", "smbs", "telnet", "dict", "gopher", "ldap", "imap",
+    "pop3", "smtp", "rtsp", "mqtt", "ws",
 ];
 
 /// Long options of curl for what gannet does not do; of each, what begins so.
 const CURLS_OPTIONS: [&str; 10] = [
-    "-T", "--upload-file", "-Q", "--quote", "-a", "--append", "--ftp", "--mail", "--telnet-option", "--tftp",
+    "-T",
+    "--upload-file",
+    "-Q",
+    "--quote",
+    "-a",
+    "--append",
+    "--ftp",
+    "--mail",
+    "--telnet-option",
+    "--tftp",
 ];
 
 const USE_CURL: &str = "gannet fetches; use curl for this";
@@ -42,7 +51,8 @@ fn not_a_url(word: &str) -> Complaint {
     let nearest = SUBCOMMANDS.into_iter().min_by_key(|known| distance(word, known)).unwrap_or("get");
     let complaint = Complaint::new(format!("`{word}` is neither a URL nor a subcommand"));
     if distance(word, nearest) <= 2 {
-        return complaint.fix(format!("did you mean `gannet {nearest}`? (the host of that name is http://{word})"));
+        return complaint
+            .fix(format!("did you mean `gannet {nearest}`? (the host of that name is http://{word})"));
     }
     complaint.fix(format!("the host of that name is http://{word}; gannet -h shows the subcommands"))
 }
@@ -50,7 +60,9 @@ fn not_a_url(word: &str) -> Complaint {
 /// Refuses a list that is a URL itself.
 pub(crate) fn check_list(name: &str) -> Result<(), Complaint> {
     let scheme = name.split_once("://").map(|(scheme, _)| scheme);
-    if scheme.is_some_and(|scheme| !scheme.is_empty() && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric())) {
+    if scheme
+        .is_some_and(|scheme| !scheme.is_empty() && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+    {
         return Err(Complaint::new(format!("-i {} is no list", bare(name)))
             .fix("lists are read with -i; for headers use --include"));
     }
@@ -116,7 +128,10 @@ mod tests {
 
     #[test]
     fn what_curl_does_is_left_to_curl() {
-        assert!(said("ftp://user:secret@host/x").contains(USE_CURL) && !said("ftp://u:secret@host/x").contains("secret"));
+        assert!(
+            said("ftp://user:secret@host/x").contains(USE_CURL)
+                && !said("ftp://u:secret@host/x").contains("secret")
+        );
         for option in ["-T", "--upload-file", "--ftp-pasv", "--mail-from", "--upload-file=x"] {
             assert!(curls_option(option).is_some(), "{option}");
         }

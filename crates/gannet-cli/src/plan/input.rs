@@ -16,7 +16,29 @@ use crate::say::Complaint;
 /// What `--strict` holds of a list that can be read only once, in bytes.
 const STRICT_HOLD: u64 = 64 << 20;
 
-/// The source of `gannet get`.
+/// Refuses what can be told from the words alone.
+pub(crate) fn check(
+    urls: &[String],
+    args: &InputArgs,
+    alternatives: &AlternativeArgs,
+) -> Result<(), Complaint> {
+    let mirrors = &alternatives.mirrors;
+    if let Some(list) = &args.list {
+        check_list(list)?;
+    }
+    match (&args.list, urls, mirrors.first()) {
+        (None, [], _) => Err(Complaint::new("no URL was given")
+            .fix("gannet URL..., gannet -i FILE for a list, gannet -h for the options")),
+        (Some(list), [url, ..], _) => {
+            Err(Complaint::contradiction(&format!("-i {list}"), &format!("the URL {url}")))
+        }
+        (Some(list), [], Some(mirror)) => Err(of_one(mirror, &format!("-i {list}"))),
+        (None, [_, _, ..], Some(mirror)) => Err(of_one(mirror, &plural(urls.len(), "URL"))),
+        _ => urls.iter().chain(mirrors).try_for_each(|url| check_url(url)),
+    }
+}
+
+/// The source of `gannet get`, after [`check`].
 pub(crate) fn source(
     urls: &[String],
     args: &InputArgs,
@@ -24,44 +46,10 @@ pub(crate) fn source(
     output: &OutputArgs,
     base: &Request,
 ) -> Result<Box<dyn Source + Send>, Complaint> {
-    match (&args.list, urls) {
-        (None, []) => Err(Complaint::new("no URL was given")
-            .fix("gannet URL..., gannet -i FILE for a list, gannet -h for the options")),
-        (Some(list), []) => {
-            check_list(list)?;
-            if let Some(mirror) = alternatives.mirrors.first() {
-                return Err(of_one(mirror, &format!("-i {list}")));
-            }
-            Ok(Box::new(lines(list, args)?.like(base)))
-        }
-        (Some(list), [url, ..]) => {
-            check_list(list)?;
-            Err(Complaint::contradiction(&format!("-i {list}"), &format!("the URL {url}")))
-        }
-        (None, urls) => listed(urls, args, alternatives, output, base),
+    if let Some(list) = &args.list {
+        return Ok(Box::new(lines(list, args)?.like(base)));
     }
-}
-
-/// The source of `gannet race`: one request whose URLs are alternatives.
-pub(crate) fn race(urls: &[String], output: &OutputArgs, base: &Request) -> Result<Box<dyn Source + Send>, Complaint> {
-    urls.iter().try_for_each(|url| check_url(url))?;
-    let (first, others) = urls.split_first().expect("a race has a URL, as clap sees to");
-    let request = with_mirrors(named(request::for_url(base, first)?, output), others)?;
-    Ok(Box::new([request.raced()].into_source()))
-}
-
-fn listed(
-    urls: &[String],
-    args: &InputArgs,
-    alternatives: &AlternativeArgs,
-    output: &OutputArgs,
-    base: &Request,
-) -> Result<Box<dyn Source + Send>, Complaint> {
     let mirrors = &alternatives.mirrors;
-    urls.iter().chain(mirrors).try_for_each(|url| check_url(url))?;
-    if let (Some(mirror), [_, _, ..]) = (mirrors.first(), urls) {
-        return Err(of_one(mirror, &plural(urls.len(), "URL")));
-    }
     let mut requests: Vec<Result<Request, Error>> = Vec::with_capacity(urls.len());
     for url in urls {
         let request = request::for_url(base, url).map(|request| named(request, output));
@@ -72,6 +60,18 @@ fn listed(
         }
     }
     Ok(Box::new(requests.into_source()))
+}
+
+/// The source of `gannet race`: one request whose URLs are alternatives.
+pub(crate) fn race(
+    urls: &[String],
+    output: &OutputArgs,
+    base: &Request,
+) -> Result<Box<dyn Source + Send>, Complaint> {
+    urls.iter().try_for_each(|url| check_url(url))?;
+    let (first, others) = urls.split_first().expect("a race has a URL, as clap sees to");
+    let request = with_mirrors(named(request::for_url(base, first)?, output), others)?;
+    Ok(Box::new([request.raced()].into_source()))
 }
 
 fn of_one(mirror: &str, other: &str) -> Complaint {
@@ -114,7 +114,8 @@ fn lines(list: &str, args: &InputArgs) -> Result<Lines, Complaint> {
 
 /// A list that can be read only once, in memory, after all its lines were found good.
 fn held(path: &str) -> Result<Lines, Complaint> {
-    let unreadable = |cause: io::Error| Complaint::new(format!("-i {path} cannot be read")).why(cause.to_string());
+    let unreadable =
+        |cause: io::Error| Complaint::new(format!("-i {path} cannot be read")).why(cause.to_string());
     let reader: Box<dyn Read> = match path {
         "-" => Box::new(io::stdin()),
         path => Box::new(File::open(Path::new(path)).map_err(unreadable)?),
@@ -126,12 +127,12 @@ fn held(path: &str) -> Result<Lines, Complaint> {
             .fix("write the list to a file, which can be read twice"));
     }
     let bytes: std::sync::Arc<[u8]> = bytes.into();
-    check(Lines::from_reader(Cursor::new(bytes.clone())))?;
+    check_lines(Lines::from_reader(Cursor::new(bytes.clone())))?;
     Ok(Lines::from_reader(Cursor::new(bytes)))
 }
 
 /// The first bad line, if there is one. Blocks until the lines are read.
-fn check(mut lines: Lines) -> Result<(), Complaint> {
+fn check_lines(mut lines: Lines) -> Result<(), Complaint> {
     let waker = Waker::from(std::sync::Arc::new(Unpark(std::thread::current())));
     let mut context = Context::from_waker(&waker);
     loop {

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 pub(crate) use output::Output;
 
 use crate::args::{
-    ConnectionArgs, CrowdArgs, Deadline, GetArgs, GoalArgs, Hedge, HabitArgs, ProgressStyle, RaceArgs,
+    ConnectionArgs, CrowdArgs, Deadline, GetArgs, GoalArgs, HabitArgs, Hedge, ProgressStyle, RaceArgs,
     Retries, SharedArgs, TimeArgs,
 };
 use crate::limits::{self, Holding};
@@ -77,14 +77,19 @@ impl Plan {
     /// The plan of `gannet get`.
     pub(crate) fn get(args: &GetArgs, begun: Instant, voice: &Voice) -> Result<Self, Complaint> {
         let GetArgs { urls, input, output, goal, time, crowd, alternatives, shared } = args;
-        let base = request::base(&shared.request)?;
-        let source = input::source(urls, input, alternatives, output, &base)?;
+        input::check(urls, input, alternatives)?;
         let number = match (&input.list, urls.len()) {
             (Some(_), _) => Crowd::Listed,
             (None, 1) => Crowd::One,
             (None, _) => Crowd::Several,
         };
         check_goal(goal, number, urls.len())?;
+        if input.list.as_deref() == Some("-") && request::reads_stdin(&shared.request) {
+            return Err(Complaint::contradiction("-i -", "a body of @-"));
+        }
+        let chosen = output::choose(output, urls, number)?;
+        let base = request::base(&shared.request)?;
+        let source = input::source(urls, input, alternatives, output, &base)?;
         let mut builder = client(shared, time)?;
         if let Some(Hedge::After(delay)) = alternatives.hedge {
             builder = builder.hedge(delay);
@@ -92,8 +97,15 @@ impl Plan {
         if let Some(per_host) = crowd.per_host {
             builder = builder.per_host(per_host);
         }
-        let asked = Asked { builder, source, number, at_once: crowd, goal: Some(goal), report: output.report.as_deref() };
-        asked.plan(output::choose(output, urls, number)?, time, shared, (begun, voice))
+        let asked = Asked {
+            builder,
+            source,
+            number,
+            at_once: crowd,
+            goal: Some(goal),
+            report: output.report.as_deref(),
+        };
+        asked.plan(chosen, time, shared, (begun, voice))
     }
 
     /// The plan of `gannet race`.
@@ -168,7 +180,9 @@ fn client(shared: &SharedArgs, time: &TimeArgs) -> Result<ClientBuilder, Complai
         builder = builder.max_body(bytes);
     }
     builder = match (request.no_location, request.max_redirs) {
-        (true, Some(most)) => return Err(Complaint::contradiction("--no-location", &format!("--max-redirs {most}"))),
+        (true, Some(most)) => {
+            return Err(Complaint::contradiction("--no-location", &format!("--max-redirs {most}")));
+        }
         (true, None) => builder.redirects(Redirects::Return),
         (false, Some(most)) => builder.redirects(Redirects::Follow(most)),
         (false, None) => builder,
@@ -179,8 +193,9 @@ fn client(shared: &SharedArgs, time: &TimeArgs) -> Result<ClientBuilder, Complai
         None => builder,
     };
     if let Some(path) = &shared.connection.cacert {
-        let pem = std::fs::read(path)
-            .map_err(|cause| Complaint::new(format!("--cacert {} cannot be read", path.display())).why(cause.to_string()))?;
+        let pem = std::fs::read(path).map_err(|cause| {
+            Complaint::new(format!("--cacert {} cannot be read", path.display())).why(cause.to_string())
+        })?;
         builder = builder.trust_authorities(pem);
     }
     if shared.connection.insecure {
@@ -216,7 +231,8 @@ fn check_goal(goal: &GoalArgs, crowd: Crowd, urls: usize) -> Result<(), Complain
     match goal.until {
         Some(Goal::AtLeast(wanted)) if crowd != Crowd::Listed && wanted > urls as u64 => {
             let one = format!("--until {wanted}");
-            Err(Complaint::new(format!("{one} contradicts {}", plural(urls, "URL"))).fix("ask for fewer, or give more URLs"))
+            Err(Complaint::new(format!("{one} contradicts {}", plural(urls, "URL")))
+                .fix("ask for fewer, or give more URLs"))
         }
         _ => Ok(()),
     }
@@ -228,7 +244,9 @@ fn within_limits(args: &CrowdArgs, holding: Holding, voice: &Voice) -> (usize, u
     let room = limits::room(limits::raise_open_files(), wanted, holding);
     if let Some(files) = room.lowered_by {
         let allowed = room.fetches;
-        voice.note(&format!("-j {wanted} lowered to {allowed}: this process may open {files} files (ulimit -n)"));
+        voice.note(&format!(
+            "-j {wanted} lowered to {allowed}: this process may open {files} files (ulimit -n)"
+        ));
     }
     (room.fetches, room.connections)
 }

@@ -92,9 +92,8 @@ fn place(args: &OutputArgs, urls: &[String], crowd: Crowd) -> Result<Place, Comp
     }
     if args.remote_name {
         return match crowd {
-            Crowd::Listed => {
-                Err(Complaint::new("-O contradicts -i").fix("-P . puts the files of a list here, and skips what is there"))
-            }
+            Crowd::Listed => Err(Complaint::new("-O contradicts -i")
+                .fix("-P . puts the files of a list here, and skips what is there")),
             Crowd::One | Crowd::Several => Ok(Place::Below(PathBuf::from("."))),
         };
     }
@@ -110,21 +109,29 @@ fn given(files: &[String], urls: &[String], crowd: Crowd) -> Result<Place, Compl
     match (files, crowd) {
         ([], _) if io::stdout().is_terminal() => Ok(Place::Stdout(Binary::Refused)),
         (files, _) if files.iter().all(is_stdout) && files.len() <= 1 => Ok(Place::Stdout(Binary::Allowed)),
-        ([file, ..], Crowd::Listed) => {
-            Err(Complaint::new(format!("-o {file} contradicts -i")).fix("-P DIR names the files of a list by their URLs"))
-        }
+        ([file, ..], Crowd::Listed) => Err(Complaint::new(format!("-o {file} contradicts -i"))
+            .fix("-P DIR names the files of a list by their URLs")),
         (files, _) if files.len() != urls.len() => {
             let counts = format!("-o is given {} for {}", times(files.len()), plural(urls.len(), "URL"));
             Err(Complaint::new(counts).fix("-o FILE once for each URL in order, or -P DIR for all"))
         }
         (files, _) if files.iter().all(is_stdout) => Ok(Place::Stdout(Binary::Allowed)),
-        (files, _) => match files.iter().find(|file| !is_stdout(file)) {
-            Some(other) if files.iter().any(is_stdout) => {
-                Err(Complaint::new(format!("-o - contradicts -o {other}")).fix("all to standard output, or none"))
-            }
-            _ => Ok(Place::At(files.iter().map(PathBuf::from).collect())),
-        },
+        (files, _) => distinct(files),
     }
+}
+
+/// Files of their own for all; a device may be given more than once.
+fn distinct(files: &[String]) -> Result<Place, Complaint> {
+    for (index, file) in files.iter().enumerate() {
+        if file == "-" {
+            return Err(Complaint::new("-o - contradicts -o FILE").fix("all to standard output, or none"));
+        }
+        if files[..index].contains(file) && !file.starts_with("/dev/") {
+            return Err(Complaint::new(format!("-o {file} is given for two URLs"))
+                .fix("a file of its own for each URL"));
+        }
+    }
+    Ok(Place::At(files.iter().map(PathBuf::from).collect()))
 }
 
 fn times(count: usize) -> String {

@@ -43,6 +43,11 @@ pub(crate) fn for_url(base: &Request, text: &str) -> Result<Request, gannet::Err
     base.with_url(&with_scheme(text))
 }
 
+/// Whether the body is read from standard input.
+pub(crate) fn reads_stdin(args: &RequestArgs) -> bool {
+    args.data.iter().chain(&args.json).any(|value| value == "@-")
+}
+
 const FORM: &str = "application/x-www-form-urlencoded";
 const JSON: &str = "application/json";
 
@@ -89,6 +94,7 @@ fn given(value: &str) -> Result<(Vec<u8>, Origin), Complaint> {
         io::stdin().lock().read_to_end(&mut bytes)?;
         Ok(bytes)
     };
-    let bytes = read().map_err(|cause| Complaint::new(format!("{value} cannot be read")).why(cause.to_string()))?;
+    let bytes =
+        read().map_err(|cause| Complaint::new(format!("{value} cannot be read")).why(cause.to_string()))?;
     Ok((bytes, Origin::File))
 }

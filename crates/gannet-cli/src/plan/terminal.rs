@@ -51,7 +51,9 @@ impl Part for Text {
     fn write(&mut self, chunk: Bytes) -> Result<(), Error> {
         let new = &chunk[..chunk.len().min(LOOKED_AT - self.looked_at)];
         if new.contains(&0) {
-            return Err(Error::sink("the body is no text and would garble this terminal (-o FILE saves it, -o - forces it)"));
+            return Err(Error::sink(
+                "the body is no text and would garble this terminal (-o FILE saves it, -o - forces it)",
+            ));
         }
         self.looked_at += new.len();
         self.part.write(chunk)

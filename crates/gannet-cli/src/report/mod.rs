@@ -31,8 +31,9 @@ impl ReportTo {
         if name == "-" {
             return Ok(Self { name: "standard output".into(), writer: Box::new(io::stdout()) });
         }
-        let file = File::create(name)
-            .map_err(|cause| Complaint::new(format!("--report {name} cannot be written")).why(cause.to_string()))?;
+        let file = File::create(name).map_err(|cause| {
+            Complaint::new(format!("--report {name} cannot be written")).why(cause.to_string())
+        })?;
         Ok(Self { name: name.to_owned(), writer: Box::new(file) })
     }
 }

@@ -119,7 +119,9 @@ impl<'a> Row<'a> {
             etag: field(ETAG),
             http: reply.map(|reply| version(reply.version)),
             ip: shown.and_then(|attempt| attempt.address).map(|address| address.ip()),
-            conn: shown.and_then(|attempt| attempt.connection).map(|used| Connection { id: used.id, reused: used.reused }),
+            conn: shown
+                .and_then(|attempt| attempt.connection)
+                .map(|used| Connection { id: used.id, reused: used.reused }),
             body: Body::of(outcome),
             ms: Times::of(outcome, shown),
             started: outcome.started().and_then(stamp),
@@ -210,7 +212,15 @@ mod tests {
             ip: "192.0.2.7".parse().ok(),
             conn: Some(Connection { id: 41, reused: true }),
             body: Some(Body { path: Some("out/x".into()), sha256: None, resumed_from: 0 }),
-            ms: Times { queue: 3.1, dns: 0.0, connect: 0.0, tls: 0.0, ttfb: Some(41.2), body: 210.0, total: 251.2 },
+            ms: Times {
+                queue: 3.1,
+                dns: 0.0,
+                connect: 0.0,
+                tls: 0.0,
+                ttfb: Some(41.2),
+                body: 210.0,
+                total: 251.2,
+            },
             started: stamp(std::time::SystemTime::UNIX_EPOCH),
             ended: None,
             input: Some(Input { line: 7 }),

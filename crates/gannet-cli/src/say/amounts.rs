@@ -5,7 +5,7 @@ use std::time::Duration;
 /// A length of time: `42 ms`, `0.4 s`, `75 s`, `12 min`.
 pub(crate) fn seconds(length: Duration) -> String {
     match length.as_secs_f64() {
-        instant if instant < 0.001 => "under 1 ms".to_owned(),
+        instant if instant < 0.00995 => format!("{:.1} ms", instant * 1000.0),
         short if short < 0.0995 => format!("{} ms", (short * 1000.0).round()),
         some if some < 99.95 => format!("{:.1} s", some),
         long if long < 600.0 => format!("{} s", long.round()),
@@ -26,7 +26,11 @@ pub(crate) fn bytes(count: u64) -> String {
         amount /= 1024.0;
         unit += 1;
     }
-    if amount < 99.95 { format!("{amount:.1} {}", UNITS[unit]) } else { format!("{amount:.0} {}", UNITS[unit]) }
+    if amount < 99.95 {
+        format!("{amount:.1} {}", UNITS[unit])
+    } else {
+        format!("{amount:.0} {}", UNITS[unit])
+    }
 }
 
 #[cfg(test)]
@@ -35,16 +39,23 @@ mod tests {
 
     #[test]
     fn times_have_the_unit_that_is_easiest_to_read() {
-        for (millis, text) in
-            [(0, "under 1 ms"), (42, "42 ms"), (400, "0.4 s"), (12_340, "12.3 s"), (100_000, "100 s"), (720_000, "12 min")]
-        {
+        for (millis, text) in [
+            (2, "2.0 ms"),
+            (42, "42 ms"),
+            (400, "0.4 s"),
+            (12_340, "12.3 s"),
+            (100_000, "100 s"),
+            (720_000, "12 min"),
+        ] {
             assert_eq!(seconds(Duration::from_millis(millis)), text);
         }
     }
 
     #[test]
     fn bytes_have_powers_of_1024() {
-        for (count, text) in [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (123_456_789, "118 MiB"), (1 << 40, "1.0 TiB")] {
+        for (count, text) in
+            [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (123_456_789, "118 MiB"), (1 << 40, "1.0 TiB")]
+        {
             assert_eq!(bytes(count), text);
         }
     }

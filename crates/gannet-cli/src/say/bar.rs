@@ -20,7 +20,8 @@ impl Bar {
         };
         let style = ProgressStyle::with_template(template).expect("the template is a good one");
         let terminal = Box::new(Terminal(voice.pen().clone()));
-        let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::term_like(terminal)).with_style(style);
+        let bar =
+            ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::term_like(terminal)).with_style(style);
         voice.show(bar.clone());
         Self(bar)
     }

@@ -48,7 +48,8 @@ fn amount(closing: &Closing<'_>) -> String {
 
 fn extras(report: &JobReport) -> Option<String> {
     let retries = (report.retries() > 0).then(|| format!("{} retried", report.retries()));
-    let hedges = (report.hedges() > 0).then(|| format!("{} hedged ({} won)", report.hedges(), report.hedges_won()));
+    let hedges =
+        (report.hedges() > 0).then(|| format!("{} hedged ({} won)", report.hedges(), report.hedges_won()));
     let parts: Vec<_> = [retries, hedges].into_iter().flatten().collect();
     (!parts.is_empty()).then(|| parts.join(", "))
 }
@@ -57,7 +58,9 @@ fn exit_reason(closing: &Closing<'_>) -> Option<String> {
     let why = match closing.exit {
         Exit::Obtained | Exit::StdoutClosed => return None,
         Exit::Signalled(signal) => format!("stopped by {}", signal.name()),
-        Exit::SomeFailed if closing.report.count(Ending::Failed) == 0 => "exit 1: --until was not reached".to_owned(),
+        Exit::SomeFailed if closing.report.count(Ending::Failed) == 0 => {
+            "exit 1: --until was not reached".to_owned()
+        }
         Exit::SomeFailed => "exit 1: some URLs failed".to_owned(),
         Exit::Refused => "exit 2: no line of the input is a URL that can be fetched".to_owned(),
         Exit::NothingSucceeded => "exit 3: nothing succeeded".to_owned(),
@@ -95,7 +98,10 @@ mod tests {
         let obtained = line(Exit::Obtained, Crowd::Several);
         assert_eq!(obtained.as_deref(), Some("0 of 0 URLs fetched; 0 B in 0.4 s"));
         let late = line(Exit::Deadline, Crowd::Listed).expect("several URLs have a closing line");
-        assert!(late.ends_with("exit 4: the deadline came first; run the same command again to go on"), "{late}");
+        assert!(
+            late.ends_with("exit 4: the deadline came first; run the same command again to go on"),
+            "{late}"
+        );
         assert_eq!(line(Exit::StdoutClosed, Crowd::Listed), None);
     }
 }

@@ -99,7 +99,9 @@ mod tests {
     #[test]
     fn many_hosts_are_told_apart_in_bounded_memory() {
         let mut errors = Errors::default();
-        let told = (0..TOLD_APART + 100).filter(|number| errors.is_told("dns.nxdomain", &number.to_string())).count();
+        let told = (0..TOLD_APART + 100)
+            .filter(|number| errors.is_told("dns.nxdomain", &number.to_string()))
+            .count();
         assert_eq!(told, TOLD_APART + 3);
         assert_eq!(errors.seen.len(), TOLD_APART + 1);
         assert_eq!(errors.folded(), ["... and 97 more like this: dns.nxdomain"]);

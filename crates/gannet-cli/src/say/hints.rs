@@ -20,7 +20,9 @@ pub(crate) fn reason(error: &Error) -> Cow<'_, str> {
 pub(crate) fn hint(error: &Error) -> Cow<'static, str> {
     let status = error.status().map(|status| status.as_u16());
     match (error.retry_after(), status) {
-        (Some(wait), _) => Cow::Owned(format!("the server wants us back in {}; try again then", seconds(wait))),
+        (Some(wait), _) => {
+            Cow::Owned(format!("the server wants us back in {}; try again then", seconds(wait)))
+        }
         (None, Some(status)) => Cow::Borrowed(for_status(status)),
         (None, None) => Cow::Borrowed(for_kind(error.kind())),
     }
@@ -64,7 +66,9 @@ fn for_kind(kind: Kind) -> &'static str {
             "the server broke off: try again later, or with more --retry"
         }
         Kind::BadReply | Kind::HeadTooLarge => "check that this port speaks HTTP",
-        Kind::FirstByteTimeout | Kind::BodyStalled => "give it longer with --read-timeout, or hedge with --hedge 300ms",
+        Kind::FirstByteTimeout | Kind::BodyStalled => {
+            "give it longer with --read-timeout, or hedge with --hedge 300ms"
+        }
         Kind::BodyTruncated => "the server sent less than it promised: try again later, or with more --retry",
         Kind::BodyTooLarge => "take more with --max-size",
         Kind::BodyNotResumable => "save it with -o FILE or -P DIR, then it can be begun anew",
@@ -77,7 +81,7 @@ fn for_kind(kind: Kind) -> &'static str {
         Kind::BadName => "name the file with -o FILE",
         Kind::Exists => "--if-exists overwrite, skip or rename",
         Kind::Forbidden => "choose a place that you may write to, with -o or -P",
-        Kind::BadPlace => "choose another place with -o or -P",
+        Kind::BadPlace => "make that folder, or choose another place with -o or -P",
         Kind::DiskFull => "free some space, and run the same command again",
         Kind::ReadOnly => "choose another disk with -o or -P",
         Kind::SinkFailed | Kind::SinkClosed => "write to a file with -o FILE or -P DIR",

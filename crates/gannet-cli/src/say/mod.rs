@@ -133,7 +133,8 @@ impl Ink {
     /// By `NO_COLOR`, `CLICOLOR_FORCE`, and whether a terminal listens.
     pub(crate) fn chosen() -> Self {
         let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-        let is_forced = std::env::var_os("CLICOLOR_FORCE").is_some_and(|value| !value.is_empty() && value != "0");
+        let is_forced =
+            std::env::var_os("CLICOLOR_FORCE").is_some_and(|value| !value.is_empty() && value != "0");
         let can = io::stderr().is_terminal() && std::env::var_os("TERM").is_some_and(|term| term != "dumb");
         if !is_set("NO_COLOR") && (is_forced || can) { Self::Coloured } else { Self::Plain }
     }

@@ -178,7 +178,10 @@ mod tests {
     fn the_status_has_counts_rate_and_what_is_left() {
         let mut halfway = progress(50, 100);
         let elapsed = Duration::from_secs(10);
-        assert_eq!(status(&halfway, Crowd::Listed, 1024.0, elapsed), "50 of 100+, 3.0 MiB at 1.0 KiB/s, 10.0 s");
+        assert_eq!(
+            status(&halfway, Crowd::Listed, 1024.0, elapsed),
+            "50 of 100+, 3.0 MiB at 1.0 KiB/s, 10.0 s"
+        );
         halfway.input_ended = true;
         (halfway.failed, halfway.retries, halfway.hedges) = (3, 11, 2);
         let text = "50 of 100, 3 failed, 3.0 MiB at 1.0 KiB/s, 11 retried, 2 hedged, 10.0 s left";

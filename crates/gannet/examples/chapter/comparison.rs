@@ -2,7 +2,8 @@
 //! beside Rust's `Future` and gannet's `Fetch`.
 //!
 //! Claim: each cell names an example of this folder that shows it; the row of sizes is shown here. A future is as
-//! large as what it holds across its awaits, until it is boxed; a `Fetch` is at most 4 KiB.
+//! large as what it holds across its awaits, until it is boxed; a `Fetch` is at most 4 KiB, and in fact a few words,
+//! since what it drives is boxed within it.
 
 #![expect(clippy::print_stdout, reason = "an example talks")]
 

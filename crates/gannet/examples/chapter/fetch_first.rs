@@ -79,7 +79,7 @@ async fn the_quicker_wins_and_the_loser_ends_at_the_origin() -> Result<(), Box<d
 
 async fn a_quick_failure_wins_the_usual_version_only() -> Result<(), Box<dyn Error>> {
     let origin = Origin::start_in_thread(Origin::builder())?;
-    let urls = ["/?status=404", "/?text=good&delay=200ms"].map(|path| origin.url(path));
+    let urls = ["/?status=404", "/?text=good&delay=100ms"].map(|path| origin.url(path));
 
     let usual = plain::usual_fetch_first(&urls[0], &urls[1]).await;
     let error = usual.expect_err("the 404 comes first");

@@ -161,7 +161,7 @@ async fn a_future_by_hand_is_polled_as_a_compiled_one() {
 async fn futures_of_several_kinds_stand_in_one_list(origin: &Origin) -> Result<(), Box<dyn Error>> {
     let url = origin.url("/?text=hello");
     let client = Client::new();
-    let (fetched, polls) = counted(client.get(&url).text()).await;
+    let (fetched, polls) = counted(client.get(format!("{url}&delay=20ms")).text()).await;
     assert_eq!(fetched?, "hello");
     assert!(polls >= 2, "the first poll starts it, and a later one ends it");
 

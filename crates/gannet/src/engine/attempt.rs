@@ -34,6 +34,12 @@ pub(crate) struct Led {
     pub(crate) promised: Option<u64>,
 }
 
+/// A place at a host's gate.
+pub(crate) struct Place {
+    pub(crate) host: Arc<Host>,
+    pub(crate) permit: Permit,
+}
+
 /// The longest redirect target, in bytes.
 const MAX_LOCATION: usize = 8 << 10;
 /// What is kept of the body of a refused status, in bytes.
@@ -48,8 +54,18 @@ const TURN_LOOK: Duration = Duration::from_millis(100);
 struct Hop {
     url: Url,
     method: Method,
-    headers: HeaderMap,
     body: Bytes,
+    /// Fields that only the first origin may see: once dropped they stay dropped, though the chain comes back.
+    secrets: Fields,
+    /// Fields that describe a body, which a redirect to GET has not.
+    content: Fields,
+}
+
+/// Whether a group of header fields goes along.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fields {
+    Sent,
+    Dropped,
 }
 
 /// Runs one attempt until it leads.
@@ -60,17 +76,21 @@ pub(crate) async fn lead(
     errand: Arc<Errand>,
     mirror: u32,
     leg: Arc<Leg>,
-    permit: Option<Permit>,
-) -> Result<Led, Error> {
+    place: Option<Place>,
+) -> Result<Box<Led>, Error> {
     let mut hop = first_hop(&errand, mirror);
-    let mut permit = permit;
+    let mut place = place;
     loop {
-        let host = errand.core.hosts.of(&hop.url);
-        let place = match permit.take() {
-            Some(permit) => permit,
-            None => enter(&errand, &host, &leg).await?,
+        let Place { host, permit } = match place.take() {
+            Some(place) => place,
+            None => {
+                let host = errand.core.hosts.of(&hop.url);
+                let permit = Box::pin(enter(&errand, &host, &leg)).await?;
+                Place { host, permit }
+            }
         };
-        let (head, mut body) = send(&errand, &host, &hop, place, &leg).await?;
+        let headers = headers(&errand, mirror, &hop);
+        let (head, mut body) = send(&errand, &host, &hop, headers, permit, &leg).await?;
         leg.replied(head.status);
         if let Some(next) = redirect(&errand, &hop, &head, &leg)? {
             // Its place goes back before the next gate is asked, or two hosts could wait for one another.
@@ -82,7 +102,7 @@ pub(crate) async fn lead(
         }
         let returned = head.status.is_redirection() && errand.plan.redirects == Redirects::Return;
         if !errand.plan.ok_status.contains(head.status) && !returned {
-            return Err(refused(head, body).await);
+            return Err(Box::pin(refused(head, body)).await);
         }
         let promised = body.promised();
         if let (Some(length), Some(limit)) = (promised, errand.plan.max_body)
@@ -102,7 +122,7 @@ pub(crate) async fn lead(
             headers: head.headers,
             url: hop.url.as_str().into(),
         };
-        return Ok(Led { reply, body, first, promised });
+        return Ok(Box::new(Led { reply, body, first, promised }));
     }
 }
 
@@ -141,28 +161,24 @@ async fn send(
     errand: &Errand,
     host: &Host,
     hop: &Hop,
-    place: Permit,
+    headers: HeaderMap,
+    permit: Permit,
     leg: &Arc<Leg>,
 ) -> Result<(http::response::Parts, WireBody), Error> {
     if let Some(custom) = &errand.core.custom {
         leg.enter(Phase::Wait);
         let mut request = WireRequest::new(hop.body.clone());
         *request.method_mut() = hop.method.clone();
-        *request.headers_mut() = hop.headers.clone();
+        *request.headers_mut() = headers;
         *request.uri_mut() = hop.url.as_str().parse().map_err(|cause: http::uri::InvalidUri| {
             Error::new(ErrorKind::BadUrl, Phase::Send, format!("the URL cannot be sent: {cause}"))
         })?;
         let reply = custom.send(request).await?;
-        let held = crate::transport::Custom { body: reply.body, _place: place };
+        let held = crate::transport::Custom { body: reply.body, _place: permit };
         return Ok((reply.head, WireBody::Custom(held)));
     }
-    let out = Outgoing {
-        method: hop.method.clone(),
-        url: &hop.url,
-        headers: hop.headers.clone(),
-        body: hop.body.clone(),
-    };
-    let (head, body) = exchange(&errand.lane.pool, &host.origin, out, place, leg).await?;
+    let out = Outgoing { method: hop.method.clone(), url: &hop.url, headers, body: hop.body.clone() };
+    let (head, body) = exchange(&errand.lane.pool, &host.origin, out, permit, leg).await?;
     host.learned(head.version);
     Ok((head, WireBody::Http(body)))
 }
@@ -170,16 +186,25 @@ async fn send(
 fn first_hop(errand: &Errand, mirror: u32) -> Hop {
     let (request, url) = errand.target(mirror);
     let template = &request.template;
-    let mut headers = HeaderMap::with_capacity(template.headers.len() + 4);
-    if !template.headers.contains_key(USER_AGENT) {
-        headers.insert(USER_AGENT, errand.core.user_agent.clone());
+    Hop {
+        url: url.clone(),
+        method: template.method.clone(),
+        body: template.body.clone(),
+        secrets: Fields::Sent,
+        content: Fields::Sent,
     }
-    if !template.headers.contains_key(ACCEPT) {
-        headers.insert(ACCEPT, http::HeaderValue::from_static("*/*"));
-    }
-    for defaults in [&errand.core.default_headers, &template.headers] {
+}
+
+/// The fields of one hop: ours, the client's, the request's, less what this hop must not see.
+fn headers(errand: &Errand, mirror: u32, hop: &Hop) -> HeaderMap {
+    let (request, url) = errand.target(mirror);
+    let (defaults, template) = (&errand.core.default_headers, &request.template);
+    let mut headers = HeaderMap::with_capacity(template.headers.len() + defaults.len() + 4);
+    headers.insert(USER_AGENT, errand.core.user_agent.clone());
+    headers.insert(ACCEPT, http::HeaderValue::from_static("*/*"));
+    for fields in [defaults, &template.headers] {
         let mut last = None;
-        for (name, value) in defaults {
+        for (name, value) in fields {
             // The first value of a name takes the place of a default, further ones stand beside it.
             if last.replace(name) == Some(name) {
                 headers.append(name, value.clone());
@@ -189,11 +214,19 @@ fn first_hop(errand: &Errand, mirror: u32) -> Hop {
         }
     }
     if let Some(value) = &request.authorization
-        && !headers.contains_key(AUTHORIZATION)
+        && !template.headers.contains_key(AUTHORIZATION)
     {
         headers.insert(AUTHORIZATION, (**value).clone());
     }
-    Hop { url: url.clone(), method: template.method.clone(), headers, body: template.body.clone() }
+    if hop.content == Fields::Dropped {
+        for name in [CONTENT_TYPE, CONTENT_LENGTH, CONTENT_ENCODING, TRANSFER_ENCODING] {
+            headers.remove(name);
+        }
+    }
+    if hop.secrets == Fields::Dropped {
+        drop_secrets(&mut headers, url);
+    }
+    headers
 }
 
 /// The next hop, if this reply is a redirect that is to be followed (RFC 9110, section 15.4).
@@ -243,23 +276,17 @@ fn redirect(
 }
 
 fn next_hop(hop: &Hop, status: StatusCode, url: Url) -> Hop {
-    let mut headers = hop.headers.clone();
-    // Taken out for good: a chain that comes back does not get them again.
-    if hop.url.origin() != url.origin() {
-        drop_secrets(&mut headers, &hop.url);
-    }
+    let moved = hop.url.origin() != url.origin();
+    let secrets = if moved { Fields::Dropped } else { hop.secrets };
     let becomes_get = match status {
         StatusCode::SEE_OTHER => hop.method != Method::HEAD,
         StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND => hop.method == Method::POST,
         _ => false,
     };
     if becomes_get {
-        for name in [CONTENT_TYPE, CONTENT_LENGTH, CONTENT_ENCODING, TRANSFER_ENCODING] {
-            headers.remove(name);
-        }
-        return Hop { url, method: Method::GET, headers, body: Bytes::new() };
+        return Hop { url, method: Method::GET, body: Bytes::new(), secrets, content: Fields::Dropped };
     }
-    Hop { url, method: hop.method.clone(), headers, body: hop.body.clone() }
+    Hop { url, method: hop.method.clone(), body: hop.body.clone(), secrets, content: hop.content }
 }
 
 /// Takes out what another origin must not see.
@@ -327,28 +354,39 @@ mod tests {
     use super::*;
     use http::HeaderValue;
 
-    fn hop(url: &str, fields: &[(&'static str, &'static str)]) -> Hop {
-        let mut headers = HeaderMap::new();
-        for (name, value) in fields {
-            headers.insert(*name, HeaderValue::from_static(value));
-        }
-        Hop { url: url.parse().expect("a URL"), method: Method::POST, headers, body: "x".into() }
+    fn hop(url: &str) -> Hop {
+        let url = url.parse().expect("a URL");
+        Hop { url, method: Method::POST, body: "x".into(), secrets: Fields::Sent, content: Fields::Sent }
     }
 
     #[test]
     fn secrets_are_dropped_on_a_change_of_scheme_host_or_port_and_stay_dropped() {
-        let fields = [("authorization", "a"), ("cookie", "b"), ("x-api-key", "c"), ("accept", "d")];
-        let from = hop("http://a.example/", &fields);
+        let from = hop("http://a.example/");
         for target in
             ["https://a.example/", "http://b.example/", "http://a.example:81/", "http://x.a.example/"]
         {
             let away = next_hop(&from, StatusCode::FOUND, target.parse().expect("a URL"));
-            assert_eq!(away.headers.len(), 1, "{target}");
+            assert_eq!(away.secrets, Fields::Dropped, "{target}");
             let back = next_hop(&away, StatusCode::FOUND, from.url.clone());
-            assert_eq!(back.headers.len(), 1, "{target} and back");
+            assert_eq!(back.secrets, Fields::Dropped, "{target} and back");
         }
         let within = next_hop(&from, StatusCode::FOUND, "http://a.example/other".parse().expect("a URL"));
-        assert_eq!(within.headers.len(), 4);
+        assert_eq!(within.secrets, Fields::Sent);
+    }
+
+    #[test]
+    fn fields_that_hold_a_secret_by_name_are_dropped_and_a_referer_loses_its_query() {
+        let secret =
+            ["authorization", "cookie", "proxy-authorization", "x-api-key", "x-auth-token", "my-session"];
+        let mut headers: HeaderMap = secret
+            .iter()
+            .map(|name| (name.parse().expect("a name"), HeaderValue::from_static("s")))
+            .collect();
+        headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
+        headers.insert(REFERER, HeaderValue::from_static("http://a.example/p?token=s"));
+        drop_secrets(&mut headers, &"http://a.example/".parse().expect("a URL"));
+        assert_eq!(headers.len(), 2);
+        assert_eq!(headers[REFERER], "http://a.example/p");
     }
 
     #[test]
@@ -369,17 +407,20 @@ mod tests {
 
     #[test]
     fn a_post_becomes_a_get_after_301_302_303_and_stays_after_307_308() {
-        let from = hop("http://a.example/", &[("content-type", "text/plain")]);
-        for (status, method, fields) in [
-            (301, Method::GET, 0),
-            (302, Method::GET, 0),
-            (303, Method::GET, 0),
-            (307, Method::POST, 1),
-            (308, Method::POST, 1),
+        let from = hop("http://a.example/");
+        for (status, method) in [
+            (301, Method::GET),
+            (302, Method::GET),
+            (303, Method::GET),
+            (307, Method::POST),
+            (308, Method::POST),
         ] {
-            let status = StatusCode::from_u16(status).expect("a status");
-            let next = next_hop(&from, status, from.url.clone());
-            assert_eq!((next.method, next.headers.len()), (method, fields), "{status}");
+            let next = next_hop(&from, StatusCode::from_u16(status).expect("a status"), from.url.clone());
+            assert_eq!(
+                (next.content == Fields::Dropped, next.body.is_empty()),
+                (method == Method::GET, method == Method::GET)
+            );
+            assert_eq!(next.method, method, "{status}");
         }
     }
 }

@@ -3,23 +3,18 @@
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
-
 use super::attempt::Led;
 use crate::error::{Error, ErrorKind, Phase};
-use crate::outcome::{Got, ReplyHead};
+use crate::outcome::Got;
 use crate::sink::Part;
-use crate::transport::{Leg, WireBody};
+use crate::transport::Leg;
 
 /// A body on its way into a part.
 pub(crate) struct Copy {
     pub(crate) attempt: u32,
     leg: Arc<Leg>,
-    reply: ReplyHead,
-    body: WireBody,
+    led: Box<Led>,
     part: Option<Box<dyn Part>>,
-    pending: Option<Bytes>,
-    promised: Option<u64>,
     limit: Option<u64>,
     waits_for: WaitsFor,
 }
@@ -35,22 +30,11 @@ impl Copy {
     pub(crate) fn new(
         attempt: u32,
         leg: Arc<Leg>,
-        led: Led,
+        led: Box<Led>,
         part: Box<dyn Part>,
         limit: Option<u64>,
     ) -> Self {
-        let Led { reply, body, first, promised } = led;
-        Self {
-            attempt,
-            leg,
-            reply,
-            body,
-            part: Some(part),
-            pending: first,
-            promised,
-            limit,
-            waits_for: WaitsFor::Wire,
-        }
+        Self { attempt, leg, led, part: Some(part), limit, waits_for: WaitsFor::Wire }
     }
 
     /// Ready when the body has its final place, or will not get it. `received` hears of each chunk's length.
@@ -60,21 +44,21 @@ impl Copy {
         received: &mut dyn FnMut(u64),
     ) -> Poll<Result<Got, Error>> {
         loop {
-            if self.pending.is_some() {
+            if self.led.first.is_some() {
                 self.waits_for = WaitsFor::Sink;
                 ready!(self.part_mut().poll_ready(cx))?;
-                let chunk = self.pending.take().expect("a chunk is pending");
+                let chunk = self.led.first.take().expect("a chunk is pending");
                 self.leg.moved(chunk.len());
                 received(chunk.len() as u64);
                 self.check_limit(chunk.len())?;
                 self.part_mut().write(chunk)?;
             }
-            if self.body.is_over() {
+            if self.led.body.is_over() {
                 break;
             }
             self.waits_for = WaitsFor::Wire;
-            match ready!(self.body.poll_chunk(cx)) {
-                Some(chunk) => self.pending = Some(chunk?),
+            match ready!(self.led.body.poll_chunk(cx)) {
+                Some(chunk) => self.led.first = Some(chunk?),
                 None => break,
             }
         }
@@ -94,14 +78,14 @@ impl Copy {
 
     fn commit(&mut self) -> Result<Got, Error> {
         let part = self.part.take().expect("a part is committed once");
-        if let Some(promised) = self.promised
+        if let Some(promised) = self.led.promised
             && part.length() != promised
         {
             let message = format!("the body has {} bytes, {promised} were announced", part.length());
             return Err(Error::new(ErrorKind::BodyTruncated, Phase::Verify, message));
         }
         let receipt = part.commit()?;
-        Ok(Got { reply: self.reply.clone(), receipt })
+        Ok(Got { reply: self.led.reply.take(), receipt })
     }
 
     fn check_limit(&mut self, more: usize) -> Result<(), Error> {

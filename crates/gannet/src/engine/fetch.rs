@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
-use super::attempt::{self, Led};
+use super::attempt::{self, Led, Place};
 use super::book::Book;
 use super::copy::{Copy, WaitsFor};
 use super::errand::{Errand, Keep};
@@ -21,7 +21,6 @@ use crate::outcome::{Got, Record, WhyStarted, WhyStopped};
 use crate::policy::classify;
 use crate::policy::fetch::{Fact, GaveUp, Machine, Means, Order, StopReason, Verdict};
 use crate::transport::Leg;
-use crate::transport::body::Permit;
 
 /// What a settled fetch leaves.
 pub(crate) struct Settled {
@@ -42,15 +41,11 @@ pub(crate) trait Driven: Future<Output = Settled> {
 }
 
 /// Starts a fetch; lazy until polled.
-pub(crate) fn drive(
-    errand: Errand,
-    permit: Option<Permit>,
-    queued_at: Moment,
-) -> Pin<Box<dyn Driven + Send>> {
-    Box::pin(Drive::new(Arc::new(errand), attempt::lead, permit, queued_at))
+pub(crate) fn drive(errand: Errand, place: Option<Place>, queued_at: Moment) -> Pin<Box<dyn Driven + Send>> {
+    Box::pin(Drive::new(Arc::new(errand), attempt::lead, place, queued_at))
 }
 
-type Launch<A> = fn(Arc<Errand>, u32, Arc<Leg>, Option<Permit>) -> A;
+type Launch<A> = fn(Arc<Errand>, u32, Arc<Leg>, Option<Place>) -> A;
 
 pin_project! {
     struct Drive<A> {
@@ -67,18 +62,18 @@ struct Rest<A> {
     errand: Arc<Errand>,
     machine: Machine,
     others: Vec<(u32, Pin<Box<A>>)>,
-    led: Option<(u32, Led)>,
+    led: Option<(u32, Box<Led>)>,
     copy: Option<Copy>,
     got: Option<Got>,
     failure: Option<Error>,
     book: Book,
     timer: Timer,
-    permit: Option<Permit>,
+    place: Option<Place>,
     begun: bool,
 }
 
-impl<A: Future<Output = Result<Led, Error>>> Drive<A> {
-    fn new(errand: Arc<Errand>, launch: Launch<A>, permit: Option<Permit>, queued_at: Moment) -> Self {
+impl<A: Future<Output = Result<Box<Led>, Error>>> Drive<A> {
+    fn new(errand: Arc<Errand>, launch: Launch<A>, place: Option<Place>, queued_at: Moment) -> Self {
         let rest = Rest {
             machine: Machine::new(errand.rules()),
             errand,
@@ -89,7 +84,7 @@ impl<A: Future<Output = Result<Led, Error>>> Drive<A> {
             failure: None,
             book: Book::new(queued_at),
             timer: Timer::default(),
-            permit,
+            place,
             begun: false,
         };
         Self { launch, first: None, rest }
@@ -124,7 +119,7 @@ impl<A: Future<Output = Result<Led, Error>>> Drive<A> {
         rest.book.started(Arc::clone(&leg), mirror, why, now, Clock::wall());
         let (_, url) = errand.target(mirror);
         errand.tell(&Event::AttemptStarted { seq: errand.seq, url: url.as_str(), why });
-        let future = (this.launch)(errand, mirror, leg, rest.permit.take());
+        let future = (this.launch)(errand, mirror, leg, rest.place.take());
         if this.first.is_none() && attempt == 0 {
             this.first.set(Some(future));
         } else {
@@ -175,14 +170,14 @@ impl<A: Future<Output = Result<Led, Error>>> Drive<A> {
         {
             let mut this = self.project();
             this.first.set(None);
-            return Some((0, result.map(|led| Brought::Led(Box::new(led)))));
+            return Some((0, result.map(Brought::Led)));
         }
         for index in 0..rest.others.len() {
             let (attempt, future) = &mut rest.others[index];
             let attempt = *attempt;
             if let Poll::Ready(result) = future.as_mut().poll(cx) {
                 rest.others.swap_remove(index);
-                return Some((attempt, result.map(|led| Brought::Led(Box::new(led)))));
+                return Some((attempt, result.map(Brought::Led)));
             }
         }
         None
@@ -195,27 +190,25 @@ enum Brought {
     Copied(Got),
 }
 
-impl<A: Future<Output = Result<Led, Error>>> Future for Drive<A> {
+impl<A: Future<Output = Result<Box<Led>, Error>>> Future for Drive<A> {
     type Output = Settled;
 
     /// On each poll I/O is tried before timers are judged.
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Settled> {
-        if !self.rest.begun {
-            self.as_mut().project().rest.begun = true;
-            let now = self.as_mut().clock().now();
+        let clock = self.as_mut().clock();
+        let mut now = clock.now();
+        if !std::mem::replace(&mut self.as_mut().project().rest.begun, true) {
             self.as_mut().project().rest.tell_machine(Fact::Began, now);
         }
         loop {
-            let now = self.as_mut().clock().now();
             if let Some(settled) = self.as_mut().carry_out(now) {
                 return Poll::Ready(settled);
             }
             if let Some((attempt, brought)) = self.as_mut().poll_running(cx) {
-                let now = self.as_mut().clock().now();
+                now = clock.now();
                 self.as_mut().happened(attempt, brought, now);
                 continue;
             }
-            let now = self.as_mut().clock().now();
             let (overdue, next) = self.rest.limits(now);
             if let Some((attempt, error)) = overdue {
                 self.as_mut().happened(attempt, Err(error), now);
@@ -226,16 +219,16 @@ impl<A: Future<Output = Result<Led, Error>>> Future for Drive<A> {
                 self.as_mut().project().rest.tell_machine(Fact::Woke, now);
                 continue;
             }
-            let clock = self.as_mut().clock();
             let at = [wake, next].into_iter().flatten().min();
             if self.as_mut().project().rest.timer.poll(cx, &clock, at).is_pending() {
                 return Poll::Pending;
             }
+            now = clock.now();
         }
     }
 }
 
-impl<A: Future<Output = Result<Led, Error>>> Driven for Drive<A> {
+impl<A: Future<Output = Result<Box<Led>, Error>>> Driven for Drive<A> {
     fn stop(mut self: Pin<&mut Self>) -> Settled {
         let now = self.as_mut().clock().now();
         self.as_mut().project().rest.tell_machine(Fact::Cancelled, now);
@@ -243,12 +236,12 @@ impl<A: Future<Output = Result<Led, Error>>> Driven for Drive<A> {
     }
 }
 
-impl<A: Future<Output = Result<Led, Error>>> Drive<A> {
+impl<A: Future<Output = Result<Box<Led>, Error>>> Drive<A> {
     /// Turns what an attempt brought into facts.
     fn happened(mut self: Pin<&mut Self>, attempt: u32, brought: Result<Brought, Error>, now: Moment) {
         match brought {
             Ok(Brought::Led(led)) => {
-                self.as_mut().project().rest.led = Some((attempt, *led));
+                self.as_mut().project().rest.led = Some((attempt, led));
                 self.as_mut().project().rest.tell_machine(Fact::Led { attempt }, now);
                 if let Err(error) = self.as_mut().project().rest.receive() {
                     self.failed(attempt, error, now);
@@ -327,7 +320,7 @@ impl<A> Rest<A> {
                 self.book.ended(attempt, WhyStopped::Won, now);
                 match (self.got.take(), self.led.take(), leg) {
                     (Some(got), _, _) => Ok(Prize::Kept(got)),
-                    (None, Some((_, led)), Some(leg)) => Ok(Prize::Head(Box::new(led), leg)),
+                    (None, Some((_, led)), Some(leg)) => Ok(Prize::Head(led, leg)),
                     _ => unreachable!("a winner has its body"),
                 }
             }

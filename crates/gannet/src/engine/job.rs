@@ -12,6 +12,7 @@ use std::time::Duration;
 use futures_util::stream::{FuturesUnordered, Stream as _};
 use smallvec::smallvec;
 
+use super::attempt::Place;
 use super::control::{Control, Tokens, Wish};
 use super::core::Core;
 use super::errand::{Errand, Keep, Limits};
@@ -222,8 +223,7 @@ impl Job {
         if self.stopped != Some(Stop::Cancelled) && self.tokens.poll(cx).is_ready() {
             self.stop(Stop::Cancelled);
         }
-        let now = self.core.clock.now();
-        if self.terms.deadline.is_some_and(|deadline| deadline <= now) {
+        if self.terms.deadline.is_some_and(|deadline| deadline <= self.core.clock.now()) {
             self.stop(Stop::Deadline);
         }
     }
@@ -261,14 +261,14 @@ impl Job {
             changed = true;
             self.queue.unblock(host);
             if self.running.len() < self.terms.concurrency && self.may_start(cx, host) {
-                self.start(host, Some(permit));
+                self.start(host, permit);
             }
         }
         while self.stopped.is_none() && self.running.len() < self.terms.concurrency {
             let Some(host) = self.turn(cx) else { break };
             let known = self.hosts.get(&host).expect("a host with waiting requests is known");
             match known.gate.try_enter() {
-                Some(permit) => self.start(host, Some(permit)),
+                Some(permit) => self.start(host, permit),
                 None => {
                     self.at_gates.push(AtGate { host, entering: known.gate.enter() });
                     self.queue.block(host);
@@ -294,11 +294,13 @@ impl Job {
         }
     }
 
-    fn start(&mut self, host: u64, permit: Option<Permit>) {
+    fn start(&mut self, host: u64, permit: Permit) {
         let Some(waiting) = self.queue.start(host) else { return };
-        if self.queue.peek(host).is_none() {
-            self.hosts.remove(&host);
-        }
+        let known = match self.queue.peek(host) {
+            Some(_) => self.hosts.get(&host).cloned(),
+            None => self.hosts.remove(&host),
+        };
+        let place = known.map(|host| Place { host, permit });
         let Waiting { seq, line, request, read_at } = *waiting;
         let now = self.core.clock.now();
         let url = Box::from(request.url());
@@ -316,7 +318,7 @@ impl Job {
             },
             tallies: Some(Arc::clone(&self.terms.tallies)),
         };
-        self.running.push(Running { seq, line, url, fetch: drive(errand, permit, read_at) });
+        self.running.push(Running { seq, line, url, fetch: drive(errand, place, read_at) });
     }
 
     /// Reading runs ahead only while a slot is free and nothing queued may run; after a stop, to account for what

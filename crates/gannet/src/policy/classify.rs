@@ -55,7 +55,10 @@ impl Error {
     /// Whether a further attempt can help: the trouble may pass by itself, or was ours (a deadline, a stop).
     pub fn is_retryable(&self) -> bool {
         use ErrorKind as Kind;
-        let ours = matches!(self.kind(), Kind::JobDeadline | Kind::ItemDeadline | Kind::Cancelled | Kind::QueueTimeout);
+        let ours = matches!(
+            self.kind(),
+            Kind::JobDeadline | Kind::ItemDeadline | Kind::Cancelled | Kind::QueueTimeout
+        );
         ours || matches!(class(self), Class::Passing | Class::Unprocessed)
     }
 }

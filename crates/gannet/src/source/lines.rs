@@ -115,10 +115,10 @@ impl Lines {
         }
         let file = File::open(path).map_err(|cause| unreadable(path, cause))?;
         let mut splitter = Splitter::new(file);
-        let template = Arc::default();
+        let mut maker = Maker::default();
         let mut count = 0;
         while splitter.read().map_err(|cause| unreadable(path, cause))? {
-            while let Some(input) = next_input(&mut splitter, &template) {
+            while let Some(input) = next_input(&mut splitter, &mut maker) {
                 match input.request {
                     Ok(_) => count += 1,
                     Err(error) => return Err(in_line(&error, input.line.unwrap_or_default())),
@@ -169,7 +169,7 @@ fn start(open: Open, template: Arc<Template>) -> State {
     let (sender, batches) = mpsc::channel(BATCHES);
     let job = move || {
         let mut number = 0;
-        let result = open().and_then(|reader| read_all(reader, &mut number, &template, &sender));
+        let result = open().and_then(|reader| read_all(reader, &mut number, template, &sender));
         if let Err(cause) = result {
             let _ = sender.blocking_send(vec![broken(number, cause)]);
         }
@@ -185,14 +185,15 @@ fn start(open: Open, template: Arc<Template>) -> State {
 fn read_all(
     reader: impl Read,
     number: &mut u64,
-    template: &Arc<Template>,
+    template: Arc<Template>,
     sender: &mpsc::Sender<Vec<Input>>,
 ) -> io::Result<()> {
     let mut splitter = Splitter::new(reader);
+    let mut maker = Maker { template, last: None };
     while !sender.is_closed() && splitter.read()? {
         loop {
             let batch: Vec<Input> =
-                std::iter::from_fn(|| next_input(&mut splitter, template)).take(BATCH).collect();
+                std::iter::from_fn(|| next_input(&mut splitter, &mut maker)).take(BATCH).collect();
             *number = splitter.number();
             let is_last = batch.len() < BATCH;
             if !batch.is_empty() && sender.blocking_send(batch).is_err() {
@@ -207,12 +208,12 @@ fn read_all(
 }
 
 /// The next line that is not empty and no comment, of what was read.
-fn next_input<R: Read>(splitter: &mut Splitter<R>, template: &Arc<Template>) -> Option<Input> {
+fn next_input<R: Read>(splitter: &mut Splitter<R>, maker: &mut Maker) -> Option<Input> {
     loop {
         let (number, line) = splitter.next_line()?;
         let request = match line {
             Line::TooLong => Some(Err(too_long())),
-            Line::Bytes(bytes) => parse(bytes, template),
+            Line::Bytes(bytes) => parse(bytes, maker),
         };
         if let Some(request) = request {
             return Some(Input { line: Some(number), request });
@@ -221,7 +222,7 @@ fn next_input<R: Read>(splitter: &mut Splitter<R>, template: &Arc<Template>) -> 
 }
 
 /// `None` for an empty line and for a comment.
-fn parse(line: &[u8], template: &Arc<Template>) -> Option<Result<Request, Error>> {
+fn parse(line: &[u8], maker: &mut Maker) -> Option<Result<Request, Error>> {
     let line = line.trim_ascii();
     if line.is_empty() || line[0] == b'#' {
         return None;
@@ -233,7 +234,28 @@ fn parse(line: &[u8], template: &Arc<Template>) -> Option<Result<Request, Error>
         return Some(Err(not_text("the line holds a NUL (a list in UTF-16 does)", text)));
     }
     let text = text.split('\t').next().unwrap_or(text).trim();
-    Some(Request::from_template(&with_scheme(text), template.clone()))
+    Some(maker.request(&with_scheme(text)))
+}
+
+/// Makes requests of lines. Lists come sorted by host more often than not, and an origin need not be parsed twice.
+#[derive(Default)]
+struct Maker {
+    template: Arc<Template>,
+    last: Option<Request>,
+}
+
+impl Maker {
+    fn request(&mut self, text: &str) -> Result<Request, Error> {
+        if let Some(last) = &self.last
+            && let Some(path) = text.strip_prefix(last.origin())
+            && let Some(request) = last.at_same_origin(path)
+        {
+            return Ok(request);
+        }
+        let request = Request::from_template(text, self.template.clone())?;
+        self.last = Some(request.clone()).filter(|request| request.authorization.is_none());
+        Ok(request)
+    }
 }
 
 fn not_text(message: &str, text: &str) -> Error {

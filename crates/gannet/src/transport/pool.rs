@@ -100,7 +100,8 @@ impl Pool {
                     }
                 }
                 Found::Dial(dialing) => {
-                    let result = self.dial(origin, leg).await;
+                    // Boxed: it is rare, and a handshake's state is large.
+                    let result = Box::pin(self.dial(origin, leg)).await;
                     if let Some(dialing) = dialing {
                         dialing.done(result.as_ref().err().cloned());
                     }

@@ -1,0 +1,9 @@
+//! The program as its users meet it: run against an origin on the loopback. One room for each part of its face.
+
+mod ending;
+mod fixture;
+mod output;
+mod refusing;
+mod reporting;
+mod requesting;
+mod trying;

@@ -1,0 +1,126 @@
+//! What is refused before anything is sent: typos, contradictions, lists that are none.
+
+use crate::fixture::{Folder, origin};
+
+/// Runs the program on this line; it must end with 2 and say this.
+fn is_refused(line: &str, said: &str) {
+    let folder = Folder::new();
+    let ran = folder.run(line.split_whitespace());
+    assert_eq!(ran.code, 2, "{line}: {ran:?}");
+    assert!(ran.stderr.contains(said), "{line}: {}", ran.stderr);
+    assert!(ran.stdout.is_empty() && folder.names(".").is_empty(), "{line}");
+}
+
+#[test]
+fn a_mistyped_subcommand_is_no_url() {
+    is_refused("rase a.example b.example", "did you mean `gannet race`?");
+    is_refused("foo", "http://foo");
+}
+
+#[test]
+fn a_url_is_no_list() {
+    is_refused("-i https://a.example/", "lists are read with -i; for headers use --include");
+    is_refused("-i none.txt", "none.txt");
+}
+
+#[test]
+fn what_curl_does_better_is_left_to_it() {
+    is_refused("-T file http://a.example/", "gannet fetches; use curl for this");
+    is_refused("ftp://a.example/", "gannet fetches; use curl for this");
+}
+
+#[test]
+fn settings_that_contradict_one_another_are_told_by_name_and_value() {
+    is_refused("-o x -P out http://a/", "-o x contradicts -P out");
+    is_refused("-O -P out http://a/", "-O contradicts -P out");
+    is_refused("-o x http://a/ http://b/", "-o is given once for 2 URLs");
+    is_refused("-o x -i list", "-o x contradicts -i");
+    is_refused("-O -i list", "-O contradicts -i");
+    is_refused("-o - -o x http://a/ http://b/", "-o - contradicts -o FILE");
+    is_refused("-o x -o x http://a/ http://b/", "-o x is given for two URLs");
+    is_refused("-i - -d @-", "-i - contradicts a body of @-");
+    is_refused("--report - http://a/", "--report - contradicts bodies on standard output");
+    is_refused("--no-body --if-exists skip http://a/", "--if-exists contradicts");
+    is_refused("-i list http://a/", "-i list contradicts the URL http://a/");
+    is_refused("-d a=b --json {} http://a/", "-d a=b contradicts --json {}");
+    is_refused("--http1.1 --http2 http://a/", "--http1.1 contradicts --http2");
+    is_refused("--no-location --max-redirs 3 http://a/", "--no-location contradicts --max-redirs 3");
+    is_refused("--mirror http://c/ http://a/ http://b/", "--mirror http://c/ contradicts 2 URLs");
+    is_refused("--until 3 http://a/ http://b/", "--until 3 contradicts 2 URLs");
+    is_refused(
+        "-m 1 --connect-timeout 5 http://a/",
+        "(--connect-timeout) 5s contradicts timeout (--max-time) 1s",
+    );
+    is_refused("-u me http://a/", "-u USER:PASSWORD");
+}
+
+#[test]
+fn values_that_make_no_sense_are_refused() {
+    for line in [
+        "-m 5x http://a/",
+        "--until none http://a/",
+        "--max-size 5X http://a/",
+        "-j 0 http://a/",
+        "--bogus http://a/",
+    ] {
+        is_refused(line, "error: ");
+    }
+}
+
+#[test]
+fn a_run_that_is_refused_leaves_an_earlier_report_as_it_was() {
+    let folder = Folder::new();
+    folder.write("r", "earlier");
+    let ran = folder.run(["--report", "r", "-m", "1", "--connect-timeout", "5", "http://a/"]);
+    assert_eq!((ran.code, folder.read("r")), (2, "earlier".into()));
+}
+
+#[test]
+fn bad_lines_are_results_and_the_others_go_on() {
+    let (origin, folder) = (origin(), Folder::new());
+    let good = origin.url("/?text=x");
+    folder.write("list", &format!("\u{feff}# a list\n\n{good}\nhttp://[::1\n{good}\tmore\nftp://a/\n"));
+    let ran = folder.run(["-i", "list", "--no-body", "--report", "r"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.stderr.contains("error: http://[::1 (line 4) not fetched\n"), "{}", ran.stderr);
+    let (mut rows, summary) = folder.report("r");
+    rows.sort_by_key(|row| row["seq"].as_u64());
+    let outcomes: Vec<_> = rows.iter().map(|row| row["outcome"].as_str().expect("a word")).collect();
+    assert_eq!(outcomes, ["ok", "failed", "ok", "failed"]);
+    assert_eq!((&rows[1]["error"]["code"], &rows[1]["input"]["line"]), (&"input.bad_url".into(), &4.into()));
+    assert_eq!(summary["errors"]["input.bad_scheme"], 1);
+}
+
+#[test]
+fn a_list_is_read_from_standard_input() {
+    let (origin, folder) = (origin(), Folder::new());
+    let lines: String = (0..3).map(|n| format!("{}\n", origin.url(&format!("/?text={n}")))).collect();
+    let ran = folder.feed(["-i", "-"], &lines);
+    assert_eq!((ran.code, ran.out().as_str()), (0, "012"));
+}
+
+#[test]
+fn without_a_good_line_nothing_can_be_done() {
+    let folder = Folder::new();
+    assert_eq!(folder.feed(["-i", "-"], "http://[::1\nftp://a/\n").code, 2);
+    let ran = folder.feed(["-i", "-"], "# nothing\n");
+    assert_eq!(
+        (ran.code, ran.stderr.as_str()),
+        (2, "error: the input holds no URL\n  fix: give it one URL a line\n")
+    );
+}
+
+#[test]
+fn under_strict_a_bad_line_keeps_all_from_being_sent() {
+    let (origin, folder) = (origin(), Folder::new());
+    let (good, list) = (origin.url("/?text=x"), |bad: &str| format!("{}\n{bad}\n", origin.url("/?text=x")));
+    folder.write("bad", &list("http://[::1"));
+    folder.write("good", &list(&good));
+    let ran = folder.run(["--strict", "-i", "bad"]);
+    assert!(ran.code == 2 && ran.stderr.contains("line 2"), "{ran:?}");
+    let ran = folder.feed(["--strict", "-i", "-"], &list("http://[::1"));
+    assert!(ran.code == 2 && ran.stderr.contains("line 2"), "{ran:?}");
+    assert_eq!(origin.counts().requests, 0);
+    assert_eq!(folder.run(["--strict", "-i", "good"]).out(), "xx");
+    assert_eq!(folder.feed(["--strict", "-i", "-"], &list(&good)).out(), "xx");
+}

@@ -1,0 +1,81 @@
+//! Retries, hedges, mirrors and races, as they show in bytes and rows.
+
+use gannet_origin::refusing_addr;
+
+use crate::fixture::{Folder, LONG, origin};
+
+#[test]
+fn a_race_gives_the_bytes_of_the_winner_alone_and_one_row() {
+    let (origin, folder) = (origin(), Folder::new());
+    let urls = [origin.url("/a?never"), origin.url("/b?text=b&delay=20"), origin.url("/c?status=500")];
+    let ran = folder.run(["race", "--report", "r", &urls[0], &urls[1], &urls[2]]);
+    assert_eq!((ran.code, ran.out().as_str(), ran.stderr.as_str()), (0, "b", ""));
+    let (rows, summary) = folder.report("r");
+    assert_eq!((rows.len(), &rows[0]["winner"]["mirror"], &rows[0]["hedged"]), (1, &1.into(), &false.into()));
+    assert_eq!(
+        (&rows[0]["url"], &rows[0]["final_url"]),
+        (&urls[0].as_str().into(), &urls[1].as_str().into())
+    );
+    assert_eq!((&summary["firsts"], &summary["hedges"]), (&3.into(), &0.into()));
+    assert!(origin.wait_until_blocking(|counts| counts.in_flight == 0, LONG), "the loser goes on");
+}
+
+#[test]
+fn a_race_goes_to_a_file_too() {
+    let (origin, folder) = (origin(), Folder::new());
+    let ran = folder.run(["race", "-o", "x", &origin.url("/a?never"), &origin.url("/b?text=b")]);
+    assert_eq!((ran.code, folder.read("x")), (0, "b".into()));
+}
+
+#[test]
+fn a_race_that_nobody_wins_is_3() {
+    let (origin, folder) = (origin(), Folder::new());
+    let ran =
+        folder.run(["race", "--retry", "0", &origin.url("/a?status=404"), &origin.url("/b?status=410")]);
+    assert_eq!(ran.code, 3);
+    assert!(ran.stderr.contains("after 2 attempts"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_silent_attempt_is_hedged_after_the_given_time() {
+    let (origin, folder) = (origin(), Folder::new());
+    let ran = folder.run(["--hedge", "50ms", "--report", "r", &origin.url("/?script=never,200&text=x")]);
+    assert_eq!((ran.code, ran.out().as_str()), (0, "x"));
+    let (rows, summary) = folder.report("r");
+    assert_eq!((&rows[0]["hedged"], &rows[0]["attempts"]), (&true.into(), &2.into()));
+    assert_eq!((&rows[0]["winner"]["attempt"], &summary["hedges_won"]), (&2.into(), &1.into()));
+}
+
+#[test]
+fn a_retry_goes_to_the_mirror() {
+    let (origin, folder) = (origin(), Folder::new());
+    let dead = format!("http://{}/", refusing_addr().expect("a free port"));
+    let ran = folder.run(["--report", "r", "--mirror", &origin.url("/?text=x"), &dead]);
+    assert_eq!((ran.code, ran.out().as_str()), (0, "x"));
+    assert_eq!(folder.report("r").0[0]["winner"]["mirror"], 1);
+}
+
+#[test]
+fn retries_are_counted_after_the_first_attempt() {
+    let (origin, folder) = (origin(), Folder::new());
+    let url = origin.url("/?status=503&header=Retry-After:0");
+    for (retries, requests) in [("0", 1), ("2", 3)] {
+        origin.reset_counts();
+        assert_eq!(folder.run(["--retry", retries, &url]).code, 3);
+        assert_eq!(origin.counts().requests, requests);
+    }
+    let ran =
+        folder.run(["--retry", "inf", &origin.url("/x?script=503,503,200&header=Retry-After:0&text=x")]);
+    assert_eq!((ran.code, ran.out().as_str()), (0, "x"));
+}
+
+#[test]
+fn no_more_than_asked_for_are_in_flight() {
+    let (origin, folder) = (origin(), Folder::new());
+    let list: String = (0..12).map(|n| format!("{}\n", origin.url(&format!("/{n}?delay=5")))).collect();
+    for (option, most) in [("-j", "3"), ("--per-host", "2")] {
+        origin.reset_counts();
+        assert_eq!(folder.feed(["-i", "-", "--no-body", option, most], &list).code, 0);
+        assert_eq!(origin.counts().peak_in_flight.to_string(), most, "{option}");
+    }
+}
