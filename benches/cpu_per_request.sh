@@ -12,7 +12,8 @@ pairs=${1:-5} requests=${2:-200000} limit=${LIMIT:-1.6} port=${PORT:-18080} conn
 for tool in nginx wrk taskset; do
     command -v "$tool" >/dev/null || { echo "SKIPPED: $tool is not installed"; exit 77; }
 done
-cargo build --release --quiet -p gannet-cli
+# The profile that is shipped.
+cargo build --profile dist --quiet -p gannet-cli
 dir=$(mktemp -d)
 trap 'kill "$(cat "$dir/nginx.pid")" 2>/dev/null || true; rm -rf "$dir"' EXIT
 mkdir "$dir/www"
@@ -42,11 +43,11 @@ cpu_of() {
 }
 
 gannet() {
-    cpu_of target/release/gannet -i "$dir/urls" --no-body -j "$connections" --per-host "$connections" --progress none -q
+    cpu_of target/dist/gannet -i "$dir/urls" --no-body -j "$connections" --per-host "$connections" --progress none -q
 }
 wrk_seconds=3
 ratios=() ours=() theirs=()
-cpu_of target/release/gannet "http://127.0.0.1:$port/small" > /dev/null
+cpu_of target/dist/gannet "http://127.0.0.1:$port/small" > /dev/null
 for ((pair = 1; pair <= pairs; pair++)); do
     a=$(gannet)
     b=$(cpu_of wrk -t1 -c"$connections" -d"${wrk_seconds}s" "http://127.0.0.1:$port/small")

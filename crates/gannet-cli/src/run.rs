@@ -4,6 +4,7 @@
 use std::io::{self, IsTerminal as _};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use gannet::source::Source;
 use gannet::{Error, ErrorKind, FetchEach, Goal, JobReport, Outcome};
 use tokio::time::{Instant, Interval, MissedTickBehavior};
@@ -16,6 +17,9 @@ use crate::signals::{Signal, Signals};
 
 /// After a signal, and after the deadline, what was committed may still be written for so long.
 const GRACE: Duration = Duration::from_millis(200);
+
+/// Outcomes that are taken at once, before signals are looked at again.
+const FLOCK: usize = 32;
 
 /// Runs a plan to its end. Threads that wait for standard input or a look-up are not waited for.
 pub(crate) fn run(plan: Plan, voice: &Voice, begun: Instant) -> io::Result<Exit> {
@@ -104,8 +108,24 @@ impl Run {
             error = output_broke(&self.output), if may_break => self.output_broke(&error),
             kind = report_broke(self.report.as_ref()), if may_break => self.report_broke(kind),
             now = self.tick.tick() => self.ticked(now),
-            outcome = next(&mut self.job, self.report.as_ref(), &self.voice, leave_by) => self.settled(outcome.as_ref()),
+            outcome = next(&mut self.job, self.report.as_ref(), &self.voice, leave_by) => {
+                self.settled_some(outcome.as_ref(), leave_by)
+            }
         }
+    }
+
+    /// Outcomes come in flocks: what is ready with the first is taken with it, before the others are asked again.
+    fn settled_some(&mut self, first: Option<&Outcome>, leave_by: Option<Instant>) -> Step {
+        let mut step = self.settled(first);
+        for _ in 1..FLOCK {
+            if step == Step::Over {
+                break;
+            }
+            let more = next(&mut self.job, self.report.as_ref(), &self.voice, leave_by).now_or_never();
+            let Some(outcome) = more else { break };
+            step = self.settled(outcome.as_ref());
+        }
+        step
     }
 
     /// The first signal stops the job, the second ends the program at once.

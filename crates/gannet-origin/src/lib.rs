@@ -27,4 +27,4 @@ pub use count::{Counts, HowEnded, RequestRecord};
 pub use origin::{Origin, OriginBuilder};
 pub use raw::{RawReply, Step};
 pub use tls::{Certificate, Tls};
-pub use unanswered::{Blackhole, refusing_addr};
+pub use unanswered::{Blackhole, Refusal, refusing_addr};

@@ -14,13 +14,40 @@ const PATIENCE: Duration = Duration::from_millis(50);
 
 /// An address on the loopback where nobody listens: connecting is refused.
 ///
-/// The port was free a moment ago; the system may hand it to someone else later.
+/// The port was free a moment ago; the system may hand it to someone else later. [`Refusal`] keeps it.
 ///
 /// # Errors
 ///
 /// If no port is free.
 pub fn refusing_addr() -> io::Result<SocketAddr> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
+}
+
+/// An address on the loopback where nobody listens for as long as this lives: connecting is refused, and
+/// the system hands the port to nobody else.
+#[derive(Debug)]
+pub struct Refusal {
+    addr: SocketAddr,
+    _bound: Socket,
+}
+
+impl Refusal {
+    /// Takes a free port.
+    ///
+    /// # Errors
+    ///
+    /// If no port is free.
+    pub fn open() -> io::Result<Self> {
+        let bound = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        bound.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
+        let addr = bound.local_addr()?.as_socket().expect("an address of the internet was bound");
+        Ok(Self { addr, _bound: bound })
+    }
+
+    /// Where it is.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
 }
 
 /// An address on the loopback where a SYN is dropped: connecting goes on until the client gives up.
@@ -77,7 +104,10 @@ mod tests {
 
     #[test]
     fn nobody_listens_at_a_refusing_address() {
-        let error = TcpStream::connect(refusing_addr().unwrap()).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        let held = Refusal::open().unwrap();
+        for addr in [refusing_addr().unwrap(), held.addr()] {
+            let error = TcpStream::connect(addr).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        }
     }
 }

@@ -26,6 +26,7 @@ struct Evidence {
     attempts: Arc<[AttemptRecord]>,
     retry_after: Option<Duration>,
     unsent: bool,
+    out_of_budget: bool,
 }
 
 /// The reply behind an error of kind [`ErrorKind::Status`].
@@ -264,6 +265,11 @@ impl Error {
         )
     }
 
+    /// Whether it would have been retried, had the retry budget allowed it.
+    pub fn is_out_of_budget(&self) -> bool {
+        self.0.out_of_budget
+    }
+
     /// Whether the caller stopped it.
     pub fn is_cancelled(&self) -> bool {
         self.kind() == ErrorKind::Cancelled
@@ -291,6 +297,7 @@ impl Error {
             attempts: Arc::from([]),
             retry_after: None,
             unsent: false,
+            out_of_budget: false,
         }))
     }
 
@@ -332,6 +339,11 @@ impl Error {
     /// No byte of the request had been written when this happened.
     pub(crate) fn unsent(self) -> Self {
         self.with(|evidence| evidence.unsent = true)
+    }
+
+    /// It would have been retried, had the retry budget allowed it.
+    pub(crate) fn for_want_of_budget(self) -> Self {
+        self.with(|evidence| evidence.out_of_budget = true)
     }
 
     pub(crate) fn was_unsent(&self) -> bool {

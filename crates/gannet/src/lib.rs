@@ -33,6 +33,7 @@ mod engine;
 mod error;
 mod event;
 mod moment;
+mod number;
 mod outcome;
 mod policy;
 mod report;
@@ -61,3 +62,13 @@ pub use transport::connect::HttpVersions;
 pub use transport::{BoxFuture, Reply, Transport, WireRequest};
 
 pub(crate) use moment::Moment;
+
+/// The front page's Rust lines are compiled as they stand there.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
+
+/// What must not compile, beside its twin that does.
+#[cfg(doctest)]
+#[doc = include_str!("../examples/chapter/does_not_compile.md")]
+struct DoesNotCompile;

@@ -18,6 +18,7 @@ pub struct JobReport {
     retries: u64,
     hedges: u64,
     hedges_won: u64,
+    budget_refused: u64,
     bytes: u64,
     errors: BTreeMap<&'static str, u64>,
     /// Microseconds of the requests that were obtained.
@@ -34,6 +35,7 @@ impl Default for JobReport {
             retries: 0,
             hedges: 0,
             hedges_won: 0,
+            budget_refused: 0,
             bytes: 0,
             errors: BTreeMap::new(),
             totals: Histogram::new(3).expect("three digits are allowed"),
@@ -63,6 +65,7 @@ impl JobReport {
         }
         if let Some(error) = outcome.error() {
             *self.errors.entry(error.kind().code()).or_default() += 1;
+            self.budget_refused += u64::from(error.is_out_of_budget());
             let of_all = matches!(
                 error.kind(),
                 ErrorKind::DiskFull | ErrorKind::ReadOnly | ErrorKind::SinkClosed | ErrorKind::NoRuntime
@@ -106,6 +109,11 @@ impl JobReport {
     /// Of these, those that led.
     pub fn hedges_won(&self) -> u64 {
         self.hedges_won
+    }
+
+    /// Requests that failed for want of retry budget.
+    pub fn budget_refused(&self) -> u64 {
+        self.budget_refused
     }
 
     /// All attempts: `firsts + retries + hedges`.

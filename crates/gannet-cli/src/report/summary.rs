@@ -50,8 +50,7 @@ pub(super) struct Summary<'a> {
     hedges: u64,
     hedges_won: u64,
     attempts: u64,
-    /// Not known in this version.
-    budget_refused: Option<u64>,
+    budget_refused: u64,
     errors: &'a BTreeMap<&'static str, u64>,
     ms_p: Quantiles,
     bytes: u64,
@@ -92,7 +91,7 @@ impl<'a> Summary<'a> {
             hedges: report.hedges(),
             hedges_won: report.hedges_won(),
             attempts: report.attempts(),
-            budget_refused: None,
+            budget_refused: report.budget_refused(),
             errors: report.errors(),
             ms_p: Quantiles { half: quantile(0.5), most: quantile(0.99), nearly_all: quantile(0.999) },
             bytes: report.bytes(),
@@ -115,7 +114,7 @@ mod tests {
         let golden = concat!(
             r#"{"v":1,"type":"summary","job":"j","inputs":0,"ok":0,"failed":0,"unfinished":0,"cancelled":0,"skipped":0,"#,
             r#""exit":4,"deadline_hit":true,"firsts":0,"retries":0,"hedges":0,"hedges_won":0,"attempts":0,"#,
-            r#""budget_refused":null,"errors":{},"ms_p":{"50":null,"99":null,"99.9":null},"bytes":0,"#,
+            r#""budget_refused":0,"errors":{},"ms_p":{"50":null,"99":null,"99.9":null},"bytes":0,"#,
             r#""elapsed_ms":60003.1,"held_back_by":null,"resume":"run the same command again"}"#,
         );
         assert_eq!(serde_json::to_string(&Summary::of(&closing, "j")).expect("a summary"), golden);

@@ -79,3 +79,15 @@ fn no_more_than_asked_for_are_in_flight() {
         assert_eq!(origin.counts().peak_in_flight.to_string(), most, "{option}");
     }
 }
+
+#[test]
+fn what_failed_for_want_of_budget_is_counted() {
+    let (origin, folder) = (origin(), Folder::new());
+    let list: String = (0..30)
+        .map(|n| format!("{}\n", origin.url(&format!("/{n}?status=503&header=Retry-After:0"))))
+        .collect();
+    assert_eq!(folder.feed(["-i", "-", "--no-body", "--report", "r"], &list).code, 3);
+    let (_, summary) = folder.report("r");
+    assert_eq!((&summary["failed"], &summary["retries"]), (&30.into(), &10.into()));
+    assert!(summary["budget_refused"].as_u64() >= Some(20), "{summary}");
+}

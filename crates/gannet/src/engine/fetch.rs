@@ -348,7 +348,9 @@ impl<A> Rest<A> {
         let back = |wanted: std::time::Duration| format!("in {}", seconds(wanted));
         match why {
             GaveUp::Lasting | GaveUp::NoRetriesLeft => last,
-            GaveUp::NoBudget => last.and("; not retried: the retry budget is exhausted (--retry-budget)"),
+            GaveUp::NoBudget => {
+                last.and("; not retried: the retry budget is exhausted (--retry-budget)").for_want_of_budget()
+            }
             GaveUp::NoTime { wanted } => last.and(&format!(
                 "; not retried: the next attempt was due {}, after the deadline",
                 back(wanted)
@@ -417,5 +419,20 @@ pub(crate) fn seconds(length: std::time::Duration) -> String {
         short if short < 1.0 => format!("{} ms", (short * 1000.0).round()),
         some if some < 100.0 => format!("{} s", (some * 10.0).round() / 10.0),
         long => format!("{} s", long.round()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size_behind<A>(_: Launch<A>) -> usize {
+        size_of::<Drive<A>>()
+    }
+
+    #[test]
+    fn a_fetch_under_way_takes_at_most_4_kib() {
+        let size = size_behind(attempt::lead);
+        assert!(size <= 4096, "a fetch takes {size} bytes on the heap");
     }
 }

@@ -2,7 +2,7 @@
 //! settle. It owns its fetches; dropping it stops all of them. Whose turn it is and when the goal is met is decided
 //! in `policy`.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -26,6 +26,7 @@ use crate::Moment;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Phase};
 use crate::event::{Event, Tallies};
+use crate::number::ByNumber;
 use crate::outcome::{Outcome, Record, Verdict};
 use crate::policy::fetch::Opening;
 use crate::policy::job::{Goal, OnFailure, Step, Tally};
@@ -54,7 +55,9 @@ pub(crate) struct Job {
     terms: JobPlan,
     tally: Tally,
     queue: Queue<Box<Waiting>>,
-    hosts: HashMap<u64, Arc<Host>>,
+    hosts: ByNumber<Arc<Host>>,
+    /// Lists come sorted by host more often than not.
+    last_host: Option<Arc<Host>>,
     running: FuturesUnordered<Running>,
     at_gates: FuturesUnordered<AtGate>,
     done: VecDeque<Outcome>,
@@ -148,7 +151,8 @@ impl Job {
             tally: Tally::new(terms.goal, terms.on_failure),
             terms,
             queue: Queue::default(),
-            hosts: HashMap::new(),
+            hosts: ByNumber::default(),
+            last_host: None,
             running: FuturesUnordered::new(),
             at_gates: FuturesUnordered::new(),
             done: VecDeque::new(),
@@ -168,14 +172,13 @@ impl Job {
         source: &mut dyn Source,
     ) -> Poll<Option<Outcome>> {
         let mut reads = 0;
+        if self.done.is_empty() {
+            self.obey(cx);
+        }
         loop {
             if let Some(outcome) = self.done.pop_front() {
                 self.settled(&outcome);
                 return Poll::Ready(Some(outcome));
-            }
-            self.obey(cx);
-            if !self.done.is_empty() {
-                continue;
             }
             if let Poll::Ready(Some(outcome)) = Pin::new(&mut self.running).poll_next(cx) {
                 self.done.push_back(outcome);
@@ -210,6 +213,7 @@ impl Job {
             if self.timer.poll(cx, &self.core.clock, deadline).is_pending() {
                 return Poll::Pending;
             }
+            self.obey(cx);
         }
     }
 
@@ -257,7 +261,9 @@ impl Job {
     /// Starts whatever may start; whether anything changed.
     fn start_some(&mut self, cx: &mut Context<'_>) -> bool {
         let mut changed = false;
-        while let Poll::Ready(Some((host, permit))) = Pin::new(&mut self.at_gates).poll_next(cx) {
+        while !self.at_gates.is_empty()
+            && let Poll::Ready(Some((host, permit))) = Pin::new(&mut self.at_gates).poll_next(cx)
+        {
             changed = true;
             self.queue.unblock(host);
             if self.running.len() < self.terms.concurrency && self.may_start(cx, host) {
@@ -365,7 +371,7 @@ impl Job {
         }
         match self.terms.sink.admit(seq, &mut request) {
             Ok(Admission::Fetch) => {
-                let host = self.core.hosts.of(request.parsed_url());
+                let host = self.host_of(&request);
                 let weight = request.weight() + QUEUE_OVERHEAD;
                 let number = host.origin.number;
                 self.hosts.entry(number).or_insert(host);
@@ -386,6 +392,17 @@ impl Job {
         if self.tally.input_ended(self.inputs) == Step::Met {
             self.stop(Stop::Cancelled);
         }
+    }
+
+    fn host_of(&mut self, request: &Request) -> Arc<Host> {
+        if let Some(last) = &self.last_host
+            && *last.origin.key == *request.origin()
+        {
+            return Arc::clone(last);
+        }
+        let host = self.core.hosts.of(request.parsed_url());
+        self.last_host = Some(Arc::clone(&host));
+        host
     }
 
     fn settle_unstarted(&mut self, seq: u64, line: Option<u64>, url: Box<str>, verdict: Verdict) {

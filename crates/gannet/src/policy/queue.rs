@@ -1,7 +1,9 @@
 //! Who goes next: what was read and has not started, in a line for each host, and the hosts in turn. A host that
 //! is full steps aside until its gate has a place; the others go on. Pure, and of constant cost a step.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
+
+use crate::number::ByNumber;
 
 /// Requests that reading may run ahead of starting.
 pub(crate) const AHEAD_REQUESTS: usize = 100_000;
@@ -11,7 +13,7 @@ pub(crate) const AHEAD_BYTES: usize = 16 << 20;
 /// Lines of requests `R` by host number.
 #[derive(Debug)]
 pub(crate) struct Queue<R> {
-    lines: HashMap<u64, Line<R>>,
+    lines: ByNumber<Line<R>>,
     /// Hosts with a request that may be startable, each at most once.
     ready: VecDeque<u64>,
     length: usize,
@@ -34,7 +36,7 @@ enum Standing {
 
 impl<R> Default for Queue<R> {
     fn default() -> Self {
-        Self { lines: HashMap::new(), ready: VecDeque::new(), length: 0, bytes: 0 }
+        Self { lines: ByNumber::default(), ready: VecDeque::new(), length: 0, bytes: 0 }
     }
 }
 

@@ -2,7 +2,7 @@
 //! each origin, so that the warmest serves next; an HTTP/2 connection is shared. A connect belongs to the attempt
 //! that needs it and dies with it; where an origin may speak HTTP/2, the others wait for the first connect.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -17,6 +17,7 @@ use super::{Leg, Origin, Spawn};
 use crate::Moment;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Phase};
+use crate::number::ByNumber;
 
 /// The connections of one client in one runtime.
 pub(crate) struct Pool {
@@ -39,7 +40,7 @@ pub(crate) struct PoolLimits {
 
 #[derive(Default)]
 struct State {
-    hosts: HashMap<u64, Place>,
+    hosts: ByNumber<Place>,
     /// The order in which connections became idle, oldest first; entries of those taken since are passed over.
     order: VecDeque<(u64, u64, Moment)>,
     idle: usize,

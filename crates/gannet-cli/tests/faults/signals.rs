@@ -1,0 +1,74 @@
+//! Signals, and a reader that goes away: the program ends in less than a second, with a row for every URL.
+
+use std::io::Read as _;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::fixture::{LONG, Speech};
+
+/// What the program may still take after a signal.
+const AT_ONCE: Duration = Duration::from_secs(1);
+
+/// One that is done, one that never answers, one that breaks off amid its body, and one that waits for its turn.
+const PATHS: [&str; 4] = ["/a?size=1k", "/b?never", "/c?size=100k&stall=50k", "/d?never"];
+
+#[test]
+fn row_73_the_first_signal_ends_the_run_with_a_row_for_each_url() {
+    for speech in Speech::VERSIONS {
+        for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
+            let server = speech.server();
+            let running = server.trial(PATHS).with("-P out -j 2").start(Stdio::null());
+            let are_asked = |counts: &gannet_origin::Counts| counts.requests == 3 && counts.replies_complete == 1;
+            assert!(server.origin.wait_until_blocking(are_asked, LONG));
+            let sent = Instant::now();
+            running.kill(signal);
+            let end = running.end();
+            assert!(sent.elapsed() < AT_ONCE, "{:?}", sent.elapsed());
+            assert_eq!((end.code, end.codes()), (code, vec!["ok", "cancelled", "cancelled", "cancelled"]));
+            assert_eq!(end.folder.files_below("out"), ["out/a_size=1k"]);
+        }
+    }
+}
+
+#[test]
+fn row_73_the_second_signal_ends_the_program_now() {
+    for speech in Speech::VERSIONS {
+        let server = speech.server();
+        // Standard output that nobody reads is waited for after the first signal.
+        let running = server.trial(["/a?size=1m", "/b?never"]).start(Stdio::piped());
+        assert!(server.origin.wait_until_blocking(|counts| counts.requests == 2, LONG));
+        let sent = Instant::now();
+        running.kill(Signal::INT);
+        assert!(server.origin.wait_until_blocking(|counts| counts.in_flight == 0, LONG));
+        running.kill(Signal::INT);
+        let (code, folder) = running.end_without_report();
+        assert!(sent.elapsed() < AT_ONCE, "{:?}", sent.elapsed());
+        assert_eq!((code, folder.text("stderr").contains("panicked")), (130, false));
+    }
+}
+
+#[test]
+fn row_73_a_reader_that_goes_away_ends_the_run_silently() {
+    for speech in Speech::VERSIONS {
+        let server = speech.server();
+        let mut running = server.trial(["/a?size=1m", "/b?never", "/c?size=1k"]).start(Stdio::piped());
+        let mut stdout = running.child.stdout.take().expect("a pipe");
+        stdout.read_exact(&mut [0; 1000]).expect("the first body comes");
+        let closed = Instant::now();
+        drop(stdout);
+        let end = running.end();
+        assert!(closed.elapsed() < AT_ONCE, "{:?}", closed.elapsed());
+        assert_eq!((end.code, end.stderr.as_str()), (141, ""), "{end:?}");
+    }
+}
+
+#[test]
+fn row_73_a_report_that_nobody_reads_any_more_ends_the_run_silently() {
+    let server = Speech::Http1.server();
+    let mut running = server.trial(PATHS).with("-P out --report -").start(Stdio::piped());
+    drop(running.child.stdout.take());
+    let (code, folder) = running.end_without_report();
+    assert_eq!((code, folder.text("stderr").as_str()), (141, ""));
+}
