@@ -68,7 +68,6 @@ impl Asked {
 macro_rules! wishes {
     () => {
         /// It must be over within `length`, counted from the first poll; of several limits the nearest rules.
-        #[must_use]
         pub fn timeout(mut self, length: std::time::Duration) -> Self {
             if let Some(asked) = self.asked_mut() {
                 asked.timeout(length);
@@ -77,7 +76,6 @@ macro_rules! wishes {
         }
 
         /// It must be over by `at`; of several limits the nearest rules.
-        #[must_use]
         pub fn deadline(mut self, at: tokio::time::Instant) -> Self {
             if let Some(asked) = self.asked_mut() {
                 asked.deadline(at);
@@ -86,7 +84,6 @@ macro_rules! wishes {
         }
 
         /// It stops when `token` is cancelled.
-        #[must_use]
         pub fn cancel_on(mut self, token: &tokio_util::sync::CancellationToken) -> Self {
             if let Some(asked) = self.asked_mut() {
                 asked.cancel_on(token);
@@ -95,7 +92,6 @@ macro_rules! wishes {
         }
 
         /// At most `count` retries after the first attempt (default 3), exponential from 250 ms with full jitter.
-        #[must_use]
         pub fn retry(mut self, count: u32) -> Self {
             if let Some(asked) = self.asked_mut() {
                 asked.change(|plan| plan.retries = Some(count));
@@ -105,7 +101,6 @@ macro_rules! wishes {
 
         /// A further attempt when the newest has been silent for `after`; at most 2, within the hedge budget
         /// (Dean and Barroso, "The Tail at Scale", 2013). Off by default.
-        #[must_use]
         pub fn hedge(mut self, after: std::time::Duration) -> Self {
             if let Some(asked) = self.asked_mut() {
                 asked.change(|plan| plan.hedge = Some(after));
@@ -114,7 +109,6 @@ macro_rules! wishes {
         }
 
         /// Takes a reply of any status for success, in the place of 200 to 299.
-        #[must_use]
         pub fn any_status(mut self) -> Self {
             if let Some(asked) = self.asked_mut() {
                 asked.any_status();

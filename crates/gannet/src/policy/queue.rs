@@ -88,11 +88,11 @@ impl<R> Queue<R> {
 
     /// The host has a place again; it goes next.
     pub(crate) fn unblock(&mut self, host: u64) {
-        if let Some(line) = self.lines.get_mut(&host) {
-            if line.standing == Standing::Blocked {
-                line.standing = Standing::Ready;
-                self.ready.push_front(host);
-            }
+        if let Some(line) = self.lines.get_mut(&host)
+            && line.standing == Standing::Blocked
+        {
+            line.standing = Standing::Ready;
+            self.ready.push_front(host);
         }
     }
 

@@ -261,7 +261,7 @@ pub(crate) struct Counted {
 pub(crate) enum Io {
     Tcp(TcpStream),
     #[cfg(feature = "tls")]
-    Tls(Box<tokio_rustls::client::TlsStream<Io>>),
+    Tls(Box<tokio_rustls::client::TlsStream<Self>>),
     Other(Box<dyn Stream>),
 }
 

@@ -67,10 +67,10 @@ impl Resolver {
         let now = self.clock.now();
         let mut names = self.lock();
         if let Some(known) = names.known.get_mut(host) {
-            if known.until.is_none() {
-                if let Some(answer) = known.answer.borrow().as_ref() {
-                    known.until = Some(now + if answer.is_ok() { ANSWER_LIFE } else { FAILURE_LIFE });
-                }
+            if known.until.is_none()
+                && let Some(answer) = known.answer.borrow().as_ref()
+            {
+                known.until = Some(now + if answer.is_ok() { ANSWER_LIFE } else { FAILURE_LIFE });
             }
             let dead = known.answer.has_changed().is_err() && known.answer.borrow().is_none();
             if !dead && known.until.is_none_or(|until| now < until) {
