@@ -26,5 +26,5 @@ pub use body::{body, body_byte};
 pub use count::{Counts, HowEnded, RequestRecord};
 pub use origin::{Origin, OriginBuilder};
 pub use raw::{RawReply, Step};
-pub use tls::{Certificate, Tls};
+pub use tls::{Certificate, Credentials, Tls};
 pub use unanswered::{Blackhole, Refusal, refusing_addr};

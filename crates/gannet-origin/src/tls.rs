@@ -35,13 +35,43 @@ pub enum Certificate {
     WrongHost,
 }
 
+/// A CA, a certificate that it signed and the key to it, all in PEM, for another server to show.
+#[derive(Clone)]
+pub struct Credentials {
+    /// What a client is to trust.
+    pub ca_pem: String,
+    /// What the server shows.
+    pub certificate_pem: String,
+    /// What the server proves it by.
+    pub key_pem: String,
+}
+
+impl Credentials {
+    /// Makes new ones, with a CA of their own.
+    ///
+    /// # Errors
+    ///
+    /// If the system gives no randomness.
+    pub fn make(certificate: Certificate) -> io::Result<Self> {
+        let Made { ca_pem, leaf, key } = make(certificate).map_err(io::Error::other)?;
+        Ok(Self { ca_pem, certificate_pem: leaf.pem(), key_pem: key.serialize_pem() })
+    }
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Credentials").finish_non_exhaustive()
+    }
+}
+
 /// Makes a CA and a certificate; yields what accepts connections, and the CA in PEM.
 pub(crate) fn acceptor(tls: Tls, certificate: Certificate) -> io::Result<(TlsAcceptor, String)> {
-    let (ca_pem, chain, key) = make(certificate).map_err(io::Error::other)?;
+    let Made { ca_pem, leaf, key } = make(certificate).map_err(io::Error::other)?;
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
+        .and_then(|builder| builder.with_no_client_auth().with_single_cert(vec![leaf.der().clone()], key))
         .map_err(io::Error::other)?;
     config.alpn_protocols = match tls {
         Tls::Both => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
@@ -51,7 +81,11 @@ pub(crate) fn acceptor(tls: Tls, certificate: Certificate) -> io::Result<(TlsAcc
     Ok((TlsAcceptor::from(Arc::new(config)), ca_pem))
 }
 
-type Made = (String, Vec<rustls_pki_types::CertificateDer<'static>>, PrivateKeyDer<'static>);
+struct Made {
+    ca_pem: String,
+    leaf: rcgen::Certificate,
+    key: KeyPair,
+}
 
 fn make(certificate: Certificate) -> Result<Made, rcgen::Error> {
     let ca_key = KeyPair::generate()?;
@@ -74,7 +108,6 @@ fn make(certificate: Certificate) -> Result<Made, rcgen::Error> {
         leaf.not_before = rcgen::date_time_ymd(2019, 1, 1);
         leaf.not_after = rcgen::date_time_ymd(2020, 1, 1);
     }
-    let signed = leaf.signed_by(&key, &Issuer::new(ca, ca_key))?;
-    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    Ok((ca_pem, vec![signed.der().clone()], key))
+    let leaf = leaf.signed_by(&key, &Issuer::new(ca, ca_key))?;
+    Ok(Made { ca_pem, leaf, key })
 }

@@ -81,6 +81,7 @@ pub(crate) struct Trial {
     authorities: String,
     deadline: Duration,
     version: Option<&'static str>,
+    kept: Vec<String>,
 }
 
 impl Trial {
@@ -93,20 +94,33 @@ impl Trial {
             authorities: String::new(),
             deadline: Duration::from_secs(10),
             version: None,
+            kept: Vec::new(),
         }
     }
 
     /// Fetches these paths of that server too.
     pub(crate) fn and<P: AsRef<str>>(mut self, server: &Server, paths: impl IntoIterator<Item = P>) -> Self {
         self.urls.extend(paths.into_iter().map(|path| server.origin.url(path.as_ref())));
-        self.authorities.push_str(server.origin.ca_pem());
-        self.version = Some(server.speech.version());
+        self.trusting(server.origin.ca_pem(), server.speech)
+    }
+
+    /// Trusts this authority too, and expects this version of HTTP.
+    pub(crate) fn trusting(mut self, ca_pem: &str, speech: Speech) -> Self {
+        self.authorities.push_str(ca_pem);
+        self.version = Some(speech.version());
         self
     }
 
     /// Adds options, separated by spaces.
     pub(crate) fn with(mut self, options: &str) -> Self {
         self.args.extend(options.split_whitespace().map(str::to_owned));
+        self
+    }
+
+    /// Puts a file into the folder before the run, which is to outlive it.
+    pub(crate) fn keep(mut self, name: &str, bytes: &[u8]) -> Self {
+        self.folder.write(name, bytes);
+        self.kept.push(name.to_owned());
         self
     }
 
@@ -192,7 +206,6 @@ fn code(status: ExitStatus) -> i32 {
 }
 
 /// How a run ended.
-#[derive(Debug)]
 pub(crate) struct End {
     pub(crate) code: i32,
     /// By `seq`.
@@ -202,17 +215,27 @@ pub(crate) struct End {
     pub(crate) folder: Folder,
     urls: Vec<String>,
     version: Option<&'static str>,
+    kept: Vec<String>,
+}
+
+impl std::fmt::Debug for End {
+    /// Shows what went wrong first, for there may be many rows.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "exit {}\n{}\n{}", self.code, self.summary, self.stderr.lines().take(20).collect::<String>())?;
+        let (sound, failed): (Vec<_>, Vec<_>) = self.rows.iter().partition(|row| row["outcome"] == "ok");
+        failed.iter().chain(&sound).take(8).try_for_each(|row| writeln!(f, "{row}"))
+    }
 }
 
 impl End {
     fn read(trial: Trial, code: i32) -> Self {
-        let Trial { folder, urls, version, .. } = trial;
+        let Trial { folder, urls, version, kept, .. } = trial;
         let stderr = folder.text("stderr");
         let mut rows: Vec<Value> =
             folder.text("report").lines().map(|line| serde_json::from_str(line).expect("a row of JSON")).collect();
         let summary = rows.pop().unwrap_or_else(|| panic!("no report; exit {code}: {stderr}"));
         rows.sort_by_key(|row| row["seq"].as_u64());
-        Self { code, rows, summary, stderr, folder, urls, version }
+        Self { code, rows, summary, stderr, folder, urls, version, kept }
     }
 
     /// `ok`, or the code of the error, for each URL.
@@ -280,8 +303,10 @@ impl End {
         let ours = ["list", "report", "ca.pem", "stderr"];
         let of_rows: BTreeSet<_> =
             self.rows.iter().filter_map(|row| row["body"]["path"].as_str().map(str::to_owned)).collect();
-        let strange: Vec<_> =
-            found.iter().filter(|name| !ours.contains(&name.as_str()) && !of_rows.contains(*name)).collect();
+        let is_strange = |name: &&String| {
+            !ours.contains(&name.as_str()) && !of_rows.contains(*name) && !self.kept.contains(name)
+        };
+        let strange: Vec<_> = found.iter().filter(is_strange).collect();
         assert!(strange.is_empty(), "files that no row tells of: {strange:?}");
         for row in self.rows.iter().filter(|row| row["body"]["path"].is_string()) {
             let path = row["body"]["path"].as_str().expect("text");
@@ -314,7 +339,9 @@ impl Folder {
     }
 
     pub(crate) fn write(&self, name: &str, bytes: &[u8]) {
-        fs::write(self.path(name), bytes).expect("a file can be written");
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().expect("it is below the folder")).expect("a folder can be made");
+        fs::write(path, bytes).expect("a file can be written");
     }
 
     pub(crate) fn text(&self, name: &str) -> String {

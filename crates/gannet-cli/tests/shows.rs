@@ -1,0 +1,133 @@
+//! What the program is for, at the size that is promised: by one deadline, whatever the servers do; and twenty thousand
+//! files from a server as it is found in the world.
+
+#[path = "faults/fixture.rs"]
+#[expect(dead_code, reason = "the fault table uses the rest of it")]
+mod fixture;
+
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use gannet_origin::{Certificate, Credentials, body};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::fixture::{End, Folder, Speech, Trial};
+
+/// Files that nginx serves.
+const FILES: u64 = 20_000;
+
+/// The length of each.
+const KIB: usize = 1024;
+
+/// How long fetching them may take.
+const FILES_WITHIN: Duration = Duration::from_secs(20);
+
+#[test]
+fn a_thousand_urls_are_over_by_the_deadline_though_three_hundred_never_answer() {
+    let is_silent = |n: u64| n % 10 < 3;
+    for speech in Speech::VERSIONS {
+        let server = speech.server();
+        let tail = |n| if is_silent(n) { "never".to_owned() } else { format!("size=1k&seed={n}") };
+        let trial = server.trial((0..1000).map(|n| format!("/{n}?{}", tail(n))));
+        let end = trial.with("-j 400 --per-host 400").within(Duration::from_secs(2)).run();
+        assert_eq!((end.code, &end.summary["ok"], &end.summary["unfinished"]), (4, &700.into(), &300.into()));
+        let kept = (0..1000).filter(|n| !is_silent(*n)).all(|n| end.body(n as usize) == body(KIB, n));
+        assert!(kept && end.folder.files_below("out").len() == 700, "{end:?}");
+    }
+}
+
+#[test]
+fn twenty_thousand_files_come_whole_from_nginx_over_http_1() {
+    let Some(nginx) = Nginx::start(Speech::Http1) else { return };
+    all_files_are_whole(&nginx.trial().run());
+}
+
+#[test]
+fn twenty_thousand_files_come_whole_from_nginx_over_http_2() {
+    let Some(nginx) = Nginx::start(Speech::Http2) else { return };
+    all_files_are_whole(&nginx.trial().run());
+}
+
+fn all_files_are_whole(end: &End) {
+    let (elapsed, retries) = (&end.summary["elapsed_ms"], &end.summary["retries"]);
+    eprintln!("{FILES} files in {elapsed} ms with {retries} retries; errors: {}", end.summary["errors"]);
+    assert_eq!((end.code, &end.summary["ok"]), (0, &FILES.into()), "{end:?}");
+    let expected: Vec<_> = (0..FILES).map(|n| format!("out/{n:05}")).collect();
+    assert!(end.folder.files_below("out") == expected);
+    for (n, name) in (0..).zip(&expected) {
+        let bytes = fs::read(end.folder.path(name)).expect("it was listed a moment ago");
+        assert!(bytes == body(KIB, n), "{name} holds other bytes");
+    }
+}
+
+/// nginx on a free port, as it comes but for where its files lie: it closes a connection after 1,000 requests.
+struct Nginx {
+    process: Child,
+    addr: SocketAddr,
+    ca_pem: String,
+    speech: Speech,
+    _folder: Folder,
+}
+
+impl Nginx {
+    /// Starts it with [`FILES`] files of [`KIB`]; `None` if it is not installed.
+    fn start(speech: Speech) -> Option<Self> {
+        if Command::new("nginx").arg("-v").stderr(Stdio::null()).status().is_err() {
+            println!("SKIPPED: nginx is not installed");
+            assert!(std::env::var_os("GANNET_NO_SKIP").is_none(), "nginx is not installed, and must not be skipped");
+            return None;
+        }
+        let folder = Folder::new();
+        (0..FILES).for_each(|n| folder.write(&format!("www/{n:05}"), &body(KIB, n)));
+        let credentials = Credentials::make(Certificate::Good).expect("a certificate can be made");
+        folder.write("certificate.pem", credentials.certificate_pem.as_bytes());
+        folder.write("key.pem", credentials.key_pem.as_bytes());
+        // nginx takes over a socket that listens already, as it does when it is upgraded: no port is lost to another,
+        // and nobody has to wait until it is up.
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let addr = listener.local_addr().expect("it is bound");
+        folder.write("nginx.conf", configuration(addr, speech).as_bytes());
+        let mut command = Command::new("nginx");
+        command.arg("-p").arg(folder.path("")).args(["-c", "nginx.conf", "-e", "error.log"]);
+        command.env("NGINX", "0;").stdin(OwnedFd::from(listener));
+        command.stdout(Stdio::null()).stderr(File::create(folder.path("stderr")).expect("a file can be made"));
+        let process = command.spawn().expect("nginx starts");
+        Some(Self { process, addr, ca_pem: credentials.ca_pem, speech, _folder: folder })
+    }
+
+    /// A run that fetches all its files.
+    fn trial(&self) -> Trial {
+        let scheme = if self.speech == Speech::Http1 { "http" } else { "https" };
+        let urls = (0..FILES).map(|n| format!("{scheme}://{}/{n:05}", self.addr));
+        Trial::of(urls).trusting(&self.ca_pem, self.speech).within(FILES_WITHIN)
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        // Its master ends its workers; one that is gone already needs no signal.
+        let _ = kill_process(Pid::from_child(&self.process), Signal::TERM);
+        let _ = self.process.wait();
+    }
+}
+
+fn configuration(addr: SocketAddr, speech: Speech) -> String {
+    let tls = match speech {
+        Speech::Http1 => "",
+        Speech::Http1Tls | Speech::Http2 => " ssl http2",
+    };
+    format!(
+        "user root; daemon off; pid nginx.pid; events {{}}
+         http {{
+             access_log access.log;
+             client_body_temp_path t1; proxy_temp_path t2; fastcgi_temp_path t3; uwsgi_temp_path t4; scgi_temp_path t5;
+             server {{
+                 listen {addr}{tls}; root www;
+                 ssl_certificate certificate.pem; ssl_certificate_key key.pem;
+             }}
+         }}"
+    )
+}
