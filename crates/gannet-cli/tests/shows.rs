@@ -22,6 +22,9 @@ const FILES: u64 = 20_000;
 /// The length of each.
 const KIB: usize = 1024;
 
+/// Where nginx is; who is not root may not look for it in the second place.
+const PROGRAMS: [&str; 2] = ["nginx", "/usr/sbin/nginx"];
+
 /// How long fetching them may take.
 const FILES_WITHIN: Duration = Duration::from_secs(20);
 
@@ -40,6 +43,16 @@ fn a_thousand_urls_are_over_by_the_deadline_though_three_hundred_never_answer() 
 }
 
 #[test]
+fn a_list_of_a_hundred_thousand_is_accounted_for_at_the_deadline() {
+    const URLS: usize = 100_000;
+    let server = Speech::Http1.server();
+    let trial = server.trial((0..URLS).map(|n| format!("/{n}?never"))).within(Duration::from_secs(1));
+    let (code, folder) = trial.with("--no-body -j 10").start(Stdio::null()).end_without_report();
+    let report = folder.text("report");
+    assert_eq!((code, report.lines().count()), (4, URLS + 1), "a row for each URL, and the summary");
+}
+
+#[test]
 fn twenty_thousand_files_come_whole_from_nginx_over_http_1() {
     let Some(nginx) = Nginx::start(Speech::Http1) else { return };
     all_files_are_whole(&nginx.trial().run());
@@ -52,8 +65,8 @@ fn twenty_thousand_files_come_whole_from_nginx_over_http_2() {
 }
 
 fn all_files_are_whole(end: &End) {
-    let (elapsed, retries) = (&end.summary["elapsed_ms"], &end.summary["retries"]);
-    eprintln!("{FILES} files in {elapsed} ms with {retries} retries; errors: {}", end.summary["errors"]);
+    let (elapsed, again) = (&end.summary["elapsed_ms"], &end.summary["retries"]);
+    eprintln!("{FILES} files in {elapsed} ms, {again} of them asked for again");
     assert_eq!((end.code, &end.summary["ok"]), (0, &FILES.into()), "{end:?}");
     let expected: Vec<_> = (0..FILES).map(|n| format!("out/{n:05}")).collect();
     assert!(end.folder.files_below("out") == expected);
@@ -75,11 +88,11 @@ struct Nginx {
 impl Nginx {
     /// Starts it with [`FILES`] files of [`KIB`]; `None` if it is not installed.
     fn start(speech: Speech) -> Option<Self> {
-        if Command::new("nginx").arg("-v").stderr(Stdio::null()).status().is_err() {
-            println!("SKIPPED: nginx is not installed");
-            assert!(std::env::var_os("GANNET_NO_SKIP").is_none(), "nginx is not installed, and must not be skipped");
+        let Some(program) = PROGRAMS.into_iter().find(|name| is_there(name)) else {
+            eprintln!("SKIPPED: nginx is not installed");
+            assert!(std::env::var_os("GANNET_NO_SKIP").is_none(), "nginx is not installed, and must be");
             return None;
-        }
+        };
         let folder = Folder::new();
         (0..FILES).for_each(|n| folder.write(&format!("www/{n:05}"), &body(KIB, n)));
         let credentials = Credentials::make(Certificate::Good).expect("a certificate can be made");
@@ -90,10 +103,12 @@ impl Nginx {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let addr = listener.local_addr().expect("it is bound");
         folder.write("nginx.conf", configuration(addr, speech).as_bytes());
-        let mut command = Command::new("nginx");
+        let mut command = Command::new(program);
         command.arg("-p").arg(folder.path("")).args(["-c", "nginx.conf", "-e", "error.log"]);
         command.env("NGINX", "0;").stdin(OwnedFd::from(listener));
-        command.stdout(Stdio::null()).stderr(File::create(folder.path("stderr")).expect("a file can be made"));
+        command
+            .stdout(Stdio::null())
+            .stderr(File::create(folder.path("stderr")).expect("a file can be made"));
         let process = command.spawn().expect("nginx starts");
         Some(Self { process, addr, ca_pem: credentials.ca_pem, speech, _folder: folder })
     }
@@ -112,6 +127,10 @@ impl Drop for Nginx {
         let _ = kill_process(Pid::from_child(&self.process), Signal::TERM);
         let _ = self.process.wait();
     }
+}
+
+fn is_there(program: &str) -> bool {
+    Command::new(program).arg("-v").stderr(Stdio::null()).status().is_ok()
 }
 
 fn configuration(addr: SocketAddr, speech: Speech) -> String {

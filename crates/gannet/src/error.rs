@@ -331,6 +331,18 @@ impl Error {
         self.with(|evidence| evidence.attempts = records)
     }
 
+    /// The same without the bodies of refused statuses, its attempts' included.
+    pub(crate) fn without_bodies(self) -> Self {
+        self.with(|evidence| {
+            if let Some(reply) = &mut evidence.reply {
+                Arc::make_mut(reply).body = Bytes::new();
+            }
+            let mut attempts = evidence.attempts.to_vec();
+            attempts.iter_mut().for_each(AttemptRecord::forget_error_body);
+            evidence.attempts = attempts.into();
+        })
+    }
+
     /// Says more after the message.
     pub(crate) fn and(self, more: &str) -> Self {
         self.with(|evidence| evidence.message = format!("{}{more}", evidence.message).into())

@@ -1,7 +1,7 @@
 //! All that watchers are told while things run: progress, logs and metrics read this one closed enum.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use crate::outcome::{Ending, Outcome, WhyStarted};
 
@@ -54,6 +54,7 @@ pub(crate) struct Tallies {
     retries: AtomicU64,
     hedges: AtomicU64,
     bytes: AtomicU64,
+    parked: AtomicUsize,
 }
 
 /// How far a job is: counts at one moment.
@@ -108,6 +109,19 @@ impl Tallies {
                 }
             }
         }
+    }
+
+    /// Fetches that wait at a gate or for their backoff, and have nothing on the wire.
+    pub(crate) fn parked(&self) -> usize {
+        self.parked.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn park(&self) {
+        self.parked.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn unpark(&self) {
+        self.parked.fetch_sub(1, Ordering::Relaxed);
     }
 
     pub(crate) fn now(&self) -> Progress {

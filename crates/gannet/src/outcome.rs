@@ -63,7 +63,7 @@ pub(crate) struct Got {
 }
 
 /// The head of the reply that was accepted, and how it came.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct ReplyHead {
     /// The reply's status.
@@ -74,6 +74,19 @@ pub struct ReplyHead {
     pub headers: HeaderMap,
     /// The URL that answered, after redirects, without credentials.
     pub url: Box<str>,
+}
+
+impl std::fmt::Debug for ReplyHead {
+    /// Shows the fields' names only: their values may be secrets.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names: Vec<&str> = self.headers.keys().map(http::HeaderName::as_str).collect();
+        let url = &self.url;
+        f.debug_struct("ReplyHead")
+            .field("status", &self.status)
+            .field("url", url)
+            .field("fields", &names)
+            .finish()
+    }
 }
 
 impl ReplyHead {
@@ -208,6 +221,21 @@ pub struct AttemptRecord {
     pub address: Option<SocketAddr>,
     /// The connection that it used last.
     pub connection: Option<ConnectionUsed>,
+}
+
+impl AttemptRecord {
+    fn error_bytes(&self) -> usize {
+        match &self.why_stopped {
+            WhyStopped::Failed(error) => error.reply().map_or(0, |reply| reply.body.len()),
+            _ => 0,
+        }
+    }
+
+    pub(crate) fn forget_error_body(&mut self) {
+        if let WhyStopped::Failed(error) = &mut self.why_stopped {
+            *error = error.clone().without_bodies();
+        }
+    }
 }
 
 /// Which connection an attempt used.
@@ -365,6 +393,22 @@ impl Outcome {
     /// When it ended, by the wall clock.
     pub fn ended(&self) -> Option<SystemTime> {
         self.record.ended
+    }
+
+    /// Bytes of the bodies of refused statuses that its errors hold.
+    pub(crate) fn error_bytes(&self) -> usize {
+        self.error().map_or(0, |error| {
+            error.reply().map_or(0, |reply| reply.body.len())
+                + error.attempts().iter().map(AttemptRecord::error_bytes).sum::<usize>()
+        })
+    }
+
+    /// Lets go of the bodies of refused statuses.
+    pub(crate) fn forget_error_bodies(&mut self) {
+        if let Verdict::Not(error) = &mut self.verdict {
+            *error = error.clone().without_bodies();
+        }
+        self.record.attempts.iter_mut().for_each(AttemptRecord::forget_error_body);
     }
 
     /// The body's bytes, or why there are none.

@@ -17,11 +17,18 @@ use crate::error::{Error, ErrorKind, Phase};
 pub struct Request {
     pub(crate) url: Url,
     pub(crate) template: Arc<Template>,
-    pub(crate) mirrors: Option<Box<[Url]>>,
+    pub(crate) mirrors: Option<Box<[Mirror]>>,
     pub(crate) place: Option<Box<Path>>,
     pub(crate) raced: bool,
     /// From the URL's userinfo, which is taken out of the URL.
     pub(crate) authorization: Option<Box<HeaderValue>>,
+}
+
+/// Another URL of the same content.
+#[derive(Debug, Clone)]
+pub(crate) struct Mirror {
+    url: Url,
+    authorization: Option<HeaderValue>,
 }
 
 /// What many requests have in common.
@@ -83,7 +90,9 @@ impl Request {
     }
 
     /// Adds a header field; a second one of the same name stands beside the first.
-    pub fn header(self, name: HeaderName, value: HeaderValue) -> Self {
+    pub fn header(self, name: HeaderName, mut value: HeaderValue) -> Self {
+        // Not shown by Debug.
+        value.set_sensitive(value.is_sensitive() || is_secret(&name));
         self.change(|template| {
             template.headers.append(name, value);
         })
@@ -100,14 +109,15 @@ impl Request {
         self.change(|template| template.body = body.into())
     }
 
-    /// Says that the same content lies at `url` too; retries and hedges go there.
+    /// Says that the same content lies at `url` too; retries and hedges go there. Header fields go to each mirror;
+    /// userinfo belongs to the URL that it stands in.
     ///
     /// # Errors
     /// As [`new`](Self::new).
     pub fn mirror(mut self, url: &str) -> Result<Self, Error> {
-        let (url, _) = parse_url(url)?;
+        let (url, authorization) = parse_url(url)?;
         let mut mirrors = self.mirrors.take().map(Vec::from).unwrap_or_default();
-        mirrors.push(url);
+        mirrors.push(Mirror { url, authorization });
         self.mirrors = Some(mirrors.into_boxed_slice());
         Ok(self)
     }
@@ -172,15 +182,25 @@ impl Request {
 
     pub(crate) fn mirror_url(&self, index: usize) -> &Url {
         match index.checked_sub(1).and_then(|index| self.mirrors.as_ref()?.get(index)) {
-            Some(url) => url,
+            Some(mirror) => &mirror.url,
             None => &self.url,
+        }
+    }
+
+    /// The credentials that stood in this URL.
+    pub(crate) fn authorization_of(&self, index: usize) -> Option<&HeaderValue> {
+        match index.checked_sub(1) {
+            None => self.authorization.as_deref(),
+            Some(index) => self.mirrors.as_ref()?.get(index)?.authorization.as_ref(),
         }
     }
 
     /// Memory that this request holds by itself, roughly, in bytes.
     pub(crate) fn weight(&self) -> usize {
-        let mirrors =
-            self.mirrors.as_ref().map_or(0, |all| all.iter().map(|url| url.as_str().len() + 96).sum());
+        let mirrors = self
+            .mirrors
+            .as_ref()
+            .map_or(0, |all| all.iter().map(|mirror| mirror.url.as_str().len() + 140).sum());
         let place = self.place.as_ref().map_or(0, |path| path.as_os_str().len());
         size_of::<Self>() + self.url.as_str().len() + mirrors + place
     }
@@ -226,14 +246,20 @@ fn parse_url(text: &str) -> Result<(Url, Option<HeaderValue>), Error> {
 /// The longest URL that is sent, in bytes.
 pub(crate) const MAX_URL: usize = 64 * 1024;
 
-/// Cuts userinfo out of a text that may not even be a URL.
+/// Cuts userinfo out of a text that is no URL. Where it ends cannot be known, so all before the last `@` goes.
 pub(crate) fn without_userinfo(text: &str) -> String {
-    let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    match rest[..end].rfind('@') {
-        Some(at) => format!("{scheme}://{}", &rest[at + 1..]),
-        None => text.to_owned(),
+    let Some((before, host)) = text.rsplit_once('@') else { return text.to_owned() };
+    match before.split_once("://") {
+        Some((scheme, _)) if !scheme.contains(['@', '/']) => format!("{scheme}://{host}"),
+        _ => host.to_owned(),
     }
+}
+
+/// Whether a field holds a secret, by its name; Authorization, Proxy-Authorization, Cookie and Set-Cookie among them.
+pub(crate) fn is_secret(name: &HeaderName) -> bool {
+    const SIGNS: [&str; 9] =
+        ["auth", "cookie", "token", "secret", "api-key", "apikey", "password", "session", "credential"];
+    SIGNS.iter().any(|sign| name.as_str().contains(sign)) || name.as_str().ends_with("-key")
 }
 
 /// The value of a basic Authorization (RFC 7617), marked as sensitive.
@@ -343,7 +369,18 @@ mod tests {
     fn an_error_never_shows_userinfo() {
         let error = Request::new("ftp://user:secret@host/x").expect_err("ftp is not fetched");
         assert!(!format!("{error} {error:?}").contains("secret"));
-        let error = Request::new("http://user:sec ret@ho st/x").expect_err("no URL");
-        assert!(!format!("{error} {error:?}").contains("ret@"));
+        for text in [
+            "http://user:sec ret@ho st/x",
+            "http://me:secret/ret@host/",
+            "http://me:secret#x@host/",
+            "me:secret@host/x",
+            "http:/me:secret@ho st/",
+        ] {
+            let error = Request::new(text).expect_err("no URL");
+            assert!(!format!("{error} {error:?}").contains("secret"), "{error:?}");
+        }
+        let cookie = HeaderValue::from_static("session=secret");
+        let request = Request::new("http://host/").expect("a good URL").header(http::header::COOKIE, cookie);
+        assert!(!format!("{request:?}").contains("secret"));
     }
 }

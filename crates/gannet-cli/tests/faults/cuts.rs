@@ -160,7 +160,11 @@ fn row_08_a_body_shorter_than_its_length_never_gets_a_final_name() {
     for speech in Speech::VERSIONS {
         let server = speech.server();
         let end = server.trial(SHORT).with("--retry 0").run();
-        assert_eq!((end.code, end.folder.files_below("out")), (1, vec!["out/d_size=9".to_owned()]), "{end:?}");
+        assert_eq!(
+            (end.code, end.folder.files_below("out")),
+            (1, vec!["out/d_size=9".to_owned()]),
+            "{end:?}"
+        );
     }
 }
 

@@ -177,7 +177,7 @@ impl Running {
         end
     }
 
-    /// Waits for the end of a run that was told to leave its report unfinished.
+    /// Waits for the end of a run whose report is elsewhere, unfinished, or looked at by the test alone.
     pub(crate) fn end_without_report(self) -> (i32, Folder) {
         (wait(self.child, LONG), self.trial.folder)
     }
@@ -221,7 +221,13 @@ pub(crate) struct End {
 impl std::fmt::Debug for End {
     /// Shows what went wrong first, for there may be many rows.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        writeln!(f, "exit {}\n{}\n{}", self.code, self.summary, self.stderr.lines().take(20).collect::<String>())?;
+        writeln!(
+            f,
+            "exit {}\n{}\n{}",
+            self.code,
+            self.summary,
+            self.stderr.lines().take(20).collect::<String>()
+        )?;
         let (sound, failed): (Vec<_>, Vec<_>) = self.rows.iter().partition(|row| row["outcome"] == "ok");
         failed.iter().chain(&sound).take(8).try_for_each(|row| writeln!(f, "{row}"))
     }
@@ -231,8 +237,11 @@ impl End {
     fn read(trial: Trial, code: i32) -> Self {
         let Trial { folder, urls, version, kept, .. } = trial;
         let stderr = folder.text("stderr");
-        let mut rows: Vec<Value> =
-            folder.text("report").lines().map(|line| serde_json::from_str(line).expect("a row of JSON")).collect();
+        let mut rows: Vec<Value> = folder
+            .text("report")
+            .lines()
+            .map(|line| serde_json::from_str(line).expect("a row of JSON"))
+            .collect();
         let summary = rows.pop().unwrap_or_else(|| panic!("no report; exit {code}: {stderr}"));
         rows.sort_by_key(|row| row["seq"].as_u64());
         Self { code, rows, summary, stderr, folder, urls, version, kept }
@@ -266,11 +275,13 @@ impl End {
     }
 
     fn has_one_row_for_each_url(&self) {
-        let listed: Vec<_> = self.rows.iter().map(|row| (row["seq"].as_u64(), row["url"].as_str())).collect();
-        let asked: Vec<_> = (0..).zip(&self.urls).map(|(seq, url)| (Some(seq), Some(url.as_str()))).collect();
-        assert_eq!(listed, asked);
+        assert_eq!(self.rows.len(), self.urls.len(), "one row for each URL: {self:?}");
+        for (seq, (row, url)) in (0..).zip(self.rows.iter().zip(&self.urls)) {
+            assert_eq!((row["seq"].as_u64(), row["url"].as_str()), (Some(seq), Some(url.as_str())));
+        }
         for row in &self.rows {
-            let is_known = ["ok", "failed", "unfinished", "cancelled"].iter().any(|word| row["outcome"] == *word);
+            let is_known =
+                ["ok", "failed", "unfinished", "cancelled"].iter().any(|word| row["outcome"] == *word);
             assert!(is_known && (row["outcome"] == "ok") == row["error"].is_null(), "{row}");
             let version = row["http"].as_str().or(self.version);
             assert_eq!(version, self.version, "another version of HTTP was spoken: {row}");
@@ -373,5 +384,6 @@ impl Drop for Folder {
 
 /// A number from the environment, for sweeps; says how to have them finer.
 pub(crate) fn from_environment(name: &str, default: usize) -> usize {
-    std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name}={text}: a number")))
+    std::env::var(name)
+        .map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name}={text}: a number")))
 }

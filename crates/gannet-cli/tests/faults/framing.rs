@@ -10,7 +10,8 @@ use crate::fixture::{End, Speech};
 fn fetched(replies: &[String], options: &str) -> End {
     let raw = |(n, reply): (usize, &String)| (format!("/{n}"), RawReply::new().send(reply.clone()).fin());
     let (paths, replies): (Vec<_>, Vec<_>) = replies.iter().enumerate().map(raw).unzip();
-    let builder = paths.iter().zip(replies).fold(Origin::builder(), |all, (path, reply)| all.raw(path, reply));
+    let builder =
+        paths.iter().zip(replies).fold(Origin::builder(), |all, (path, reply)| all.raw(path, reply));
     let server = Speech::Http1.serve(builder);
     let paths = paths.iter().map(String::as_str).chain(["/sound?size=10"]);
     server.trial(paths).with("--retry 0 --read-timeout 2s").with(options).run()
@@ -35,7 +36,10 @@ fn row_10_two_lengths_that_differ_are_an_error() {
         "Content-Length: 5\r\nx: y\r\nCONTENT-LENGTH: 4",
         "content-length: 5\r\ncontent-length: 5\r\ncontent-length: 6",
     ];
-    are_refused(&fields.map(|fields| format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\nhello")), &["reply.malformed"]);
+    are_refused(
+        &fields.map(|fields| format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\nhello")),
+        &["reply.malformed"],
+    );
 }
 
 #[test]
@@ -62,9 +66,32 @@ fn row_11_a_length_that_is_no_number_is_an_error() {
 #[test]
 fn row_11_a_length_beyond_all_bounds_is_an_error_before_it_is_believed() {
     let reply = "HTTP/1.1 200 OK\r\ncontent-length: 9223372036854775807\r\n\r\nhello".to_owned();
-    are_refused(&[reply.clone()], &["body.truncated"]);
+    are_refused(std::slice::from_ref(&reply), &["body.truncated"]);
     let end = fetched(&[reply], "--max-size 1M");
     assert_eq!(end.codes(), ["body.too_large", "ok"]);
+}
+
+#[test]
+fn row_11_a_length_that_is_not_that_of_the_body_is_an_error_over_http_2() {
+    let server = Speech::Http2.server();
+    let lengths = ["-5", "+5", "five", "5x", "4", "6", "18446744073709551616", "18446744073709551621"];
+    let paths = lengths.map(|length| format!("/a?text=hello&chunked&header=content-length:{length}"));
+    let end =
+        server.trial(paths.iter().map(String::as_str).chain(["/sound?size=10"])).with("--retry 0").run();
+    for (length, code) in lengths.iter().zip(end.codes()) {
+        assert!(["reply.malformed", "body.truncated"].contains(&code), "{code}: {length}");
+    }
+    assert_eq!((end.code, end.codes().last()), (1, Some(&"ok")));
+}
+
+#[test]
+fn row_10_two_lengths_that_differ_are_an_error_over_http_2() {
+    let server = Speech::Http2.server();
+    let paths = [(5, 6), (6, 5)].map(|(one, other)| {
+        format!("/a?text=hello&chunked&header=content-length:{one}&header=content-length:{other}")
+    });
+    let end = server.trial(paths).with("--retry 0").run();
+    assert_eq!((end.code, end.codes()), (3, vec!["reply.malformed"; 2]), "{end:?}");
 }
 
 #[test]
@@ -76,6 +103,9 @@ fn row_13_chunks_that_are_broken_are_an_error() {
         "0x5\r\nhello\r\n0\r\n\r\n",
         "\r\nhello\r\n0\r\n\r\n",
         ";x\r\nhello\r\n0\r\n\r\n",
+        " 5\r\nhello\r\n0\r\n\r\n",
+        "5 5\r\nhello\r\n0\r\n\r\n",
+        "5x\r\nhello\r\n0\r\n\r\n",
         "5\nhello\r\n0\r\n\r\n",
         "5\r\nhello0\r\n\r\n",
         "5\r\nhelloXX0\r\n\r\n",
@@ -152,7 +182,8 @@ fn row_23_a_reply_that_has_no_body_is_not_waited_for() {
 fn row_23_a_head_request_has_no_body_whatever_the_reply_says() {
     for speech in Speech::VERSIONS {
         let server = speech.server();
-        let end = server.trial(["/a?size=100", "/b?chunked", "/c"]).with("-X HEAD --retry 0 --per-host 1").run();
+        let end =
+            server.trial(["/a?size=100", "/b?chunked", "/c"]).with("-X HEAD --retry 0 --per-host 1").run();
         assert_eq!((end.code, end.codes()), (0, vec!["ok"; 3]), "{speech:?} {end:?}");
         assert!((0..3).all(|seq| end.took(seq) < 1000.0 && end.rows[seq]["bytes"] == 0), "{end:?}");
     }

@@ -24,7 +24,11 @@ fn row_01_connections_that_are_refused_are_not_tried_again_past_the_budget() {
     for (urls, most) in [(3, 9), (200, 40)] {
         let end = Trial::of((0..urls).map(|n| format!("http://{}/{n}", refusal.addr()))).run();
         assert_eq!((end.code, &end.summary["errors"]["connect.refused"]), (3, &urls.into()));
-        assert_eq!((&end.summary["firsts"], &end.summary["retries"]), (&urls.into(), &most.into()), "{end:?}");
+        assert_eq!(
+            (&end.summary["firsts"], &end.summary["retries"]),
+            (&urls.into(), &most.into()),
+            "{end:?}"
+        );
     }
 }
 
@@ -62,7 +66,8 @@ fn row_03_a_server_that_accepts_and_says_nothing_hurts_no_other() {
     let addr = silent.local_addr().expect("it is bound");
     for speech in Speech::VERSIONS {
         let server = speech.server();
-        let trial = Trial::of(["http", "https"].map(|scheme| format!("{scheme}://{addr}/"))).and(&server, ["/c"]);
+        let trial =
+            Trial::of(["http", "https"].map(|scheme| format!("{scheme}://{addr}/"))).and(&server, ["/c"]);
         let end = trial.with("--retry 0 --read-timeout 300ms --connect-timeout 300ms -j 2").run();
         assert_eq!((end.code, end.codes()), (1, vec!["wait.timeout", "connect.timeout", "ok"]), "{end:?}");
         assert!((0..2).all(|seq| (300.0..550.0).contains(&end.took(seq))), "{end:?}");
@@ -119,7 +124,11 @@ fn row_22_an_empty_reply_is_an_error_that_may_pass() {
     for speech in [Speech::Http1, Speech::Http1Tls] {
         let server = speech.server();
         // Without close_notify it may be called broken too.
-        let kinds = if speech == Speech::Http1 { vec!["reply.empty"] } else { vec!["reply.empty", "connection.reset"] };
+        let kinds = if speech == Speech::Http1 {
+            vec!["reply.empty"]
+        } else {
+            vec!["reply.empty", "connection.reset"]
+        };
         let end = server.trial(["/a?fin=0"]).with("--retry 0").run();
         assert!(end.code == 3 && kinds.contains(&end.codes()[0]), "{end:?}");
         assert_eq!(end.rows[0]["error"]["retryable"], true);
@@ -131,6 +140,7 @@ fn row_22_an_empty_reply_is_an_error_that_may_pass() {
 #[test]
 fn row_22_a_post_that_got_an_empty_reply_is_not_sent_again() {
     let server = Speech::Http1.server();
-    let end = server.trial(["/a?script=fin,200"]).with("--retry 3 -d a=b").within(Duration::from_secs(5)).run();
+    let end =
+        server.trial(["/a?script=fin,200"]).with("--retry 3 -d a=b").within(Duration::from_secs(5)).run();
     assert_eq!((end.code, end.codes(), server.origin.requests_to("/a")), (3, vec!["reply.empty"], 1));
 }

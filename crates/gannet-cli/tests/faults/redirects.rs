@@ -32,7 +32,9 @@ fn row_29_many_hops_stop_at_the_limit_and_not_before() {
 fn row_29_a_location_that_grows_stops_at_8_kib() {
     for speech in Speech::VERSIONS {
         let server = speech.server();
-        let to = |length: usize| format!("/{length}?redirect=/{}&header=x:{}", "a".repeat(length), "y".repeat(9000));
+        let to = |length: usize| {
+            format!("/{length}?redirect=/{}&header=x:{}", "a".repeat(length), "y".repeat(9000))
+        };
         let end = server.trial([to(8000), to(9000)]).with("--retry 0").run();
         assert_eq!((end.code, end.codes()), (1, vec!["ok", "redirect.bad_location"]), "{end:?}");
         let is_over = |counts: &Counts| counts.in_flight == 0;
@@ -42,8 +44,13 @@ fn row_29_a_location_that_grows_stops_at_8_kib() {
 
 #[test]
 fn row_30_a_redirect_to_another_scheme_is_an_error() {
-    let targets =
-        ["file:///etc/passwd", "ftp://127.0.0.1/x", "gopher://127.0.0.1/x", "data:text/plain,hi", "FILE:///etc/passwd"];
+    let targets = [
+        "file:///etc/passwd",
+        "ftp://127.0.0.1/x",
+        "gopher://127.0.0.1/x",
+        "data:text/plain,hi",
+        "FILE:///etc/passwd",
+    ];
     for speech in Speech::VERSIONS {
         for status in [301, 302, 303, 307, 308] {
             let server = speech.server();

@@ -4,9 +4,10 @@ use std::io::Read as _;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use gannet_origin::{Blackhole, Counts};
 use rustix::process::Signal;
 
-use crate::fixture::{LONG, Speech};
+use crate::fixture::{LONG, Speech, Trial};
 
 /// What the program may still take after a signal.
 const AT_ONCE: Duration = Duration::from_secs(1);
@@ -20,7 +21,7 @@ fn row_73_the_first_signal_ends_the_run_with_a_row_for_each_url() {
         for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
             let server = speech.server();
             let running = server.trial(PATHS).with("-P out -j 2").start(Stdio::null());
-            let are_asked = |counts: &gannet_origin::Counts| counts.requests == 3 && counts.replies_complete == 1;
+            let are_asked = |counts: &Counts| counts.requests == 3 && counts.replies_complete == 1;
             assert!(server.origin.wait_until_blocking(are_asked, LONG));
             let sent = Instant::now();
             running.kill(signal);
@@ -29,6 +30,25 @@ fn row_73_the_first_signal_ends_the_run_with_a_row_for_each_url() {
             assert_eq!((end.code, end.codes()), (code, vec!["ok", "cancelled", "cancelled", "cancelled"]));
             assert_eq!(end.folder.files_below("out"), ["out/a_size=1k"]);
         }
+    }
+}
+
+#[test]
+fn row_73_a_signal_amid_a_list_leaves_no_url_without_a_row_and_no_connection_open() {
+    let hole = Blackhole::open().expect("a full queue");
+    for speech in Speech::VERSIONS {
+        let server = speech.server();
+        let stuck = ["http", "https"].map(|scheme| format!("{scheme}://{}/", hole.addr()));
+        let paths = (0..1000).map(|n| format!("/{n}?size=100k&stall=50k"));
+        let trial = Trial::of(stuck).and(&server, paths).with("-P out -j 100 --per-host 100");
+        let running = trial.start(Stdio::null());
+        assert!(server.origin.wait_until_blocking(|counts| counts.in_flight == 98, LONG));
+        let sent = Instant::now();
+        running.kill(Signal::INT);
+        let end = running.end();
+        assert!(sent.elapsed() < AT_ONCE, "{:?}", sent.elapsed());
+        assert_eq!((end.code, &end.summary["cancelled"]), (130, &1002.into()), "{end:?}");
+        assert!(server.origin.wait_until_blocking(|counts| counts.open_connections == 0, LONG));
     }
 }
 

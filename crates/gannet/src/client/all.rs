@@ -21,6 +21,9 @@ use crate::report::JobReport;
 use crate::sink::{Files, Sink};
 use crate::source::Source;
 
+/// Outcomes that are collected in one go.
+const AT_ONCE: usize = 128;
+
 /// All requests of a source on their way to what `C` makes of them: a `Vec<Outcome>` by default, or what
 /// [`text`](Self::text), [`bytes`](Self::bytes), [`save_into`](Self::save_into) and
 /// [`fail_fast`](Self::fail_fast) ask for.
@@ -59,9 +62,16 @@ mod sealed {
     impl Sealed for super::Saved {}
 }
 
-/// Collects every outcome, in input order, bodies in memory.
+/// Collects every outcome, in input order, bodies in memory. The bodies of refused statuses are kept up to 64 MiB
+/// together; those that come later are left out of their errors.
 #[derive(Debug, Default)]
-pub struct Outcomes(Vec<Option<Outcome>>);
+pub struct Outcomes {
+    all: Vec<Option<Outcome>>,
+    error_bytes: usize,
+}
+
+/// What is kept of the bodies of refused statuses, in bytes, in all.
+const ERROR_BODIES: usize = 64 << 20;
 
 /// Collects every body, or why there is none, in input order.
 pub struct Bodies<T> {
@@ -189,29 +199,37 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<C::Output> {
         let Self { setting, collect } = self.get_mut();
-        loop {
+        for _ in 0..AT_ONCE {
             match std::task::ready!(setting.poll_next(cx)) {
                 Ok(Some(outcome)) => collect.add(outcome),
                 Ok(None) => return Poll::Ready(collect.end()),
                 Err(error) => return Poll::Ready(collect.fail(error)),
             }
         }
+        // Others have a right to the thread too.
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 
 impl Collect for Outcomes {
     type Output = Vec<Outcome>;
 
-    fn add(&mut self, outcome: Outcome) {
-        let place = usize::try_from(outcome.seq).unwrap_or(usize::MAX);
-        if self.0.len() <= place {
-            self.0.resize_with(place + 1, || None);
+    fn add(&mut self, mut outcome: Outcome) {
+        self.error_bytes += outcome.error_bytes();
+        if self.error_bytes > ERROR_BODIES {
+            self.error_bytes -= outcome.error_bytes();
+            outcome.forget_error_bodies();
         }
-        self.0[place] = Some(outcome);
+        let place = usize::try_from(outcome.seq).unwrap_or(usize::MAX);
+        if self.all.len() <= place {
+            self.all.resize_with(place + 1, || None);
+        }
+        self.all[place] = Some(outcome);
     }
 
     fn end(&mut self) -> Vec<Outcome> {
-        std::mem::take(&mut self.0).into_iter().flatten().collect()
+        std::mem::take(&mut self.all).into_iter().flatten().collect()
     }
 
     fn fail(&mut self, error: Error) -> Vec<Outcome> {
@@ -262,18 +280,11 @@ impl<T> Collect for FailFast<T> {
     }
 }
 
-/// What was cut short because of another's failure is not the cause.
+/// By the clock, the failure that came first; what was cut short because of another's failure is not the cause.
 fn first_failure(outcomes: &[Outcome]) -> Option<Error> {
-    let failed = || outcomes.iter().filter_map(Outcome::error);
-    let own = failed().filter(|error| !error.is_cancelled());
-    // By the clock: the one that ended first.
-    let first = own.min_by_key(|error| {
-        outcomes
-            .iter()
-            .find(|outcome| outcome.error().is_some_and(|other| std::ptr::eq(other, *error)))
-            .and_then(Outcome::ended)
-    });
-    first.or_else(|| failed().next()).cloned()
+    let own = |outcome: &&Outcome| outcome.error().is_some_and(|error| !error.is_cancelled());
+    let first = outcomes.iter().filter(own).min_by_key(|outcome| outcome.ended());
+    first.and_then(Outcome::error).or_else(|| outcomes.iter().find_map(Outcome::error)).cloned()
 }
 
 impl Collect for Saved {

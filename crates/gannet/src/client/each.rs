@@ -35,6 +35,8 @@ pub(super) struct Setting<S> {
     pub(super) on_failure: OnFailure,
     pub(super) control: Arc<Control>,
     pub(super) tallies: Arc<Tallies>,
+    /// Where bodies go, unless the caller named a sink.
+    memory: Memory,
     job: Option<Box<Job>>,
 }
 
@@ -53,6 +55,7 @@ impl<S: Source> Setting<S> {
             on_failure: OnFailure::GoOn,
             control: Arc::default(),
             tallies: Arc::default(),
+            memory: Memory::new(client.core.memory_each, client.core.memory_all),
             job: None,
         }
     }
@@ -73,7 +76,7 @@ impl<S: Source> Setting<S> {
         let lane = self.core.lanes.here()?;
         let now = self.core.clock.now();
         let (deadline, timeout) = self.asked.limits(&self.core, now);
-        let memory = || Arc::new(Memory::new(self.core.memory_each, self.core.memory_all)) as Arc<dyn Sink>;
+        let memory = || Arc::new(self.memory.clone()) as Arc<dyn Sink>;
         let terms = JobPlan {
             plan: Arc::clone(&self.asked.plan),
             sink: self.sink.clone().unwrap_or_else(memory),
@@ -193,7 +196,13 @@ impl<S: Source + Unpin> Stream for FetchEach<S> {
         }
         let next = std::task::ready!(self.setting.poll_next(cx));
         Poll::Ready(match next {
-            Ok(Some(outcome)) => Some(outcome),
+            Ok(Some(outcome)) => {
+                let kept = outcome.body().map_or(0, |body| body.len() as u64);
+                if self.setting.sink.is_none() {
+                    self.setting.memory.release(kept);
+                }
+                Some(outcome)
+            }
             Ok(None) => {
                 self.ended = true;
                 None

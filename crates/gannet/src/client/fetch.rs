@@ -23,7 +23,7 @@ use crate::event::Tallies;
 use crate::outcome::{Receipt, Record};
 use crate::policy::fetch::Opening;
 use crate::request::{Repeat, Request, basic, bearer, set_authorization, set_body};
-use crate::sink::{Files, IfExists, Memory};
+use crate::sink::{Admission, Files, IfExists, Memory};
 
 /// One request on its way to a `T`: a [`Response`] by default, or what [`text`](Self::text),
 /// [`bytes`](Self::bytes), [`into_json`](Self::into_json) and [`save_to`](Self::save_to) make of it.
@@ -102,11 +102,17 @@ impl Fetch {
     }
 
     /// Awaits the whole body as text; what is not UTF-8 is replaced.
+    ///
+    /// # Errors
+    /// The fetch's own; a body that breaks off is fetched anew within the retries.
     pub fn text(self) -> Fetch<String> {
         self.in_memory(|settled, _| Ok(String::from_utf8_lossy(&body_of(settled)?).into_owned()))
     }
 
     /// Awaits the whole body.
+    ///
+    /// # Errors
+    /// As [`text`](Self::text).
     pub fn bytes(self) -> Fetch<Bytes> {
         self.in_memory(|settled, _| body_of(settled))
     }
@@ -124,6 +130,9 @@ impl Fetch {
     }
 
     /// Awaits the whole body in a file at `path`, which is only given to a whole body, by an atomic rename.
+    ///
+    /// # Errors
+    /// Beside the fetch's own, those of the place: it cannot be written, or its folder does not exist.
     pub fn save_to(mut self, path: impl Into<PathBuf>) -> Fetch<Receipt> {
         if let Some(lazy) = self.lazy_mut() {
             lazy.keep = Keep::Whole(Arc::new(Files::at(vec![path.into()]).if_exists(IfExists::Overwrite)));
@@ -311,6 +320,7 @@ impl Lazy {
                 failure.unwrap_or_else(|| Error::new(ErrorKind::NoInput, Phase::Queue, "no URL was given"))
             );
         }
+        admit(&self.keep, &mut requests)?;
         let errand = Errand {
             lane: core.lanes.here()?,
             core: Arc::clone(&core),
@@ -348,6 +358,19 @@ impl Running {
             other => other,
         }
     }
+}
+
+/// The sink gives its place to the body before anything is sent; the legs of a race have one place.
+fn admit(keep: &Keep, requests: &mut [Request]) -> Result<(), Error> {
+    let (Keep::Whole(sink), [first, others @ ..]) = (keep, requests) else { return Ok(()) };
+    if let Admission::Skip(path) = sink.admit(0, first)? {
+        let message = format!("{} is there already", path.display());
+        return Err(Error::new(ErrorKind::Exists, Phase::Sink, message));
+    }
+    for other in others {
+        other.place.clone_from(&first.place);
+    }
+    Ok(())
 }
 
 fn body_of(settled: Settled) -> Result<Bytes, Error> {

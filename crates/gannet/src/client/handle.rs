@@ -15,7 +15,7 @@ use crate::event::{Progress, Tallies};
 /// [`cancel_on_drop`](Self::cancel_on_drop) was asked for.
 ///
 /// # Panics
-/// Awaiting it resumes a panic of what ran.
+/// Awaiting it resumes a panic of what ran, and panics if the runtime that ran it has ended.
 ///
 /// # Cancel safety
 /// Awaiting `&mut handle` may be dropped and begun again; the value is given once.
@@ -54,7 +54,7 @@ impl<T> JobHandle<T> {
         self.control.cancel();
     }
 
-    /// Starts nothing new and finishes what runs.
+    /// Starts nothing new and finishes what runs; a single fetch or race runs already.
     pub fn drain(&self) {
         self.control.drain();
     }
@@ -79,8 +79,7 @@ impl<T> Future for JobHandle<T> {
             Ok(value) => Poll::Ready(value),
             Err(failure) => match failure.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
-                // Only a runtime that shuts down takes a task away; its tasks are not polled any more.
-                Err(_) => Poll::Pending,
+                Err(_) => panic!("the runtime of a spawned job ended before the job did"),
             },
         }
     }

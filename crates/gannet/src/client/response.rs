@@ -121,6 +121,9 @@ impl Response {
     pub async fn bytes(mut self) -> Result<Bytes, Error> {
         let limit = self.body.aftermath.core.memory_each;
         let Some(first) = self.chunk().await? else { return Ok(Bytes::new()) };
+        if first.len() as u64 > limit {
+            return Err(crate::sink::too_large(limit).of_url(self.reply.url));
+        }
         let Some(second) = self.chunk().await? else { return Ok(first) };
         let mut whole = BytesMut::from(&first[..]);
         let mut next = Some(second);
@@ -178,6 +181,12 @@ impl Body {
                 self.asked_at = None;
                 self.taken += chunk.len() as u64;
                 self.leg.moved(chunk.len());
+                if let Some(limit) = self.aftermath.asked.plan.max_body
+                    && self.taken > limit
+                {
+                    self.wire = None;
+                    return Poll::Ready(Some(Err(crate::sink::too_large(limit))));
+                }
                 return Poll::Ready(Some(Ok(chunk)));
             }
             Poll::Ready(Some(Err(cause))) => Some(Err(not_resumable(cause))),

@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use http::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HeaderMap, HeaderName,
-    LOCATION, PROXY_AUTHORIZATION, REFERER, RETRY_AFTER, TRANSFER_ENCODING, USER_AGENT,
+    ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, LOCATION,
+    REFERER, RETRY_AFTER, TRANSFER_ENCODING, USER_AGENT,
 };
 use http::{Method, StatusCode};
 use url::Url;
@@ -19,6 +19,8 @@ use super::plan::Redirects;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, ErrorReply, Phase, shown};
 use crate::outcome::ReplyHead;
+use crate::policy::host::Speaks;
+use crate::request::is_secret;
 use crate::sink::Room;
 use crate::transport::body::Permit;
 use crate::transport::http::{Outgoing, exchange};
@@ -145,13 +147,14 @@ async fn enter(errand: &Errand, host: &Host, leg: &Leg) -> Result<Permit, Error>
 async fn enter_in_turn(errand: &Errand, host: &Host) -> Permit {
     let mut entering = host.gate.enter();
     loop {
+        let Keep::Whole(sink) = &errand.keep else { return entering.await };
+        if !sink.keeps_order() {
+            return entering.await;
+        }
         if let Ok(permit) = tokio::time::timeout(TURN_LOOK, &mut entering).await {
             return permit;
         }
-        let mut context = Context::from_waker(Waker::noop());
-        if let Keep::Whole(sink) = &errand.keep
-            && sink.room(&mut context) == Room::Only(errand.seq)
-        {
+        if sink.room(&mut Context::from_waker(Waker::noop())) == Room::Only(errand.seq) {
             return host.gate.enter_beyond();
         }
     }
@@ -178,8 +181,8 @@ async fn send(
         return Ok((reply.head, WireBody::Custom(held)));
     }
     let out = Outgoing { method: hop.method.clone(), url: &hop.url, headers, body: hop.body.clone() };
-    let (head, body) = exchange(&errand.lane.pool, &host.origin, out, permit, leg).await?;
-    host.learned(head.version);
+    let (head, body, streams) = exchange(&errand.lane.pool, &host.origin, out, permit, leg).await?;
+    host.learned(streams.map_or(Speaks::Http1, |streams| Speaks::Http2 { streams }));
     Ok((head, WireBody::Http(body)))
 }
 
@@ -213,10 +216,10 @@ fn headers(errand: &Errand, mirror: u32, hop: &Hop) -> HeaderMap {
             }
         }
     }
-    if let Some(value) = &request.authorization
+    if let Some(value) = request.authorization_of(errand.mirror_index(mirror))
         && !template.headers.contains_key(AUTHORIZATION)
     {
-        headers.insert(AUTHORIZATION, (**value).clone());
+        headers.insert(AUTHORIZATION, value.clone());
     }
     if hop.content == Fields::Dropped {
         for name in [CONTENT_TYPE, CONTENT_LENGTH, CONTENT_ENCODING, TRANSFER_ENCODING] {
@@ -305,14 +308,6 @@ fn drop_secrets(headers: &mut HeaderMap, from: &Url) {
             headers.insert(REFERER, value);
         }
     }
-}
-
-/// Whether a field holds a secret, by its name.
-pub(crate) fn is_secret(name: &HeaderName) -> bool {
-    const SIGNS: [&str; 9] =
-        ["auth", "cookie", "token", "secret", "api-key", "apikey", "password", "session", "credential"];
-    let fixed = [&AUTHORIZATION, &COOKIE, &PROXY_AUTHORIZATION].contains(&name);
-    fixed || SIGNS.iter().any(|sign| name.as_str().contains(sign)) || name.as_str().ends_with("-key")
 }
 
 /// The error of a status that is not accepted, with the beginning of its body.

@@ -81,6 +81,11 @@ impl Book {
         pages.filter(|(_, page)| page.record.is_none()).map(|(attempt, page)| (attempt as u32, &*page.leg))
     }
 
+    /// The connections that the attempts so far went over.
+    pub(crate) fn connections(&self) -> Box<[u64]> {
+        self.pages.iter().filter_map(|page| page.leg.connection()).collect()
+    }
+
     pub(crate) fn first_started(&self) -> Option<Moment> {
         self.first_started.map(|(first, _)| first)
     }

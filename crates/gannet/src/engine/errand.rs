@@ -28,6 +28,41 @@ pub(crate) struct Errand {
     pub(crate) tallies: Option<Arc<Tallies>>,
 }
 
+/// Whether a fetch has nothing on the wire; its job counts these.
+#[derive(Default)]
+pub(crate) struct Parking(Option<Arc<Tallies>>);
+
+impl Parking {
+    /// Nothing is on the wire now, or something is.
+    pub(crate) fn note(&mut self, tallies: &Arc<Tallies>, waits: Waits) {
+        match (waits, &self.0) {
+            (Waits::ForUs, None) => {
+                tallies.park();
+                self.0 = Some(Arc::clone(tallies));
+            }
+            (Waits::ForOthers, Some(_)) => *self = Self::default(),
+            _ => {}
+        }
+    }
+}
+
+impl Drop for Parking {
+    fn drop(&mut self) {
+        if let Some(tallies) = self.0.take() {
+            tallies.unpark();
+        }
+    }
+}
+
+/// What a fetch under way waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Waits {
+    /// A gate, a place in the pool, or its backoff.
+    ForUs,
+    /// A server, or the sink.
+    ForOthers,
+}
+
 /// Where the body goes.
 #[derive(Clone)]
 pub(crate) enum Keep {
@@ -57,6 +92,12 @@ impl Errand {
             }
             Opening::Race | Opening::One => (&self.requests[0], self.requests[0].mirror_url(index)),
         }
+    }
+
+    /// Which of its request's URLs a mirror's number stands for.
+    pub(crate) fn mirror_index(&self, mirror: u32) -> usize {
+        let is_leg = self.opening == Opening::Race && self.requests.len() > 1;
+        if is_leg { 0 } else { mirror as usize }
     }
 
     pub(crate) fn rules(&self) -> Rules {

@@ -11,7 +11,7 @@ use pin_project_lite::pin_project;
 use super::attempt::{self, Led, Place};
 use super::book::Book;
 use super::copy::{Copy, WaitsFor};
-use super::errand::{Errand, Keep};
+use super::errand::{Errand, Keep, Parking, Waits};
 use super::timer::Timer;
 use crate::Moment;
 use crate::clock::Clock;
@@ -21,6 +21,7 @@ use crate::outcome::{Got, Record, WhyStarted, WhyStopped};
 use crate::policy::classify;
 use crate::policy::fetch::{Fact, GaveUp, Machine, Means, Order, StopReason, Verdict};
 use crate::transport::Leg;
+use crate::transport::leg::Ground;
 
 /// What a settled fetch leaves.
 pub(crate) struct Settled {
@@ -70,6 +71,7 @@ struct Rest<A> {
     timer: Timer,
     place: Option<Place>,
     begun: bool,
+    parking: Parking,
 }
 
 impl<A: Future<Output = Result<Box<Led>, Error>>> Drive<A> {
@@ -86,6 +88,7 @@ impl<A: Future<Output = Result<Box<Led>, Error>>> Drive<A> {
             timer: Timer::default(),
             place,
             begun: false,
+            parking: Parking::default(),
         };
         Self { launch, first: None, rest }
     }
@@ -115,7 +118,12 @@ impl<A: Future<Output = Result<Box<Led>, Error>>> Drive<A> {
         let mut this = self.project();
         let rest = this.rest;
         let errand = Arc::clone(&rest.errand);
-        let leg = Arc::new(Leg::new(errand.core.clock, attempt, errand.plan.queue, now));
+        let mut leg = Leg::new(errand.core.clock, attempt, errand.plan.queue, now);
+        if attempt > 0 {
+            leg.avoid = rest.book.connections();
+            leg.ground = if why == WhyStarted::Redo { Ground::Fresh } else { Ground::Any };
+        }
+        let leg = Arc::new(leg);
         rest.book.started(Arc::clone(&leg), mirror, why, now, Clock::wall());
         let (_, url) = errand.target(mirror);
         errand.tell(&Event::AttemptStarted { seq: errand.seq, url: url.as_str(), why });
@@ -211,6 +219,7 @@ impl<A: Future<Output = Result<Box<Led>, Error>>> Future for Drive<A> {
             }
             let (overdue, next) = self.rest.limits(now);
             if let Some((attempt, error)) = overdue {
+                self.rest.retire(attempt);
                 self.as_mut().happened(attempt, Err(error), now);
                 continue;
             }
@@ -221,6 +230,7 @@ impl<A: Future<Output = Result<Box<Led>, Error>>> Future for Drive<A> {
             }
             let at = [wake, next].into_iter().flatten().min();
             if self.as_mut().project().rest.timer.poll(cx, &clock, at).is_pending() {
+                self.as_mut().project().rest.note_parking();
                 return Poll::Pending;
             }
             now = clock.now();
@@ -309,6 +319,22 @@ impl<A> Rest<A> {
             next = Some(next.map_or(due, |next| next.min(due)));
         }
         (None, next)
+    }
+
+    /// Tells the job whether anything is on the wire.
+    fn note_parking(&mut self) {
+        let Some(tallies) = &self.errand.tallies else { return };
+        let queues = |leg: &Leg| leg.standing().0 == Phase::Queue;
+        let waits_for_us = self.copy.is_none() && self.book.open().all(|(_, leg)| queues(leg));
+        let waits = if waits_for_us { Waits::ForUs } else { Waits::ForOthers };
+        self.parking.note(tallies, waits);
+    }
+
+    /// A shared connection over which an attempt heard nothing takes no new streams.
+    fn retire(&self, attempt: u32) {
+        if let Some(id) = self.book.leg(attempt).and_then(|leg| leg.connection()) {
+            self.errand.lane.pool.retire(id);
+        }
     }
 
     fn settle(&mut self, verdict: Verdict, now: Moment) -> Settled {

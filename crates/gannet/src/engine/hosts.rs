@@ -19,11 +19,10 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    /// An exchange went over a connection of this version.
-    pub(crate) fn learned(&self, version: http::Version) {
-        let speaks = if version == http::Version::HTTP_2 { Speaks::Http2 } else { Speaks::Http1 };
+    /// An exchange went over a connection that speaks this.
+    pub(crate) fn learned(&self, speaks: Speaks) {
         let before = self.origin.protocol();
-        let now = if speaks == Speaks::Http2 { Protocol::Http2 } else { Protocol::Http1 };
+        let now = if speaks == Speaks::Http1 { Protocol::Http1 } else { Protocol::Http2 };
         if before != now {
             self.origin.learn(now);
         }

@@ -108,6 +108,8 @@ enum Stop {
 
 /// Inputs that are read in one go before others get the thread.
 const READS_A_POLL: usize = 256;
+/// Fetches that may be under way for each slot, those included that wait at gates or for their backoff.
+const PARKED: usize = 8;
 /// What a queued request costs beside its own weight, in bytes.
 const QUEUE_OVERHEAD: usize = 80;
 /// How long a source that is not at hand is read on after a stop, to account for what it holds.
@@ -266,38 +268,55 @@ impl Job {
         {
             changed = true;
             self.queue.unblock(host);
-            if self.running.len() < self.terms.concurrency && self.may_start(cx, host) {
+            if self.has_slot() && self.terms.sink.room(cx) == Room::Any {
                 self.start(host, permit);
             }
         }
-        while self.stopped.is_none() && self.running.len() < self.terms.concurrency {
-            let Some(host) = self.turn(cx) else { break };
-            let known = self.hosts.get(&host).expect("a host with waiting requests is known");
-            match known.gate.try_enter() {
-                Some(permit) => self.start(host, permit),
-                None => {
-                    self.at_gates.push(AtGate { host, entering: known.gate.enter() });
-                    self.queue.block(host);
-                }
+        while self.stopped.is_none() {
+            let started = match self.terms.sink.room(cx) {
+                Room::Any => self.start_next(),
+                Room::Only(seq) => self.start_only(seq),
+            };
+            if !started {
+                break;
             }
             changed = true;
         }
         changed
     }
 
-    /// The host that goes next, as far as the sink has room.
-    fn turn(&mut self, cx: &mut Context<'_>) -> Option<u64> {
-        match self.terms.sink.room(cx) {
-            Room::Any => self.queue.next_host(),
-            Room::Only(seq) => self.queue.favour(|waiting| waiting.seq == seq),
+    /// Starts the request whose turn it is, or blocks its host; whether anything changed.
+    fn start_next(&mut self) -> bool {
+        if !self.has_slot() {
+            return false;
         }
+        let Some(host) = self.queue.next_host() else { return false };
+        let known = self.hosts.get(&host).expect("a host with waiting requests is known");
+        match known.gate.try_enter() {
+            Some(permit) => self.start(host, permit),
+            None => {
+                self.at_gates.push(AtGate { host, entering: known.gate.enter() });
+                self.queue.block(host);
+            }
+        }
+        true
     }
 
-    fn may_start(&self, cx: &mut Context<'_>, host: u64) -> bool {
-        match self.terms.sink.room(cx) {
-            Room::Any => true,
-            Room::Only(seq) => self.queue.peek(host).is_some_and(|waiting| waiting.seq == seq),
-        }
+    /// Starts the only request that the sink has room for, beyond every limit if need be: all that runs may be
+    /// waiting for it.
+    fn start_only(&mut self, seq: u64) -> bool {
+        let Some(host) = self.queue.favour(|waiting| waiting.seq == seq) else { return false };
+        let known = self.hosts.get(&host).expect("a host with waiting requests is known");
+        let permit = known.gate.try_enter().unwrap_or_else(|| known.gate.enter_beyond());
+        self.start(host, permit);
+        true
+    }
+
+    /// Whether one more may run. What waits at a gate or for its backoff takes no slot, within reason.
+    fn has_slot(&self) -> bool {
+        let running = self.running.len();
+        let active = running.saturating_sub(self.terms.tallies.parked());
+        active < self.terms.concurrency && running < self.terms.concurrency.saturating_mul(PARKED)
     }
 
     fn start(&mut self, host: u64, permit: Permit) {
@@ -336,7 +355,7 @@ impl Job {
         if self.stopped.is_some() {
             return true;
         }
-        self.running.len() < self.terms.concurrency && !self.queue.is_full() && self.queue_is_stuck()
+        self.has_slot() && !self.queue.is_full() && self.queue_is_stuck()
     }
 
     /// After a stop, a source that may be endless is not read out for ever.

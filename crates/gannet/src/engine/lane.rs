@@ -7,7 +7,6 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::runtime::{Handle, Id};
-use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 use tokio_util::task::TaskTracker;
 
@@ -15,7 +14,7 @@ use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Phase};
 use crate::transport::Spawn;
 use crate::transport::connect::Connector;
-use crate::transport::pool::{Pool, PoolLimits};
+use crate::transport::pool::{Pool, PoolLimits, Slots};
 
 /// One runtime's share of a client.
 pub(crate) struct Lane {
@@ -55,7 +54,7 @@ pub(crate) struct Lanes {
     connector: Arc<Connector>,
     clock: Clock,
     limits: PoolLimits,
-    slots: Arc<Semaphore>,
+    slots: Arc<Slots>,
     numbers: Arc<AtomicU64>,
     open: Mutex<HashMap<Id, Arc<Lane>>>,
 }
@@ -66,7 +65,7 @@ impl Lanes {
             connector: Arc::new(connector),
             clock,
             limits,
-            slots: Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS))),
+            slots: Arc::new(Slots::new(connections)),
             numbers: Arc::default(),
             open: Mutex::default(),
         }
@@ -107,7 +106,7 @@ impl Lanes {
 
     /// Connections that are open or being opened.
     pub(crate) fn connections(&self, cap: usize) -> usize {
-        cap.min(Semaphore::MAX_PERMITS) - self.slots.available_permits()
+        self.slots.taken(cap)
     }
 
     /// Lets go of every connection that nothing uses.

@@ -17,7 +17,10 @@ pub(crate) struct HostRules {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Speaks {
     Http1,
-    Http2,
+    /// And allows so many streams at once.
+    Http2 {
+        streams: u32,
+    },
 }
 
 impl HostRules {
@@ -52,7 +55,7 @@ impl HostRules {
     pub(crate) fn learned(&mut self, speaks: Speaks) {
         let usual = match speaks {
             Speaks::Http1 => HTTP1_IN_FLIGHT,
-            Speaks::Http2 => HTTP2_IN_FLIGHT,
+            Speaks::Http2 { streams } => HTTP2_IN_FLIGHT.min(streams),
         };
         self.limit = self.cap.unwrap_or(usual);
     }
@@ -84,9 +87,11 @@ mod tests {
         let mut open = HostRules::new(None);
         let mut capped = HostRules::new(Some(2));
         for rules in [&mut open, &mut capped] {
-            rules.learned(Speaks::Http2);
+            rules.learned(Speaks::Http2 { streams: 250 });
         }
         assert_eq!((open.limit(), capped.limit()), (100, 2));
+        open.learned(Speaks::Http2 { streams: 10 });
+        assert_eq!(open.limit(), 10);
     }
 
     #[test]

@@ -101,10 +101,15 @@ impl<R> Queue<R> {
         self.lines.get(&host).and_then(|line| line.waiting.front()).map(|(request, _)| request)
     }
 
-    /// Puts the ready host whose first request `wanted` says yes to in front.
+    /// Puts the host whose first request `wanted` says yes to in front, though it was blocked. Looks at every host:
+    /// for the rare case that only one request may start.
     pub(crate) fn favour(&mut self, wanted: impl Fn(&R) -> bool) -> Option<u64> {
-        let place = self.ready.iter().position(|&host| self.peek(host).is_some_and(&wanted))?;
-        let host = self.ready.remove(place)?;
+        let is_wanted =
+            |(_, line): &(&u64, &Line<R>)| line.waiting.front().is_some_and(|(first, _)| wanted(first));
+        let (&host, _) = self.lines.iter().find(is_wanted)?;
+        self.unblock(host);
+        let place = self.ready.iter().position(|&other| other == host)?;
+        self.ready.remove(place);
         self.ready.push_front(host);
         Some(host)
     }

@@ -37,6 +37,13 @@ impl Memory {
 /// Chunks up to this length, in bytes, are copied out of the connection's buffer.
 const SMALL: usize = 4096;
 
+impl Memory {
+    /// A body of this length is no longer kept by the job: its outcome was handed over.
+    pub(crate) fn release(&self, length: u64) {
+        self.held.fetch_sub(length, Ordering::Relaxed);
+    }
+}
+
 impl Default for Memory {
     fn default() -> Self {
         Self::new(Self::DEFAULT_EACH, Self::DEFAULT_ALL)

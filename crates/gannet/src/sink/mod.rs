@@ -46,6 +46,11 @@ pub trait Sink: Send + Sync {
         Room::Any
     }
 
+    /// Whether [`room`](Self::room) may ever answer [`Room::Only`].
+    fn keeps_order(&self) -> bool {
+        false
+    }
+
     /// Opens the place for one body. Nothing of an earlier part of the same request is left when this is called.
     ///
     /// # Errors

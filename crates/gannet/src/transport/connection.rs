@@ -2,8 +2,9 @@
 //! becomes either, and the lease that an exchange holds.
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::AbortHandle;
@@ -39,6 +40,8 @@ pub(super) struct Opening<'a> {
 /// A connection of HTTP/1; who holds it owns it.
 pub(crate) struct Http1 {
     pub(crate) sender: hyper::client::conn::http1::SendRequest<RequestBody>,
+    /// Whether the last request had a body, which may still be on its way out when the reply has ended.
+    pub(crate) sent_body: bool,
     pub(crate) common: Common,
 }
 
@@ -47,7 +50,10 @@ pub(crate) struct Http2 {
     #[cfg(feature = "http2")]
     pub(crate) sender: hyper::client::conn::http2::SendRequest<RequestBody>,
     pub(crate) common: Common,
-    pub(super) streams: AtomicU32,
+    streams: AtomicU32,
+    /// What the server allows, as last heard.
+    allowed: Arc<AtomicU32>,
+    retired: AtomicBool,
 }
 
 /// What connections of either version have.
@@ -93,7 +99,7 @@ impl Http1 {
             // An error ends the exchange that is on it, which hears of it by itself.
             let _ = connection.await;
         }));
-        Ok(Self { sender, common: Common::new(counts, address, driver, opening) })
+        Ok(Self { sender, sent_body: false, common: Common::new(counts, address, driver, opening) })
     }
 
     #[cfg(not(feature = "http1"))]
@@ -121,10 +127,20 @@ impl Http2 {
                 .handshake(io)
                 .await
                 .map_err(handshake_failed)?;
+        let allowed = Arc::new(AtomicU32::new(STREAMS));
+        let heard = Arc::clone(&allowed);
         let driver = opening.spawn.spawn(Box::pin(async move {
-            let _ = connection.await;
+            let mut connection = connection;
+            let _ = std::future::poll_fn(|cx| {
+                let end = Pin::new(&mut connection).poll(cx);
+                let streams = u32::try_from(connection.current_max_send_streams()).unwrap_or(STREAMS);
+                heard.store(streams.clamp(1, STREAMS), Ordering::Relaxed);
+                end
+            })
+            .await;
         }));
-        Ok(Self { sender, common: Common::new(counts, address, driver, opening), streams: AtomicU32::new(1) })
+        let common = Common::new(counts, address, driver, opening);
+        Ok(Self { sender, common, streams: AtomicU32::new(1), allowed, retired: AtomicBool::new(false) })
     }
 
     #[cfg(not(feature = "http2"))]
@@ -137,6 +153,31 @@ impl Http2 {
         return self.sender.is_closed();
         #[cfg(not(feature = "http2"))]
         return true;
+    }
+
+    pub(super) fn streams(&self) -> u32 {
+        self.streams.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn open_stream(&self) {
+        self.streams.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        self.streams() < self.allowed()
+    }
+
+    /// Streams that the server allows at once, at most 100.
+    pub(crate) fn allowed(&self) -> u32 {
+        self.allowed.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn retire(&self) {
+        self.retired.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Relaxed)
     }
 
     pub(super) fn is_idle(&self) -> bool {
@@ -163,6 +204,14 @@ impl Lease {
         match &self.kind {
             Kind::One(connection) => connection.as_ref().map(|connection| &connection.common),
             Kind::Two(connection) => Some(&connection.common),
+        }
+    }
+
+    /// Over HTTP/2, how many streams the server allows.
+    pub(crate) fn streams(&self) -> Option<u32> {
+        match &self.kind {
+            Kind::One(_) => None,
+            Kind::Two(connection) => Some(connection.allowed()),
         }
     }
 
@@ -199,6 +248,7 @@ impl Drop for Lease {
             }
             Kind::Two(connection) => {
                 connection.streams.fetch_sub(1, Ordering::Relaxed);
+                self.pool.stream_ended(connection, &self.origin);
             }
         }
     }

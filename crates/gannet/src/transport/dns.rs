@@ -24,6 +24,8 @@ const NAMES: usize = 10_000;
 const ADDRESSES: usize = 16;
 
 type Answer = Result<Arc<[IpAddr]>, Error>;
+/// An answer and how long it serves, once there is one.
+type Told = Option<(Answer, Moment)>;
 
 /// A caching, single-flight look-up.
 #[derive(Debug, Clone)]
@@ -34,15 +36,9 @@ pub(crate) struct Resolver {
 
 #[derive(Debug, Default)]
 struct Names {
-    known: HashMap<Box<str>, Known>,
-    waiting: VecDeque<(Box<str>, watch::Sender<Option<Answer>>)>,
+    known: HashMap<Box<str>, watch::Receiver<Told>>,
+    waiting: VecDeque<(Box<str>, watch::Sender<Told>)>,
     threads: usize,
-}
-
-#[derive(Debug)]
-struct Known {
-    until: Option<Moment>,
-    answer: watch::Receiver<Option<Answer>>,
 }
 
 impl Resolver {
@@ -58,39 +54,35 @@ impl Resolver {
         let mut answer = self.ask(host);
         let known = answer.wait_for(Option::is_some).await;
         match known.as_deref() {
-            Ok(Some(answer)) => answer.clone(),
+            Ok(Some((answer, _))) => answer.clone(),
             Ok(None) | Err(_) => Err(failed("the resolver's thread ended without an answer")),
         }
     }
 
-    fn ask(&self, host: &str) -> watch::Receiver<Option<Answer>> {
+    fn ask(&self, host: &str) -> watch::Receiver<Told> {
         let now = self.clock.now();
         let mut names = self.lock();
-        if let Some(known) = names.known.get_mut(host) {
-            if known.until.is_none()
-                && let Some(answer) = known.answer.borrow().as_ref()
-            {
-                known.until = Some(now + if answer.is_ok() { ANSWER_LIFE } else { FAILURE_LIFE });
-            }
-            let dead = known.answer.has_changed().is_err() && known.answer.borrow().is_none();
-            if !dead && known.until.is_none_or(|until| now < until) {
-                return known.answer.clone();
+        if let Some(known) = names.known.get(host) {
+            let given_up = known.borrow().is_none() && known.has_changed().is_err();
+            let serves = known.borrow().as_ref().is_none_or(|(_, until)| now < *until);
+            if serves && !given_up {
+                return known.clone();
             }
         }
         if names.known.len() >= NAMES {
-            names.known.retain(|_, known| known.until.is_none_or(|until| now < until));
-            if names.known.len() >= NAMES {
-                names.known.retain(|_, known| known.until.is_none());
-            }
+            names.known.retain(|_, known| known.borrow().as_ref().is_none_or(|(_, until)| now < *until));
+        }
+        if names.known.len() >= NAMES {
+            names.known.retain(|_, known| known.borrow().is_none());
         }
         let (told, answer) = watch::channel(None);
-        names.known.insert(host.into(), Known { until: None, answer: answer.clone() });
+        names.known.insert(host.into(), answer.clone());
         names.waiting.push_back((host.into(), told));
         if names.threads < THREADS {
             names.threads += 1;
-            let shared = Arc::clone(&self.shared);
+            let (shared, clock) = (Arc::clone(&self.shared), self.clock);
             let thread = std::thread::Builder::new().name("gannet-dns".into()).stack_size(256 << 10);
-            if thread.spawn(move || serve(&shared)).is_err() {
+            if thread.spawn(move || serve(&shared, clock)).is_err() {
                 names.threads -= 1;
                 names.waiting.pop_back();
             }
@@ -104,7 +96,7 @@ impl Resolver {
 }
 
 /// One thread's life: look-ups until none is waiting.
-fn serve(shared: &Mutex<Names>) {
+fn serve(shared: &Mutex<Names>, clock: Clock) {
     loop {
         let next = {
             let mut names = shared.lock().unwrap_or_else(PoisonError::into_inner);
@@ -115,8 +107,11 @@ fn serve(shared: &Mutex<Names>) {
             next
         };
         let Some((host, told)) = next else { return };
-        if !told.is_closed() {
-            told.send_replace(Some(system_look_up(&host)));
+        // The cache's own receiver is no waiter: what nobody waits for any more is not looked up.
+        if told.receiver_count() > 1 {
+            let answer = system_look_up(&host);
+            let life = if answer.is_ok() { ANSWER_LIFE } else { FAILURE_LIFE };
+            told.send_replace(Some((answer, clock.now() + life)));
         }
     }
 }

@@ -2,6 +2,7 @@
 //! a body go out on a leased connection, a head and a body with the lease in it come back.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 #[cfg(feature = "http2")]
@@ -25,7 +26,7 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) body: Bytes,
 }
 
-/// Sends one request to `origin` and receives the reply's head.
+/// Sends one request to `origin` and receives the reply's head; over HTTP/2 also how many streams the server allows.
 ///
 /// # Cancel safety
 /// Dropping it closes the connection, or resets the stream; the permit goes back.
@@ -35,7 +36,7 @@ pub(crate) async fn exchange(
     out: Outgoing<'_>,
     permit: Permit,
     leg: &Arc<Leg>,
-) -> Result<(http::response::Parts, HttpBody), Error> {
+) -> Result<(http::response::Parts, HttpBody, Option<u32>), Error> {
     let mut lease = loop {
         let mut lease = pool.check_out(origin, leg).await?;
         if is_ready(&mut lease).await {
@@ -45,7 +46,10 @@ pub(crate) async fn exchange(
     leg.enter(opening_phase(&out.body));
     let before = lease.common().map_or((0, 0), |common| (common.io.written(), common.io.read()));
     let answer = match lease.kind_mut() {
-        Kind::One(Some(connection)) => connection.sender.send_request(for_http1(out, leg)?).await,
+        Kind::One(Some(connection)) => {
+            connection.sent_body = !out.body.is_empty();
+            connection.sender.send_request(for_http1(out, leg)?).await
+        }
         Kind::One(None) => unreachable!("a lease in use holds its connection"),
         #[cfg(feature = "http2")]
         Kind::Two(connection) => connection.sender.clone().send_request(for_http2(out, leg)?).await,
@@ -58,12 +62,20 @@ pub(crate) async fn exchange(
         let message = format!("the reply's head is over its limit of {HEAD_FIELDS} fields");
         return Err(Error::new(ErrorKind::HeadTooLarge, Phase::Wait, message));
     }
-    Ok((head, HttpBody::new(incoming, lease, permit, Arc::clone(&pool.spawn))))
+    let streams = lease.streams();
+    Ok((head, HttpBody::new(incoming, lease, permit, Arc::clone(&pool.spawn)), streams))
 }
+
+/// How long a connection may go on sending a body whose reply has ended, before another is taken.
+const STILL_SENDING: Duration = Duration::from_millis(50);
 
 /// Whether the connection takes a request; one that was closed meanwhile does not, and costs nothing.
 async fn is_ready(lease: &mut Lease) -> bool {
     match lease.kind_mut() {
+        Kind::One(Some(connection)) if connection.sent_body => {
+            let ready = tokio::time::timeout(STILL_SENDING, connection.sender.ready()).await;
+            matches!(ready, Ok(Ok(())))
+        }
         Kind::One(Some(connection)) => connection.sender.ready().await.is_ok(),
         Kind::One(None) => false,
         #[cfg(feature = "http2")]

@@ -19,6 +19,9 @@ pub(crate) struct Leg {
     /// The attempt's number within its fetch; retries go to another address by it.
     pub(crate) attempt: u32,
     pub(crate) queue_limit: Option<Duration>,
+    pub(crate) ground: Ground,
+    /// Shared connections that earlier attempts of the fetch went over.
+    pub(crate) avoid: Box<[u64]>,
     state: Mutex<State>,
 }
 
@@ -36,6 +39,15 @@ struct State {
     bytes: u64,
 }
 
+/// Which connections an attempt may go over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ground {
+    /// An idle one, if there is one.
+    Any,
+    /// None that was idle: one such has just turned out to be closed.
+    Fresh,
+}
+
 /// What an attempt had done when it was asked.
 #[derive(Debug, Clone)]
 pub(crate) struct Trace {
@@ -49,6 +61,7 @@ pub(crate) struct Trace {
 
 impl Leg {
     pub(crate) fn new(clock: Clock, attempt: u32, queue_limit: Option<Duration>, now: Moment) -> Self {
+        let (ground, avoid) = (Ground::Any, Box::default());
         let state = State {
             phase: Phase::Queue,
             since: now,
@@ -60,7 +73,7 @@ impl Leg {
             connection: None,
             bytes: 0,
         };
-        Self { clock, attempt, queue_limit, state: Mutex::new(state) }
+        Self { clock, attempt, queue_limit, ground, avoid, state: Mutex::new(state) }
     }
 
     /// The attempt goes over to `phase`.
@@ -81,6 +94,11 @@ impl Leg {
         let mut state = self.lock();
         state.moved = now;
         state.bytes += bytes as u64;
+    }
+
+    /// The connection that it went over last.
+    pub(crate) fn connection(&self) -> Option<u64> {
+        self.lock().connection.map(|used| used.id)
     }
 
     /// A step forward of the request's body; it counts no bytes.

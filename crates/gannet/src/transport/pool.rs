@@ -3,7 +3,7 @@
 //! that needs it and dies with it; where an origin may speak HTTP/2, the others wait for the first connect.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -11,13 +11,53 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::AbortHandle;
 
 use super::connect::Connector;
-use super::connection::{Http1, Http2, Kind, Lease, Opening, STREAMS};
+use super::connection::{Http1, Http2, Kind, Lease, Opening};
+use super::leg::Ground;
 use super::origin::Protocol;
 use super::{Leg, Origin, Spawn};
 use crate::Moment;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Phase};
 use crate::number::ByNumber;
+
+/// Connections of HTTP/2 to one origin, where one has not streams enough; one more for a hedge or a retry.
+const SHARED: usize = 4;
+
+/// The connections that a client may open, in all its pools.
+#[derive(Debug)]
+pub(crate) struct Slots {
+    free: Arc<Semaphore>,
+    /// How many wait for one.
+    waiting: AtomicUsize,
+}
+
+/// Counts one who waits.
+struct Waits<'a>(&'a AtomicUsize);
+
+impl<'a> Waits<'a> {
+    fn new(waiting: &'a AtomicUsize) -> Self {
+        waiting.fetch_add(1, Ordering::Relaxed);
+        Self(waiting)
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Slots {
+    pub(crate) fn new(connections: usize) -> Self {
+        let free = Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS)));
+        Self { free, waiting: AtomicUsize::new(0) }
+    }
+
+    /// How many are taken, of this many.
+    pub(crate) fn taken(&self, connections: usize) -> usize {
+        connections.min(Semaphore::MAX_PERMITS) - self.free.available_permits()
+    }
+}
 
 /// The connections of one client in one runtime.
 pub(crate) struct Pool {
@@ -26,7 +66,7 @@ pub(crate) struct Pool {
     clock: Clock,
     limits: PoolLimits,
     /// One for each connection that the client may have open in all its pools.
-    slots: Arc<Semaphore>,
+    slots: Arc<Slots>,
     numbers: Arc<AtomicU64>,
     state: Mutex<State>,
 }
@@ -77,7 +117,7 @@ impl Pool {
         spawn: Arc<dyn Spawn>,
         clock: Clock,
         limits: PoolLimits,
-        slots: Arc<Semaphore>,
+        slots: Arc<Slots>,
         numbers: Arc<AtomicU64>,
     ) -> Arc<Self> {
         Arc::new(Self { connector, spawn, clock, limits, slots, numbers, state: Mutex::default() })
@@ -89,7 +129,7 @@ impl Pool {
     /// Dropping it gives up the connect or the wait; a wake meant for it passes on.
     pub(crate) async fn check_out(self: &Arc<Self>, origin: &Arc<Origin>, leg: &Leg) -> Result<Lease, Error> {
         loop {
-            match self.find(origin) {
+            match self.find(origin, leg) {
                 Found::Lease(lease) => {
                     lease.tell(leg);
                     return Ok(lease);
@@ -114,22 +154,21 @@ impl Pool {
         }
     }
 
-    fn find(self: &Arc<Self>, origin: &Arc<Origin>) -> Found {
+    fn find(self: &Arc<Self>, origin: &Arc<Origin>, leg: &Leg) -> Found {
         let mut state = self.lock();
         let state = &mut *state;
-        let place = state.hosts.entry(origin.number).or_default();
-        while let Some(connection) = place.idle.pop() {
-            state.idle -= 1;
-            if !connection.sender.is_closed() {
-                return Found::Lease(Lease::new(Kind::One(Some(connection)), self, origin));
+        if let Some(place) = state.hosts.get_mut(&origin.number) {
+            while let Some(connection) = place.idle.pop() {
+                state.idle -= 1;
+                // After one that had gone stale, the others that lay beside it are not trusted either.
+                if leg.ground == Ground::Any && !connection.sender.is_closed() {
+                    return Found::Lease(Lease::new(Kind::One(Some(connection)), self, origin));
+                }
             }
-        }
-        place.shared.retain(|connection| !connection.is_closed());
-        let free =
-            place.shared.iter().find(|connection| connection.streams.load(Ordering::Relaxed) < STREAMS);
-        if let Some(connection) = free {
-            connection.streams.fetch_add(1, Ordering::Relaxed);
-            return Found::Lease(Lease::new(Kind::Two(Arc::clone(connection)), self, origin));
+            place.shared.retain(|connection| !connection.is_closed());
+            if let Some(connection) = place.stream(&leg.avoid) {
+                return Found::Lease(Lease::new(Kind::Two(connection), self, origin));
+            }
         }
         let known = match origin.protocol() {
             Protocol::Unknown => self.connector.foreknown(origin),
@@ -138,6 +177,7 @@ impl Pool {
         if known == Protocol::Http1 {
             return Found::Dial(None);
         }
+        let place = state.hosts.entry(origin.number).or_default();
         if place.dialing {
             let (told, wait) = oneshot::channel();
             place.waiting.push_back(told);
@@ -156,7 +196,10 @@ impl Pool {
         let kind = match connected.protocol {
             Protocol::Http2 => {
                 let connection = Arc::new(Http2::open(connected, opening).await?);
-                self.lock().hosts.entry(origin.number).or_default().shared.push(Arc::clone(&connection));
+                let mut state = self.lock();
+                state.hosts.entry(origin.number).or_default().shared.push(Arc::clone(&connection));
+                self.keep_reaping(&mut state);
+                drop(state);
                 Kind::Two(connection)
             }
             Protocol::Http1 | Protocol::Unknown => Kind::One(Some(Http1::open(connected, opening).await?)),
@@ -166,11 +209,12 @@ impl Pool {
 
     /// The right to one more connection; the longest idle one makes room if it has to.
     async fn slot(&self, leg: &Leg) -> Result<OwnedSemaphorePermit, Error> {
-        if let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() {
+        if let Ok(slot) = Arc::clone(&self.slots.free).try_acquire_owned() {
             return Ok(slot);
         }
-        self.evict(|_, _| true, 1);
-        let wait = Arc::clone(&self.slots).acquire_owned();
+        let _waits = Waits::new(&self.slots.waiting);
+        self.make_room();
+        let wait = Arc::clone(&self.slots.free).acquire_owned();
         let slot = match leg.queue_limit {
             Some(limit) => tokio::time::timeout(limit, wait).await.map_err(|_| {
                 let message = format!("all connections that the client may open were in use for {limit:?}");
@@ -181,7 +225,50 @@ impl Pool {
         slot.map_err(|_| Error::new(ErrorKind::Cancelled, Phase::Queue, "the client is closed"))
     }
 
+    /// Closes one idle connection of either version, if there is one.
+    fn make_room(&self) {
+        if self.evict(|_, _| true, 1) > 0 {
+            return;
+        }
+        let mut state = self.lock();
+        let quiet = state.hosts.values_mut().find_map(|place| {
+            let index = place.shared.iter().position(|connection| connection.is_idle())?;
+            Some(place.shared.swap_remove(index))
+        });
+        drop(state);
+        drop(quiet);
+    }
+
+    /// No new stream is opened on this connection: it was silent for too long.
+    pub(crate) fn retire(&self, id: u64) {
+        let state = self.lock();
+        for connection in state.hosts.values().flat_map(|place| &place.shared) {
+            if connection.common.id == id {
+                connection.retire();
+            }
+        }
+    }
+
+    /// A stream has ended. If that left its connection idle while others wait for room, it is closed.
+    pub(super) fn stream_ended(&self, connection: &Http2, origin: &Origin) {
+        if !connection.is_idle()
+            || (self.slots.waiting.load(Ordering::Relaxed) == 0 && !connection.is_retired())
+        {
+            return;
+        }
+        let mut state = self.lock();
+        let Some(place) = state.hosts.get_mut(&origin.number) else { return };
+        let index = place.shared.iter().position(|shared| shared.common.id == connection.common.id);
+        let closed = index.map(|index| place.shared.swap_remove(index));
+        drop(state);
+        drop(closed);
+    }
+
     pub(super) fn take_back(self: &Arc<Self>, mut connection: Http1, origin: &Origin) {
+        if self.slots.waiting.load(Ordering::Relaxed) > 0 {
+            // Somebody waits for the right to open one elsewhere: closing this one gives it.
+            return drop(connection);
+        }
         let now = self.clock.now();
         connection.common.idle_since = now;
         let mut state = self.lock();
@@ -191,10 +278,7 @@ impl Pool {
         if state.order.len() > 2 * state.idle + 64 {
             state.forget_taken();
         }
-        if state.reaper.as_ref().is_none_or(AbortHandle::is_finished) {
-            state.reaper =
-                Some(self.spawn.spawn(Box::pin(reap(Arc::downgrade(self), self.limits.idle_time))));
-        }
+        self.keep_reaping(&mut state);
         let excess = state.idle.saturating_sub(self.limits.idle_connections);
         drop(state);
         if excess > 0 {
@@ -202,8 +286,16 @@ impl Pool {
         }
     }
 
-    /// Closes the longest idle connections that `due` names, at most `most` of them.
-    fn evict(&self, due: impl Fn(Moment, Moment) -> bool, most: usize) {
+    /// There is something that may become idle: the reaper lives.
+    fn keep_reaping(self: &Arc<Self>, state: &mut State) {
+        if state.reaper.as_ref().is_none_or(AbortHandle::is_finished) {
+            state.reaper =
+                Some(self.spawn.spawn(Box::pin(reap(Arc::downgrade(self), self.limits.idle_time))));
+        }
+    }
+
+    /// Closes the longest idle connections that `due` names, at most `most` of them; how many there were.
+    fn evict(&self, due: impl Fn(Moment, Moment) -> bool, most: usize) -> usize {
         let now = self.clock.now();
         let mut closed = Vec::new();
         let mut state = self.lock();
@@ -216,7 +308,7 @@ impl Pool {
             closed.extend(state.take_idle(host, id, since));
         }
         drop(state);
-        drop(closed);
+        closed.len()
     }
 
     /// Idle and open connections, for the client's gauges.
@@ -274,15 +366,34 @@ impl State {
 }
 
 impl Place {
+    /// A stream on one of the shared connections, the least busy first; none on those to avoid, unless there are as
+    /// many connections as there may be.
+    fn stream(&self, avoid: &[u64]) -> Option<Arc<Http2>> {
+        let free = |connection: &&Arc<Http2>| !connection.is_retired() && connection.has_room();
+        let other = |connection: &&Arc<Http2>| !avoid.contains(&connection.common.id);
+        let chosen =
+            self.shared.iter().filter(free).filter(other).min_by_key(|connection| connection.streams());
+        let crowded = self.shared.len() >= SHARED + usize::from(!avoid.is_empty());
+        let chosen = chosen.or_else(|| {
+            let any = self.shared.iter().filter(|_| crowded).filter(|connection| !connection.is_retired());
+            any.min_by_key(|connection| connection.streams())
+        })?;
+        chosen.open_stream();
+        Some(Arc::clone(chosen))
+    }
+
     fn is_empty(&self) -> bool {
         self.idle.is_empty() && self.shared.is_empty() && !self.dialing && self.waiting.is_empty()
     }
 }
 
+/// The reaper looks no oftener than this.
+const REAPING: Duration = Duration::from_millis(20);
+
 /// Closes idle connections when their time is over; ends when none is left.
 async fn reap(pool: Weak<Pool>, idle_time: Duration) {
     loop {
-        tokio::time::sleep(idle_time / 2).await;
+        tokio::time::sleep((idle_time / 2).max(REAPING)).await;
         let Some(pool) = pool.upgrade() else { return };
         pool.evict(|now, since| now.since(since) >= idle_time, usize::MAX);
         let mut state = pool.lock();
@@ -312,31 +423,29 @@ impl Dialing {
     /// The connect has ended. A new shared connection serves all who wait; after a failure all of them fail.
     fn done(mut self, failure: Option<Error>) {
         self.done = true;
-        let waiting = {
-            let mut state = self.pool.lock();
-            let place = state.hosts.entry(self.origin.number).or_default();
-            place.dialing = false;
-            std::mem::take(&mut place.waiting)
-        };
-        for told in waiting {
+        for told in self.end() {
             let _ = told.send(failure.clone().map_or(Ok(()), Err));
         }
+    }
+
+    fn end(&self) -> VecDeque<oneshot::Sender<Result<(), Error>>> {
+        let mut state = self.pool.lock();
+        let Some(place) = state.hosts.get_mut(&self.origin.number) else { return VecDeque::new() };
+        place.dialing = false;
+        let waiting = std::mem::take(&mut place.waiting);
+        if place.is_empty() {
+            state.hosts.remove(&self.origin.number);
+        }
+        waiting
     }
 }
 
 impl Drop for Dialing {
+    /// Undone: all who waited look again, and one of them connects for the others.
     fn drop(&mut self) {
-        if self.done {
-            return;
-        }
-        let mut state = self.pool.lock();
-        let Some(place) = state.hosts.get_mut(&self.origin.number) else { return };
-        place.dialing = false;
-        while let Some(told) = place.waiting.pop_front() {
-            if told.send(Ok(())).is_ok() {
-                // It finds nobody dialing and does so itself; the others go on waiting, for it.
-                place.dialing = false;
-                break;
+        if !self.done {
+            for told in self.end() {
+                let _ = told.send(Ok(()));
             }
         }
     }
