@@ -38,7 +38,7 @@ mod outcome;
 mod policy;
 mod report;
 mod request;
-#[cfg(any(test, feature = "sim"))]
+#[cfg(test)]
 mod sim;
 pub mod sink;
 pub mod source;

@@ -191,13 +191,16 @@ fn row_23_a_head_request_has_no_body_whatever_the_reply_says() {
 
 #[test]
 fn row_23_chunks_announced_by_a_reply_without_a_body_are_not_waited_for() {
-    let silent = |head: &str| RawReply::new().send(format!("HTTP/1.1 {head}\r\n\r\n")).keep_open();
-    let builder = Origin::builder()
-        .raw("/a", silent("204 No Content\r\ntransfer-encoding: chunked"))
-        .raw("/b", silent("304 Not Modified\r\ntransfer-encoding: chunked"))
-        .raw("/c", silent("204 No Content\r\ncontent-length: 100"));
-    let server = Speech::Http1.serve(builder);
-    let trial = server.trial(["/a", "/b", "/c"]).with("--retry 0 --ok-status any");
-    let end = trial.within(Duration::from_secs(5)).run();
-    assert_eq!((end.code, end.codes()), (0, vec!["ok"; 3]), "{end:?}");
+    for head in [
+        "204 No Content\r\ntransfer-encoding: chunked",
+        "304 Not Modified\r\ntransfer-encoding: chunked",
+        "204 No Content\r\ncontent-length: 100",
+        "304 Not Modified\r\ncontent-length: 100",
+    ] {
+        let silent = RawReply::new().send(format!("HTTP/1.1 {head}\r\n\r\n")).keep_open();
+        let server = Speech::Http1.serve(Origin::builder().raw("/a", silent));
+        let trial = server.trial(["/a"]).with("--retry 0 --ok-status any");
+        let end = trial.within(Duration::from_secs(5)).run();
+        assert_eq!((end.code, end.codes(), &end.rows[0]["bytes"]), (0, vec!["ok"], &0.into()), "{end:?}");
+    }
 }

@@ -246,7 +246,7 @@ impl ClientBuilder {
         self
     }
 
-    #[cfg(any(test, feature = "sim"))]
+    #[cfg(test)]
     pub(crate) fn network(mut self, network: Arc<dyn crate::transport::connect::OtherNetwork>) -> Self {
         self.network = Network::Other(network);
         self

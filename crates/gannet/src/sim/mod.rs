@@ -1,5 +1,5 @@
 //! A simulated network with a seeded plan of faults, in virtual time: the real engine, gate, pool and HTTP codec run
-//! over it, with no socket and no waiting. Feature `sim`, and our own tests.
+//! over it, with no socket and no waiting. For our own tests.
 
 mod network;
 mod server;

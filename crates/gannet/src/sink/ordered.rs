@@ -294,6 +294,15 @@ mod tests {
         sink.settled(seq);
     }
 
+    /// The writer may break before the commit, or after.
+    fn put_to_broken(sink: &Ordered) {
+        let mut part = begin(sink, 0);
+        assert!(is_ready(part.as_mut()));
+        let _ = part.write(Bytes::from_static(b"a"));
+        let _ = part.commit();
+        sink.settled(0);
+    }
+
     #[test]
     fn ordered_keeps_every_promise() {
         conformance::all(|| {
@@ -447,12 +456,8 @@ mod tests {
     #[test]
     fn a_reader_that_has_gone_closes_the_sink_for_all() {
         let sink = Ordered::to(Broken);
-        let (mut first, mut later) = (begin(&sink, 0), begin(&sink, 1));
-        assert!(is_ready(first.as_mut()));
-        // The writer may have met the end before the commit, or after.
-        let _ = first.write(Bytes::from_static(b"a"));
-        let _ = first.commit();
-        sink.settled(0);
+        let mut later = begin(&sink, 1);
+        put_to_broken(&sink);
         assert_eq!(block_on(sink.closed()).kind(), ErrorKind::SinkClosed);
         assert!(sink.is_closed());
         assert_eq!(block_on(sink.finish()).expect_err("it is closed").kind(), ErrorKind::SinkClosed);
@@ -474,7 +479,7 @@ mod tests {
             }
         }
         let sink = Ordered::to(Panics);
-        put(&sink, 0, "a");
+        put_to_broken(&sink);
         assert_eq!(block_on(sink.finish()).expect_err("it panicked").kind(), ErrorKind::SinkFailed);
     }
 

@@ -51,7 +51,7 @@ pub(crate) enum Network {
     /// The machine's own sockets.
     Sockets,
     /// Another, such as a simulated one.
-    #[cfg_attr(not(any(test, feature = "sim")), expect(dead_code, reason = "made by simulations only"))]
+    #[cfg_attr(not(test), expect(dead_code, reason = "made by simulations only"))]
     Other(Arc<dyn OtherNetwork>),
 }
 

@@ -2,6 +2,7 @@
 //! becomes either, and the lease that an exchange holds.
 
 use std::net::SocketAddr;
+#[cfg(feature = "http2")]
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -18,6 +19,7 @@ use crate::error::{Error, ErrorKind, Phase};
 use crate::outcome::ConnectionUsed;
 
 /// Streams of one HTTP/2 connection at once.
+#[cfg(feature = "http2")]
 pub(crate) const STREAMS: u32 = 100;
 
 /// Header fields of one reply's head.
