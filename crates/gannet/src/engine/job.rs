@@ -203,16 +203,17 @@ impl Job {
                     self.read(input);
                     continue;
                 }
-                if self.stopped.is_some() {
-                    self.input_ended();
-                    continue;
-                }
             }
             if self.is_over() {
                 return Poll::Ready(None);
             }
-            let deadline = self.terms.deadline.filter(|_| self.stopped.is_none());
-            if self.timer.poll(cx, &self.core.clock, deadline).is_pending() {
+            // After a stop the source is waited for a little, for what it still holds.
+            let at = match self.stopped {
+                None => self.terms.deadline,
+                Some(_) if self.reading == Reading::On && !source.is_at_hand() => self.read_until,
+                Some(_) => None,
+            };
+            if self.timer.poll(cx, &self.core.clock, at).is_pending() {
                 return Poll::Pending;
             }
             self.obey(cx);

@@ -31,7 +31,17 @@ use crate::request::{Request, Template, without_userinfo};
 pub struct Lines {
     template: Arc<Template>,
     bad_lines: BadLines,
+    end: End,
     state: State,
+}
+
+/// Whether the input is sure to end by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// A regular file.
+    Sure,
+    /// Standard input, a FIFO, anybody's reader.
+    Open,
 }
 
 /// What a bad line does to the lines after it.
@@ -68,7 +78,8 @@ impl Lines {
         let path = path.as_ref();
         let blame = |cause| unreadable(path, cause);
         if is_regular(path).map_err(blame)? {
-            return Ok(Self::from_reader(File::open(path).map_err(blame)?));
+            let file = File::open(path).map_err(blame)?;
+            return Ok(Self { end: End::Sure, ..Self::from_reader(file) });
         }
         let path = path.to_owned();
         Ok(Self::new(Box::new(move || Ok(Box::new(File::open(path)?)))))
@@ -85,7 +96,12 @@ impl Lines {
     }
 
     fn new(open: Open) -> Self {
-        Self { template: Arc::default(), bad_lines: BadLines::Report, state: State::Waiting(open) }
+        Self {
+            template: Arc::default(),
+            bad_lines: BadLines::Report,
+            end: End::Open,
+            state: State::Waiting(open),
+        }
     }
 
     /// The lines share everything but the URL with this request: method, headers, body.
@@ -154,6 +170,10 @@ impl Source for Lines {
                 },
             }
         }
+    }
+
+    fn is_at_hand(&self) -> bool {
+        self.end == End::Sure
     }
 }
 

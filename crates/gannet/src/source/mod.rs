@@ -26,8 +26,8 @@ pub trait Source {
     /// The next input, `None` at the end. After `None` it is not called again.
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Input>>;
 
-    /// Whether the next call is sure to be [`Poll::Ready`], as with a list in memory. What such a source still
-    /// holds is accounted for when a job stops early.
+    /// Whether it is sure to end by itself, without waiting for anybody: a list in memory, a regular file. All that
+    /// such a source still holds is accounted for when a job stops early; any other is read on for 100 ms.
     fn is_at_hand(&self) -> bool {
         false
     }

@@ -75,11 +75,13 @@ fn exchange_kind(cause: &hyper::Error, standing: Standing) -> (ErrorKind, String
     if cause.is_canceled() {
         return (ErrorKind::StaleConnection, "the connection closed before the request was sent".into());
     }
+    let unexpected_end = io_kind(cause) == Some(io::ErrorKind::UnexpectedEof);
+    let ended = cause.is_incomplete_message() || unexpected_end;
     let stale = standing.connection == Age::Reused && standing.read == Progress::None;
-    if stale && (cause.is_incomplete_message() || cause.is_closed() || is_cut(cause)) {
+    if stale && (ended || cause.is_closed() || is_cut(cause)) {
         return (ErrorKind::StaleConnection, "the reused connection had been closed by the server".into());
     }
-    if cause.is_incomplete_message() {
+    if ended {
         return match standing.read {
             Progress::None => {
                 (ErrorKind::EmptyReply, "the server closed the connection without a reply".into())
@@ -97,7 +99,9 @@ fn exchange_kind(cause: &hyper::Error, standing: Standing) -> (ErrorKind, String
 
 /// A body that broke off.
 pub(crate) fn body(cause: hyper::Error) -> Error {
-    let (kind, message) = if let Some(found) = http2(&cause) {
+    let (kind, message) = if is_short_http2(&cause) {
+        (ErrorKind::BodyTruncated, "the body's length is not the announced one".into())
+    } else if let Some(found) = http2(&cause) {
         found
     } else if cause.is_incomplete_message() || io_kind(&cause) == Some(io::ErrorKind::UnexpectedEof) {
         (ErrorKind::BodyTruncated, "the body ended before its announced end".into())
@@ -145,6 +149,21 @@ fn http2(cause: &hyper::Error) -> Option<(ErrorKind, String)> {
         }
         _ => (ErrorKind::BadReply, format!("the reply breaks HTTP/2: {found}")),
     })
+}
+
+/// A stream that ends with more or fewer bytes than announced breaks HTTP/2 (RFC 9113, section 8.1.1): our own side
+/// resets it.
+#[cfg(feature = "http2")]
+fn is_short_http2(cause: &hyper::Error) -> bool {
+    let found = causes(cause).find_map(|cause| cause.downcast_ref::<h2::Error>());
+    found.is_some_and(|found| {
+        found.is_library() && found.is_reset() && found.reason() == Some(h2::Reason::PROTOCOL_ERROR)
+    })
+}
+
+#[cfg(not(feature = "http2"))]
+fn is_short_http2(_: &hyper::Error) -> bool {
+    false
 }
 
 #[cfg(not(feature = "http2"))]
