@@ -183,8 +183,8 @@ impl Job {
                 return Poll::Ready(Some(outcome));
             }
             if let Poll::Ready(Some(outcome)) = Pin::new(&mut self.running).poll_next(cx) {
-                self.done.push_back(outcome);
-                continue;
+                self.settled(&outcome);
+                return Poll::Ready(Some(outcome));
             }
             if self.start_some(cx) {
                 continue;
