@@ -38,6 +38,7 @@ fn fetches_are_send_static_and_unpin_futures() {
     let urls = vec!["http://localhost/".to_owned()];
     gives::<Vec<Outcome>>(&client.fetch_all(&urls));
     gives::<Vec<Result<String, Error>>>(&client.fetch_all(&urls).text());
+    gives::<Vec<Result<u32, Error>>>(&client.fetch_all(&urls).into_json::<u32>());
     gives::<Result<Vec<String>, JobError>>(
         &client.fetch_all(&urls).text().timeout(Duration::ZERO).fail_fast(),
     );

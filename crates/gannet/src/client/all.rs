@@ -119,6 +119,15 @@ impl<S: Source> FetchAll<S> {
         self.bodies(Outcome::into_result)
     }
 
+    /// Gives each body, read as JSON.
+    #[cfg(feature = "json")]
+    pub fn into_json<T: serde::de::DeserializeOwned>(self) -> FetchAll<S, Bodies<T>> {
+        self.bodies(|outcome| {
+            let url: Box<str> = outcome.url().into();
+            super::response::read_json(&outcome.into_result()?).map_err(|error| error.of_url(url))
+        })
+    }
+
     /// Saves each body below `directory`, in constant memory, and gives a report.
     ///
     /// # Errors

@@ -16,12 +16,12 @@ use crate::error::{Error, ErrorKind, Phase};
 use crate::event::{Event, Watcher};
 use crate::policy::budget::{Ratio, RatioPurse};
 use crate::sink::Memory;
-use crate::transport::Transport;
 use crate::transport::connect::{Connector, HttpVersions, Network};
 use crate::transport::dns::Resolver;
 use crate::transport::pool::PoolLimits;
 #[cfg(feature = "tls")]
 use crate::transport::tls::{Tls, Trust, authorities};
+use crate::transport::{Transport, Wire};
 
 /// Settings for a new [`Client`].
 #[must_use]
@@ -43,7 +43,7 @@ pub struct ClientBuilder {
     hedge_budget: Ratio,
     memory_each: u64,
     memory_all: u64,
-    custom: Option<Arc<dyn Transport>>,
+    wire: Wire,
     watcher: Option<Watcher>,
     network: Network,
     seed: Option<u64>,
@@ -74,7 +74,7 @@ impl Default for ClientBuilder {
             hedge_budget: Ratio::Share(0.02),
             memory_each: Memory::DEFAULT_EACH,
             memory_all: Memory::DEFAULT_ALL,
-            custom: None,
+            wire: Wire::Http,
             watcher: None,
             network: Network::Sockets,
             seed: None,
@@ -236,7 +236,7 @@ impl ClientBuilder {
 
     /// Sends requests by `transport`, in the place of HTTP.
     pub fn transport(mut self, transport: impl Transport) -> Self {
-        self.custom = Some(Arc::new(transport));
+        self.wire = Wire::Custom(Arc::new(transport));
         self
     }
 
@@ -286,7 +286,7 @@ impl ClientBuilder {
             plan: Arc::new(self.plan),
             user_agent: self.user_agent?,
             default_headers: self.default_headers,
-            custom: self.custom,
+            wire: self.wire,
             watcher: self.watcher,
             connections: self.connections,
             memory_each: self.memory_each,

@@ -24,7 +24,7 @@ use crate::request::is_secret;
 use crate::sink::Room;
 use crate::transport::body::Permit;
 use crate::transport::http::{Outgoing, exchange};
-use crate::transport::{Leg, WireBody, WireRequest};
+use crate::transport::{Leg, Wire, WireBody, WireRequest};
 
 /// An attempt that leads: an accepted head, and the body from its first byte on.
 #[derive(Debug)]
@@ -168,7 +168,7 @@ async fn send(
     permit: Permit,
     leg: &Arc<Leg>,
 ) -> Result<(http::response::Parts, WireBody), Error> {
-    if let Some(custom) = &errand.core.custom {
+    if let Wire::Custom(custom) = &errand.core.wire {
         leg.enter(Phase::Wait);
         let mut request = WireRequest::new(hop.body.clone());
         *request.method_mut() = hop.method.clone();

@@ -10,7 +10,7 @@ use super::plan::Plan;
 use crate::clock::Clock;
 use crate::event::Watcher;
 use crate::policy::budget::RatioPurse;
-use crate::transport::Transport;
+use crate::transport::Wire;
 
 /// What all clones of a client share.
 pub(crate) struct Core {
@@ -21,8 +21,7 @@ pub(crate) struct Core {
     pub(crate) plan: Arc<Plan>,
     pub(crate) user_agent: HeaderValue,
     pub(crate) default_headers: HeaderMap,
-    /// In the place of HTTP.
-    pub(crate) custom: Option<Arc<dyn Transport>>,
+    pub(crate) wire: Wire,
     pub(crate) watcher: Option<Watcher>,
     pub(crate) connections: usize,
     pub(crate) memory_each: u64,

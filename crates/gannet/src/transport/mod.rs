@@ -54,6 +54,13 @@ pub trait Transport: Send + Sync + 'static {
     fn send(&self, request: WireRequest) -> BoxFuture<'_, Result<Reply, Error>>;
 }
 
+/// What exchanges go over. Only a custom transport's futures and bodies are boxed.
+pub(crate) enum Wire {
+    /// Our own HTTP, over the lane's pool.
+    Http,
+    Custom(std::sync::Arc<dyn Transport>),
+}
+
 /// What a [`Transport`] is given: one hop of one attempt, with an absolute URL.
 pub type WireRequest = ::http::Request<Bytes>;
 
