@@ -26,6 +26,9 @@ pub struct JobReport {
     fatal: Option<Error>,
 }
 
+/// The longest time that is told apart, in microseconds: a hundred days.
+const LONGEST: u64 = 100 * 86_400 * 1_000_000;
+
 impl Default for JobReport {
     fn default() -> Self {
         Self {
@@ -38,7 +41,7 @@ impl Default for JobReport {
             budget_refused: 0,
             bytes: 0,
             errors: BTreeMap::new(),
-            totals: Histogram::new(3).expect("three digits are allowed"),
+            totals: Histogram::new_with_bounds(1, LONGEST, 3).expect("the bounds lie in order"),
             fatal: None,
         }
     }

@@ -204,3 +204,61 @@ async fn fail_fast_over_many_is_over_at_its_deadline() {
     assert!(error.is_timeout() && error.outcomes.len() == 60_000);
     assert!(began.elapsed() < ms(3_000), "{:?}", began.elapsed());
 }
+
+#[tokio::test]
+async fn a_body_that_stalls_after_its_first_byte_left_is_neither_repeated_nor_mixed() {
+    let origin = origin().await;
+    let client = Client::builder().read_timeout(ms(100)).build().expect("settings agree");
+    let tape = Tape::default();
+    let sink = Arc::new(Ordered::to(tape.clone()));
+    let request = gannet::Request::new(&origin.url("/?stall=5&size=100")).expect("a good URL");
+    let request = request.mirror(&origin.url("/?text=MIRROR")).expect("a good URL");
+    let outcomes = client.fetch_each([request]).save_with(sink.clone()).spawn().await;
+    assert_eq!(outcomes[0].error().map(gannet::Error::kind), Some(ErrorKind::BodyNotResumable));
+    sink.finish().await.expect("a tape takes all");
+    assert_eq!(tape.0.lock().expect("no panic").len(), 5);
+}
+
+/// What was written.
+#[derive(Clone, Default)]
+struct Tape(Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl std::io::Write for Tape {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("no panic").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_report_tells_times_of_every_length() {
+    let (origin, folder) = (origin().await, folder("times"));
+    let report =
+        Client::new().fetch_all([origin.url("/?delay=60ms")]).save_into(&folder).await.expect("it is saved");
+    let median = report.quantile(0.5).expect("one was obtained");
+    assert!(median >= ms(59), "{median:?}");
+    std::fs::remove_dir_all(folder).expect("the folder is ours");
+}
+
+#[tokio::test]
+async fn the_framing_of_a_request_is_not_the_callers() {
+    let origin = origin().await;
+    let fetch = Client::new().get(origin.url("/echo")).header("content-length", "5").text();
+    let sent = timeout(Duration::from_secs(2), fetch).await.expect("it does not hang").expect("it echoes");
+    assert!(!sent.contains("content-length"), "{sent}");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_link_of_the_users_own_to_a_device_is_written_through() {
+    let (origin, folder) = (origin().await, folder("link"));
+    let link = folder.join("null");
+    std::os::unix::fs::symlink("/dev/null", &link).expect("a link can be made");
+    Client::new().get(origin.url("/?text=x")).save_to(&link).await.expect("it is written");
+    assert!(link.symlink_metadata().is_ok_and(|met| met.is_symlink()), "the link is still there");
+    std::fs::remove_dir_all(folder).expect("the folder is ours");
+}

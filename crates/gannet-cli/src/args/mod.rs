@@ -14,7 +14,7 @@ pub(crate) use options::{
     AlternativeArgs, ConnectionArgs, CrowdArgs, ExistsRule, GetArgs, GoalArgs, HabitArgs, InputArgs,
     OutputArgs, ProgressStyle, RaceArgs, RequestArgs, SharedArgs, TimeArgs,
 };
-pub(crate) use values::{Deadline, Hedge, Retries};
+pub(crate) use values::{Deadline, GivenHeader, Hedge, Retries};
 pub(crate) use words::{check_list, check_url};
 
 use crate::say::Complaint;

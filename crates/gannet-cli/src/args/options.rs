@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, ValueEnum};
 use gannet::{Goal, StatusSet};
-use http::{HeaderName, HeaderValue, Method};
+use http::Method;
 
 use super::values::{self, Deadline, Hedge, Retries};
 
@@ -204,8 +204,8 @@ pub(crate) struct RequestArgs {
     #[arg(short = 'X', long = "request", value_name = "METHOD")]
     pub(crate) method: Option<Method>,
     /// A header field, 'Name: value' (repeatable)
-    #[arg(short = 'H', long = "header", value_name = "HEADER", value_parser = values::header)]
-    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+    #[arg(short = 'H', long = "header", value_name = "HEADER", value_parser = values::given_header)]
+    pub(crate) headers: Vec<values::GivenHeader>,
     /// Send a form by POST: a=b, @FILE (repeatable)
     ///
     /// Several are joined by &. Line breaks of a file are left out, as curl does.

@@ -170,8 +170,17 @@ pub(crate) fn statuses(text: &str) -> Result<StatusSet, String> {
     Ok(StatusSet::ranges(ranges))
 }
 
+/// A header field, or what is wrong with it; told later, since the definition of the options would show the value.
+#[derive(Debug, Clone)]
+pub(crate) struct GivenHeader(pub(crate) Result<(HeaderName, HeaderValue), String>);
+
+/// Never refuses: see [`GivenHeader`].
+pub(crate) fn given_header(text: &str) -> Result<GivenHeader, std::convert::Infallible> {
+    Ok(GivenHeader(header(text)))
+}
+
 /// A header field: `Name: value`, or `Name;` for an empty one.
-pub(crate) fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
+fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
     let (name, value) = match (text.split_once(':'), text.strip_suffix(';')) {
         (Some((_, value)), _) if value.trim().is_empty() => {
             return Err(format!(

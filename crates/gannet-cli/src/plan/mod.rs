@@ -88,6 +88,7 @@ impl Plan {
             return Err(Complaint::contradiction("-i -", "a body of @-"));
         }
         let chosen = output::choose(output, urls, number)?;
+        output::check_apart(output, input.list.as_deref())?;
         let base = request::base(&shared.request)?;
         let source = input::source(urls, input, alternatives, output, &base)?;
         let mut builder = client(shared, time)?;
@@ -111,6 +112,7 @@ impl Plan {
     /// The plan of `gannet race`.
     pub(crate) fn race(args: &RaceArgs, begun: Instant, voice: &Voice) -> Result<Self, Complaint> {
         let RaceArgs { urls, output, time, shared } = args;
+        output::check_apart(output, None)?;
         let base = request::base(&shared.request)?;
         let source = input::race(urls, output, &base)?;
         let builder = client(shared, time)?;

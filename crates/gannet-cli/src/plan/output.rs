@@ -1,8 +1,9 @@
 //! Where the bodies and the report go. Of several places for the bodies, none is guessed: they contradict one
 //! another. Nothing here writes.
 
+use std::collections::HashMap;
 use std::io::{self, IsTerminal as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use gannet::sink::{Discard, Files, IfExists, Ordered, Sink};
@@ -73,6 +74,36 @@ pub(crate) fn choose(args: &OutputArgs, urls: &[String], crowd: Crowd) -> Result
         Place::Nowhere => (Arc::new(Discard), Output::Nowhere),
     };
     Ok(Chosen { sink, output })
+}
+
+/// Files that are read or written must not be one another: the list, the report, and each body's own.
+pub(crate) fn check_apart(args: &OutputArgs, list: Option<&str>) -> Result<(), Complaint> {
+    let bodies = args.files.iter().map(|file| ("-o", file.as_str()));
+    let report = args.report.iter().map(|file| ("--report", file.as_str()));
+    let mut seen: HashMap<PathBuf, String> = HashMap::new();
+    for (flag, file) in list.map(|file| ("-i", file)).into_iter().chain(report).chain(bodies) {
+        let given = format!("{flag} {file}");
+        let is_regular = |path: &PathBuf| path.metadata().map_or(true, |met| met.is_file());
+        let Some(path) = resolved(file).filter(is_regular) else { continue };
+        if let Some(other) = seen.insert(path, given.clone()) {
+            return Err(
+                Complaint::new(format!("{other} and {given} are one file")).fix("a file of its own for each")
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Where a file lies, though it may not be there yet; `None` for `-` and what cannot be told.
+fn resolved(file: &str) -> Option<PathBuf> {
+    let path = Path::new(file);
+    if file == "-" {
+        return None;
+    }
+    path.canonicalize().ok().or_else(|| {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        Some(folder.canonicalize().ok()?.join(path.file_name()?))
+    })
 }
 
 /// The one place that was named; of two, both names and values are told.

@@ -6,15 +6,16 @@ use std::io::{self, Read as _};
 use gannet::Request;
 use gannet::source::with_scheme;
 use http::header::{ACCEPT, CONTENT_TYPE};
-use http::{HeaderValue, Method};
+use http::{HeaderName, HeaderValue, Method};
 
-use crate::args::RequestArgs;
+use crate::args::{GivenHeader, RequestArgs};
 use crate::say::Complaint;
 
 /// A request of which only the URL is to be replaced.
 pub(crate) fn base(args: &RequestArgs) -> Result<Request, Complaint> {
     let mut request = Request::new("http://localhost/")?;
-    let has = |name: http::HeaderName| args.headers.iter().any(|(given, _)| *given == name);
+    let headers = headers(args)?;
+    let has = |name: http::HeaderName| headers.iter().any(|(given, _)| *given == name);
     if let Some((content_type, bytes)) = body(args)? {
         request = request.method(Method::POST).body(bytes);
         if !has(CONTENT_TYPE) {
@@ -27,7 +28,7 @@ pub(crate) fn base(args: &RequestArgs) -> Result<Request, Complaint> {
     if let Some(method) = &args.method {
         request = request.method(method.clone());
     }
-    for (name, value) in &args.headers {
+    for (name, value) in &headers {
         request = request.header(name.clone(), value.clone());
     }
     match args.user.as_deref().map(|user| user.split_once(':')) {
@@ -43,6 +44,17 @@ pub(crate) fn for_url(base: &Request, text: &str) -> Result<Request, gannet::Err
     base.with_url(&with_scheme(text))
 }
 
+/// The header fields; what is wrong with one is told without its value.
+fn headers(args: &RequestArgs) -> Result<Vec<(HeaderName, HeaderValue)>, Complaint> {
+    let header = |given: &GivenHeader| {
+        given
+            .0
+            .clone()
+            .map_err(|wrong| Complaint::new(format!("-H cannot be used: {wrong}")).fix("-H 'Name: value'"))
+    };
+    args.headers.iter().map(header).collect()
+}
+
 /// Whether the body is read from standard input.
 pub(crate) fn reads_stdin(args: &RequestArgs) -> bool {
     args.data.iter().chain(&args.json).any(|value| value == "@-")
@@ -55,9 +67,8 @@ fn body(args: &RequestArgs) -> Result<Option<(&'static str, Vec<u8>)>, Complaint
     match (&args.data[..], &args.json) {
         ([], None) => Ok(None),
         ([], Some(json)) => Ok(Some((JSON, given(json)?.0))),
-        ([first, ..], Some(json)) => {
-            Err(Complaint::contradiction(&format!("-d {first}"), &format!("--json {json}")))
-        }
+        // Bodies may hold secrets: they are not shown.
+        ([_, ..], Some(_)) => Err(Complaint::contradiction("-d", "--json")),
         (data, None) => {
             let mut form = Vec::new();
             for (index, part) in data.iter().enumerate() {

@@ -1,8 +1,8 @@
 //! Errors of URLs, three lines each, folded by code and host after the first three.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use gannet::{Ending, Error, Outcome};
+use gannet::{Ending, Error, Outcome, WhyStopped};
 
 use super::amounts::seconds;
 use super::{Complaint, hint, reason};
@@ -73,7 +73,21 @@ fn complaint(outcome: &Outcome, error: &Error) -> Complaint {
         1 => format!(" after 1 attempt in {}", seconds(outcome.total())),
         many => format!(" after {many} attempts in {}", seconds(outcome.total())),
     };
-    Complaint::new(format!("{whose} not fetched{how_often}")).why(reason(error)).fix(hint(error))
+    Complaint::new(format!("{whose} not fetched{how_often}")).why(why(outcome, error)).fix(hint(error))
+}
+
+/// The reason; where the URL that failed last is another (a leg, a mirror), each leg's own.
+fn why(outcome: &Outcome, error: &Error) -> String {
+    let failed = outcome.attempts().iter().filter_map(|attempt| match &attempt.why_stopped {
+        WhyStopped::Failed(error) => Some((attempt.mirror, error)),
+        _ => None,
+    });
+    let last: BTreeMap<usize, &Error> = failed.collect();
+    if last.len() < 2 || error.is_timeout() {
+        return reason(error).into_owned();
+    }
+    let told = |error: &&Error| format!("{}: {}", error.url().unwrap_or_default(), reason(error));
+    last.values().map(told).collect::<Vec<_>>().join("; ")
 }
 
 /// Host and port of a URL, as it is written.

@@ -38,11 +38,14 @@ fn settings_that_contradict_one_another_are_told_by_name_and_value() {
     is_refused("-O -i list", "-O contradicts -i");
     is_refused("-o - -o x http://a/ http://b/", "-o - contradicts -o FILE");
     is_refused("-o x -o x http://a/ http://b/", "-o x is given for two URLs");
+    is_refused("-o x -o ./x http://a/ http://b/", "-o x and -o ./x are one file");
+    is_refused("-o x --report x http://a/", "--report x and -o x are one file");
+    is_refused("-i list --report ./list --no-body", "-i list and --report ./list are one file");
     is_refused("-i - -d @-", "-i - contradicts a body of @-");
     is_refused("--report - http://a/", "--report - contradicts bodies on standard output");
     is_refused("--no-body --if-exists skip http://a/", "--if-exists contradicts");
     is_refused("-i list http://a/", "-i list contradicts the URL http://a/");
-    is_refused("-d a=b --json {} http://a/", "-d a=b contradicts --json {}");
+    is_refused("-d a=b --json {} http://a/", "-d contradicts --json");
     is_refused("--http1.1 --http2 http://a/", "--http1.1 contradicts --http2");
     is_refused("--no-location --max-redirs 3 http://a/", "--no-location contradicts --max-redirs 3");
     is_refused("--mirror http://c/ http://a/ http://b/", "--mirror http://c/ contradicts 2 URLs");
@@ -123,4 +126,17 @@ fn under_strict_a_bad_line_keeps_all_from_being_sent() {
     assert_eq!(origin.counts().requests, 0);
     assert_eq!(folder.run(["--strict", "-i", "good"]).out(), "xx");
     assert_eq!(folder.feed(["--strict", "-i", "-"], &list(&good)).out(), "xx");
+}
+
+#[test]
+fn what_may_be_a_secret_is_not_repeated_in_a_refusal() {
+    let folder = Folder::new();
+    for line in [
+        &["-H", "Authorization Bearer SEKRET", "http://a/"][..],
+        &["-H", "X-Key: SEK\nRET", "http://a/"][..],
+        &["-d", "password=SEKRET", "--json", "{}", "http://a/"][..],
+    ] {
+        let ran = folder.run(line.iter().copied());
+        assert!(ran.code == 2 && !ran.stderr.contains("SEK"), "{line:?}: {}", ran.stderr);
+    }
 }

@@ -221,8 +221,12 @@ fn headers(errand: &Errand, mirror: u32, hop: &Hop) -> HeaderMap {
     {
         headers.insert(AUTHORIZATION, value.clone());
     }
+    // The framing follows from the body alone (RFC 9112, section 6), whatever the caller wrote.
+    for name in [CONTENT_LENGTH, TRANSFER_ENCODING] {
+        headers.remove(name);
+    }
     if hop.content == Fields::Dropped {
-        for name in [CONTENT_TYPE, CONTENT_LENGTH, CONTENT_ENCODING, TRANSFER_ENCODING] {
+        for name in [CONTENT_TYPE, CONTENT_ENCODING] {
             headers.remove(name);
         }
     }

@@ -220,6 +220,7 @@ impl<A: Future<Output = Result<Box<Led>, Error>>> Future for Drive<A> {
             let (overdue, next) = self.rest.limits(now);
             if let Some((attempt, error)) = overdue {
                 self.rest.retire(attempt);
+                let error = broken(error, self.rest.is_restartable());
                 self.as_mut().happened(attempt, Err(error), now);
                 continue;
             }
@@ -328,6 +329,11 @@ impl<A> Rest<A> {
         let waits_for_us = self.copy.is_none() && self.book.open().all(|(_, leg)| queues(leg));
         let waits = if waits_for_us { Waits::ForUs } else { Waits::ForOthers };
         self.parking.note(tallies, waits);
+    }
+
+    /// Whether no byte of the leader's body has left our hands.
+    fn is_restartable(&self) -> bool {
+        self.copy.as_ref().is_none_or(Copy::is_restartable)
     }
 
     /// A shared connection over which an attempt heard nothing takes no new streams.

@@ -280,10 +280,26 @@ fn is_device(path: &Path) -> bool {
     match look_at(path) {
         Ok(Met::Device) => true,
         Ok(Met::Link) => {
-            !path.starts_with("/dev/shm") && (path.starts_with("/dev") || path.starts_with("/proc"))
+            let target = std::fs::read_link(path).unwrap_or_default();
+            stands_for_open(path) || stands_for_open(&target) || leads_to_device(path)
         }
         _ => false,
     }
+}
+
+fn stands_for_open(path: &Path) -> bool {
+    !path.starts_with("/dev/shm") && (path.starts_with("/dev") || path.starts_with("/proc"))
+}
+
+/// Whether a link of the user's own leads to a device, a FIFO or a socket.
+#[cfg(unix)]
+fn leads_to_device(link: &Path) -> bool {
+    std::fs::metadata(link).is_ok_and(|met| !met.is_file() && !met.is_dir())
+}
+
+#[cfg(not(unix))]
+fn leads_to_device(_: &Path) -> bool {
+    false
 }
 
 fn no_folder(folder: &Path, cause: io::Error) -> Error {
