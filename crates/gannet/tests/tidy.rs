@@ -109,6 +109,13 @@ fn rooms_use_only_what_the_table_allows() {
             }
         };
         for (number, line) in source.without_tests().iter().enumerate() {
+            if line.starts_with("use crate::{") {
+                faults.push(format!(
+                    "{}:{}: one path a line, or the table is blind",
+                    source.name(),
+                    number + 1
+                ));
+            }
             for used in rooms_in(line) {
                 let fine = used == room || allowed.contains(&used) || NOUNS.contains(&used);
                 if !fine && !line.trim_start().starts_with("//") {
