@@ -11,8 +11,9 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 pub(crate) use options::{
-    AlternativeArgs, ConnectionArgs, CrowdArgs, ExistsRule, GetArgs, GoalArgs, HabitArgs, InputArgs,
-    OutputArgs, ProgressStyle, RaceArgs, RequestArgs, SharedArgs, TimeArgs,
+    AlternativeArgs, BodyArgs, CheckArgs, ColourRule, ConnectionArgs, CrowdArgs, DataKind, DataPiece,
+    DisplayArgs, ExistsRule, GetArgs, GoalArgs, HabitArgs, InputArgs, ModeArgs, ProgressStyle, RaceArgs,
+    RecordArgs, RequestArgs, RetryArgs, RowOrder, SharedArgs, TimeArgs,
 };
 pub(crate) use values::{Deadline, GivenHeader, Hedge, Retries};
 pub(crate) use words::{check_list, check_url};
@@ -124,7 +125,7 @@ mod tests {
     #[test]
     fn what_people_type_for_curl_is_taken() {
         let args = get("-fsSLO https://a.example/x");
-        assert!(args.output.remote_name && args.shared.display.silent && args.shared.habits.show_error);
+        assert!(args.body.remote_name && args.shared.display.silent && args.shared.habits.show_error);
         let args = get("-sS -m 5 -X PUT -H A:b -d a=b -u me:pw -A me -k --http1.1 http://a/");
         assert_eq!(args.time.max_time, Some(std::time::Duration::from_secs(5)));
         assert_eq!(args.shared.request.method, Some(http::Method::PUT));
@@ -134,7 +135,7 @@ mod tests {
     #[test]
     fn the_last_of_a_repeated_option_counts() {
         assert_eq!(get("-m 5 -m 7 -O -O a/").time.max_time, Some(std::time::Duration::from_secs(7)));
-        assert_eq!(get("-o a -o b x/ y/").output.files, ["a", "b"]);
+        assert_eq!(get("-o a -o b x/ y/").body.files, ["a", "b"]);
     }
 
     #[test]

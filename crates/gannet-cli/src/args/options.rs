@@ -1,12 +1,20 @@
 //! The options of the command line, in groups. Only their names, values and words for help are here; what follows
 //! from them is decided in `plan`.
 
-use std::path::PathBuf;
+mod body;
+mod display;
+mod record;
+mod request;
+
 use std::time::Duration;
 
-use clap::{ArgAction, Args, ValueEnum};
-use gannet::{Goal, StatusSet};
-use http::Method;
+use clap::Args;
+use gannet::Goal;
+
+pub(crate) use body::{BodyArgs, ExistsRule};
+pub(crate) use display::{ColourRule, ConnectionArgs, DisplayArgs, HabitArgs, ProgressStyle};
+pub(crate) use record::{RecordArgs, RowOrder};
+pub(crate) use request::{DataKind, DataPiece, RequestArgs};
 
 use super::values::{self, Deadline, Hedge, Retries};
 
@@ -19,7 +27,9 @@ pub(crate) struct GetArgs {
     #[command(flatten)]
     pub(crate) input: InputArgs,
     #[command(flatten)]
-    pub(crate) output: OutputArgs,
+    pub(crate) body: BodyArgs,
+    #[command(flatten)]
+    pub(crate) record: RecordArgs,
     #[command(flatten)]
     pub(crate) goal: GoalArgs,
     #[command(flatten)]
@@ -36,19 +46,66 @@ pub(crate) struct GetArgs {
 #[derive(Debug, Args)]
 pub(crate) struct RaceArgs {
     /// Where the same content lies; all start at once
-    #[arg(value_name = "URL", required = true)]
+    #[arg(value_name = "URL")]
     pub(crate) urls: Vec<String>,
     #[command(flatten)]
-    pub(crate) output: OutputArgs,
+    pub(crate) body: BodyArgs,
+    #[command(flatten)]
+    pub(crate) record: RecordArgs,
     #[command(flatten)]
     pub(crate) time: TimeArgs,
     #[command(flatten)]
     pub(crate) shared: SharedArgs,
 }
 
+/// `gannet check`: whether it is there.
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// What to ask for; without a scheme it is http://
+    #[arg(value_name = "URL")]
+    pub(crate) urls: Vec<String>,
+    #[command(flatten)]
+    pub(crate) input: InputArgs,
+    #[command(flatten)]
+    pub(crate) record: RecordArgs,
+    #[command(flatten)]
+    pub(crate) goal: GoalArgs,
+    #[command(flatten)]
+    pub(crate) time: TimeArgs,
+    #[command(flatten)]
+    pub(crate) crowd: CrowdArgs,
+    #[command(flatten)]
+    pub(crate) shared: SharedArgs,
+}
+
+/// How the URLs of the command line are meant, and whether anything is sent.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Input")]
+pub(crate) struct ModeArgs {
+    /// Show what would be fetched, to where, and the limits
+    ///
+    /// A line for each URL on standard output, with the file that it would be written to. Nothing is sent and no
+    /// file is made.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Print the curl commands that do the same
+    ///
+    /// One a line on standard output, with credentials as they were given. Nothing is sent.
+    #[arg(long, conflicts_with = "dry_run", hide_short_help = true)]
+    pub(crate) curl: bool,
+    /// Take [1-9] and {a,b} in URLs as they stand
+    ///
+    /// Else, on the command line, [1-100], [001-100:2], [a-z] and {one,two} stand for several URLs, the last one
+    /// changing fastest, and #1, #2 in -o for what the first, the second stands for.
+    #[arg(short = 'g', long = "globoff", hide_short_help = true)]
+    pub(crate) glob_off: bool,
+}
+
 /// What every fetch takes.
 #[derive(Debug, Args)]
 pub(crate) struct SharedArgs {
+    #[command(flatten)]
+    pub(crate) mode: ModeArgs,
     #[command(flatten)]
     pub(crate) retry: RetryArgs,
     #[command(flatten)]
@@ -75,50 +132,6 @@ pub(crate) struct InputArgs {
     /// What can be read only once, such as standard input, is held in memory for that: at most 64 MiB.
     #[arg(long)]
     pub(crate) strict: bool,
-}
-
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Output")]
-pub(crate) struct OutputArgs {
-    /// Write to FILE, once for each URL; - is standard output
-    ///
-    /// A file gets its name when its body is whole, and replaces what was there. Without -o, -O, -P and --no-body,
-    /// bodies go to standard output in input order, with up to 64 MiB held in memory for their turn.
-    #[arg(short = 'o', long = "output", value_name = "FILE", action = ArgAction::Append)]
-    pub(crate) files: Vec<String>,
-    /// Write to files here, named like the URLs' ends
-    #[arg(short = 'O', long = "remote-name")]
-    pub(crate) remote_name: bool,
-    /// Write to files below DIR, skip what is there
-    ///
-    /// DIR is made if it is missing. The name is the last part of the URL's path, with its query behind an
-    /// underscore; a name that was given before gets the URL's number.
-    #[arg(short = 'P', value_name = "DIR")]
-    pub(crate) directory: Option<PathBuf>,
-    /// Keep no bodies
-    #[arg(long)]
-    pub(crate) no_body: bool,
-    #[arg(long, value_name = "RULE", value_enum, hide_possible_values = true)]
-    #[arg(help = "overwrite, skip (with -P the default), rename, fail")]
-    pub(crate) if_exists: Option<ExistsRule>,
-    /// Write a row of JSON for each URL; - is standard output
-    ///
-    /// A row as each URL settles, then one for the summary. An earlier report is replaced.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) report: Option<String>,
-}
-
-/// What to do about a file that exists.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ExistsRule {
-    /// Replace it once the new body is whole.
-    Overwrite,
-    /// Leave it, and count the URL as obtained.
-    Skip,
-    /// Give the new file a number.
-    Rename,
-    /// Fail that URL.
-    Fail,
 }
 
 #[derive(Debug, Args)]
@@ -192,112 +205,23 @@ pub(crate) struct RetryArgs {
     /// delays from 250 ms to 30 s, never before the server's Retry-After.
     #[arg(long, value_name = "N")]
     pub(crate) retry: Option<Retries>,
+    /// A pause of this length before each retry
+    ///
+    /// In the place of the growing one with its random share. Retry-After still counts where it is longer.
+    #[arg(long, value_name = "TIME", value_parser = values::duration_or_zero, hide_short_help = true)]
+    pub(crate) retry_delay: Option<Duration>,
+    /// Start no retry later than this after the first attempt
+    #[arg(long, value_name = "TIME", value_parser = values::duration_or_zero, hide_short_help = true)]
+    pub(crate) retry_max_time: Option<Duration>,
+    /// Retry whatever went wrong at the other end
+    ///
+    /// Statuses such as 404 and certificates that are refused, too.
+    #[arg(long, hide_short_help = true)]
+    pub(crate) retry_all_errors: bool,
+    /// Refused connections are retried already
+    #[arg(long = "retry-connrefused", hide = true)]
+    pub(crate) _retry_connrefused: bool,
     /// Accepted, without effect in this version
     #[arg(long, value_name = "DIR", hide = true)]
     pub(crate) journal: Option<String>,
-}
-
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Request")]
-pub(crate) struct RequestArgs {
-    /// The method [default: GET; POST with -d and --json]
-    #[arg(short = 'X', long = "request", value_name = "METHOD")]
-    pub(crate) method: Option<Method>,
-    /// A header field, 'Name: value' (repeatable)
-    #[arg(short = 'H', long = "header", value_name = "HEADER", value_parser = values::given_header)]
-    pub(crate) headers: Vec<values::GivenHeader>,
-    /// Send a form by POST: a=b, @FILE (repeatable)
-    ///
-    /// Several are joined by &. Line breaks of a file are left out, as curl does.
-    #[arg(short = 'd', long, value_name = "DATA")]
-    pub(crate) data: Vec<String>,
-    /// Send JSON by POST, accept JSON: the text, @FILE
-    #[arg(long, value_name = "DATA")]
-    pub(crate) json: Option<String>,
-    /// Basic authorization
-    #[arg(short = 'u', long, value_name = "USER:PASSWORD")]
-    pub(crate) user: Option<String>,
-    /// What to call ourselves [default: gannet/VERSION]
-    #[arg(short = 'A', long, value_name = "NAME")]
-    pub(crate) user_agent: Option<String>,
-    /// Take a redirect for the reply
-    #[arg(long, overrides_with = "location")]
-    pub(crate) no_location: bool,
-    /// Follow at most so many redirects [default: 10]
-    #[arg(long, value_name = "N")]
-    pub(crate) max_redirs: Option<u32>,
-    /// Success: 200-299,304, any [default: 200-299]
-    #[arg(long, value_name = "SET", value_parser = values::statuses)]
-    pub(crate) ok_status: Option<StatusSet>,
-    /// The longest body that is taken: 10G, 5M, 64K
-    ///
-    /// No limit by default.
-    #[arg(long, value_name = "SIZE", value_parser = values::size)]
-    pub(crate) max_size: Option<u64>,
-}
-
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Connection")]
-pub(crate) struct ConnectionArgs {
-    /// Trust any certificate
-    ///
-    /// Whoever stands between can then read and change everything.
-    #[arg(short = 'k', long)]
-    pub(crate) insecure: bool,
-    /// Trust the authorities in this PEM file, not the system's
-    #[arg(long, value_name = "FILE")]
-    pub(crate) cacert: Option<PathBuf>,
-    /// Speak HTTP/1.1 only [default: HTTP/2 where TLS offers it]
-    #[arg(long = "http1.1")]
-    pub(crate) http1: bool,
-    /// Speak HTTP/2 only, over plain http too
-    #[arg(long)]
-    pub(crate) http2: bool,
-}
-
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Display")]
-pub(crate) struct DisplayArgs {
-    /// auto, bar, plain, none [default: auto]
-    ///
-    /// auto is a bar on a terminal, if there are several URLs or it takes over 1 s; else, for several URLs, a line
-    /// every 30 s.
-    #[arg(long, value_name = "HOW", value_enum, hide_possible_values = true)]
-    pub(crate) progress: Option<ProgressStyle>,
-    /// Say errors only
-    #[arg(short = 'q', long)]
-    pub(crate) quiet: bool,
-    /// Tell each attempt
-    #[arg(short = 'v', long)]
-    pub(crate) verbose: bool,
-    /// Say nothing
-    #[arg(short = 's', long)]
-    pub(crate) silent: bool,
-}
-
-/// How progress is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub(crate) enum ProgressStyle {
-    #[default]
-    Auto,
-    Bar,
-    Plain,
-    None,
-}
-
-/// curl's options for what gannet does anyway.
-#[derive(Debug, Args)]
-pub(crate) struct HabitArgs {
-    /// Statuses of 400 and above fail already
-    #[arg(short = 'f', long = "fail", hide = true)]
-    pub(crate) _fail: bool,
-    /// Show errors though -s is given
-    #[arg(short = 'S', long = "show-error", hide = true)]
-    pub(crate) show_error: bool,
-    /// Redirects are followed already
-    #[arg(short = 'L', long = "location", id = "location", hide = true)]
-    pub(crate) _location: bool,
-    /// Runs are parallel already
-    #[arg(short = 'Z', long = "parallel", hide = true)]
-    pub(crate) _parallel: bool,
 }

@@ -10,7 +10,7 @@ use gannet::source::{IntoSource as _, Lines, Source};
 use gannet::{Error, Request};
 
 use super::{plural, request};
-use crate::args::{AlternativeArgs, InputArgs, OutputArgs, check_list, check_url};
+use crate::args::{AlternativeArgs, BodyArgs, InputArgs, check_list, check_url};
 use crate::say::Complaint;
 
 /// What `--strict` holds of a list that can be read only once, in bytes.
@@ -43,7 +43,7 @@ pub(crate) fn source(
     urls: &[String],
     args: &InputArgs,
     alternatives: &AlternativeArgs,
-    output: &OutputArgs,
+    body: &BodyArgs,
     base: &Request,
 ) -> Result<Box<dyn Source + Send>, Complaint> {
     if let Some(list) = &args.list {
@@ -52,7 +52,7 @@ pub(crate) fn source(
     let mirrors = &alternatives.mirrors;
     let mut requests: Vec<Result<Request, Error>> = Vec::with_capacity(urls.len());
     for url in urls {
-        let request = request::for_url(base, url).map(|request| named(request, output));
+        let request = request::for_url(base, url).map(|request| named(request, body));
         match request {
             Err(error) if args.strict => return Err(error.into()),
             Ok(request) if !mirrors.is_empty() => requests.push(Ok(with_mirrors(request, mirrors)?)),
@@ -65,12 +65,14 @@ pub(crate) fn source(
 /// The source of `gannet race`: one request whose URLs are alternatives.
 pub(crate) fn race(
     urls: &[String],
-    output: &OutputArgs,
+    body: &BodyArgs,
     base: &Request,
 ) -> Result<Box<dyn Source + Send>, Complaint> {
     urls.iter().try_for_each(|url| check_url(url))?;
-    let (first, others) = urls.split_first().expect("a race has a URL, as clap sees to");
-    let request = with_mirrors(named(request::for_url(base, first)?, output), others)?;
+    let Some((first, others)) = urls.split_first() else {
+        return Err(Complaint::new("no URL was given").fix("gannet race URL..."));
+    };
+    let request = with_mirrors(named(request::for_url(base, first)?, body), others)?;
     Ok(Box::new([request.raced()].into_source()))
 }
 
@@ -89,8 +91,8 @@ fn with_mirrors(request: Request, mirrors: &[String]) -> Result<Request, Complai
 }
 
 /// `-O` takes the last part of the path as it stands, without the query, as curl does.
-fn named(request: Request, output: &OutputArgs) -> Request {
-    if !output.remote_name {
+fn named(request: Request, body: &BodyArgs) -> Request {
+    if !body.remote_name {
         return request;
     }
     let path = request.url().split(['?', '#']).next().unwrap_or_default();

@@ -1,6 +1,7 @@
 //! From options to a plan: what is fetched, by which client, into which sink, and by when. Settings that contradict
 //! one another are refused here, before anything is sent. Nothing here runs a fetch.
 
+mod data;
 mod input;
 mod output;
 mod request;
@@ -76,7 +77,7 @@ pub(crate) fn level(shared: &SharedArgs) -> Level {
 impl Plan {
     /// The plan of `gannet get`.
     pub(crate) fn get(args: &GetArgs, begun: Instant, voice: &Voice) -> Result<Self, Complaint> {
-        let GetArgs { urls, input, output, goal, time, crowd, alternatives, shared } = args;
+        let GetArgs { urls, input, body, record, goal, time, crowd, alternatives, shared } = args;
         input::check(urls, input, alternatives)?;
         let number = match (&input.list, urls.len()) {
             (Some(_), _) => Crowd::Listed,
@@ -87,10 +88,10 @@ impl Plan {
         if input.list.as_deref() == Some("-") && request::reads_stdin(&shared.request) {
             return Err(Complaint::contradiction("-i -", "a body of @-"));
         }
-        let chosen = output::choose(output, urls, number)?;
-        output::check_apart(output, input.list.as_deref())?;
+        let chosen = output::choose(body, record, urls, number)?;
+        output::check_apart(body, record, input.list.as_deref())?;
         let base = request::base(&shared.request)?;
-        let source = input::source(urls, input, alternatives, output, &base)?;
+        let source = input::source(urls, input, alternatives, body, &base)?;
         let mut builder = client(shared, time)?;
         if let Some(Hedge::After(delay)) = alternatives.hedge {
             builder = builder.hedge(delay);
@@ -104,22 +105,22 @@ impl Plan {
             number,
             at_once: crowd,
             goal: Some(goal),
-            report: output.report.as_deref(),
+            report: record.report.as_deref(),
         };
         asked.plan(chosen, time, shared, (begun, voice))
     }
 
     /// The plan of `gannet race`.
     pub(crate) fn race(args: &RaceArgs, begun: Instant, voice: &Voice) -> Result<Self, Complaint> {
-        let RaceArgs { urls, output, time, shared } = args;
-        output::check_apart(output, None)?;
+        let RaceArgs { urls, body, record, time, shared } = args;
+        output::check_apart(body, record, None)?;
         let base = request::base(&shared.request)?;
-        let source = input::race(urls, output, &base)?;
+        let source = input::race(urls, body, &base)?;
         let builder = client(shared, time)?;
         let crowd = CrowdArgs { parallel_max: None, per_host: None };
-        let report = output.report.as_deref();
+        let report = record.report.as_deref();
         let asked = Asked { builder, source, number: Crowd::One, at_once: &crowd, goal: None, report };
-        asked.plan(output::choose(output, &urls[..1], Crowd::One)?, time, shared, (begun, voice))
+        asked.plan(output::choose(body, record, &urls[..1], Crowd::One)?, time, shared, (begun, voice))
     }
 }
 

@@ -10,7 +10,7 @@ use gannet::sink::{Discard, Files, IfExists, Ordered, Sink};
 
 use super::terminal::TextOnly;
 use super::{Crowd, plural};
-use crate::args::{ExistsRule, OutputArgs};
+use crate::args::{BodyArgs, ExistsRule, RecordArgs};
 use crate::say::Complaint;
 
 /// Where the bodies go, as far as a run has to know.
@@ -45,9 +45,14 @@ enum Binary {
 }
 
 /// The sink for the bodies; the report must not go there too.
-pub(crate) fn choose(args: &OutputArgs, urls: &[String], crowd: Crowd) -> Result<Chosen, Complaint> {
+pub(crate) fn choose(
+    args: &BodyArgs,
+    record: &RecordArgs,
+    urls: &[String],
+    crowd: Crowd,
+) -> Result<Chosen, Complaint> {
     let place = place(args, urls, crowd)?;
-    if matches!(place, Place::Stdout(_)) && args.report.as_deref() == Some("-") {
+    if matches!(place, Place::Stdout(_)) && record.report.as_deref() == Some("-") {
         return Err(Complaint::new("--report - contradicts bodies on standard output")
             .fix("-P DIR, -o FILE or --no-body for the bodies, or --report FILE"));
     }
@@ -77,9 +82,9 @@ pub(crate) fn choose(args: &OutputArgs, urls: &[String], crowd: Crowd) -> Result
 }
 
 /// Files that are read or written must not be one another: the list, the report, and each body's own.
-pub(crate) fn check_apart(args: &OutputArgs, list: Option<&str>) -> Result<(), Complaint> {
+pub(crate) fn check_apart(args: &BodyArgs, record: &RecordArgs, list: Option<&str>) -> Result<(), Complaint> {
     let bodies = args.files.iter().map(|file| ("-o", file.as_str()));
-    let report = args.report.iter().map(|file| ("--report", file.as_str()));
+    let report = record.report.iter().map(|file| ("--report", file.as_str()));
     let mut seen: HashMap<PathBuf, String> = HashMap::new();
     for (flag, file) in list.map(|file| ("-i", file)).into_iter().chain(report).chain(bodies) {
         let given = format!("{flag} {file}");
@@ -107,7 +112,7 @@ fn resolved(file: &str) -> Option<PathBuf> {
 }
 
 /// The one place that was named; of two, both names and values are told.
-fn place(args: &OutputArgs, urls: &[String], crowd: Crowd) -> Result<Place, Complaint> {
+fn place(args: &BodyArgs, urls: &[String], crowd: Crowd) -> Result<Place, Complaint> {
     let named = [
         args.files.first().map(|file| format!("-o {file}")),
         args.remote_name.then(|| "-O".to_owned()),

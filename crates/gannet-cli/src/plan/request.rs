@@ -1,14 +1,13 @@
 //! What all requests of a run share beside their URL: method, header fields, body. Only plain data is made here; the
 //! file of `@FILE` is read.
 
-use std::io::{self, Read as _};
-
 use gannet::Request;
 use gannet::source::with_scheme;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Method};
 
-use crate::args::{GivenHeader, RequestArgs};
+use super::data;
+use crate::args::{DataKind, GivenHeader, RequestArgs};
 use crate::say::Complaint;
 
 /// A request of which only the URL is to be replaced.
@@ -57,55 +56,23 @@ fn headers(args: &RequestArgs) -> Result<Vec<(HeaderName, HeaderValue)>, Complai
 
 /// Whether the body is read from standard input.
 pub(crate) fn reads_stdin(args: &RequestArgs) -> bool {
-    args.data.iter().chain(&args.json).any(|value| value == "@-")
+    let data = args.data.0.iter().any(|piece| match piece.kind {
+        DataKind::Raw => false,
+        DataKind::Form | DataKind::Binary => piece.value == "@-",
+        DataKind::UrlEncoded => piece.value.ends_with("@-"),
+    });
+    data || args.json.as_deref() == Some("@-")
 }
 
 const FORM: &str = "application/x-www-form-urlencoded";
 const JSON: &str = "application/json";
 
 fn body(args: &RequestArgs) -> Result<Option<(&'static str, Vec<u8>)>, Complaint> {
-    match (&args.data[..], &args.json) {
+    match (&args.data.0[..], &args.json) {
         ([], None) => Ok(None),
-        ([], Some(json)) => Ok(Some((JSON, given(json)?.0))),
+        ([], Some(json)) => Ok(Some((JSON, data::given(json)?))),
         // Bodies may hold secrets: they are not shown.
         ([_, ..], Some(_)) => Err(Complaint::contradiction("-d", "--json")),
-        (data, None) => {
-            let mut form = Vec::new();
-            for (index, part) in data.iter().enumerate() {
-                if index > 0 {
-                    form.push(b'&');
-                }
-                let (mut bytes, origin) = given(part)?;
-                if origin == Origin::File {
-                    // As curl does, so that a file may end with a line break.
-                    bytes.retain(|byte| !matches!(byte, b'\r' | b'\n' | 0));
-                }
-                form.append(&mut bytes);
-            }
-            Ok(Some((FORM, form)))
-        }
+        (pieces, None) => Ok(Some((FORM, data::joined(pieces)?))),
     }
-}
-
-/// Where the bytes of a value come from.
-#[derive(PartialEq, Eq)]
-enum Origin {
-    Word,
-    File,
-}
-
-/// The value itself, or what is in the file that `@` names.
-fn given(value: &str) -> Result<(Vec<u8>, Origin), Complaint> {
-    let Some(name) = value.strip_prefix('@') else { return Ok((value.as_bytes().to_vec(), Origin::Word)) };
-    let read = || -> io::Result<Vec<u8>> {
-        if name != "-" {
-            return std::fs::read(name);
-        }
-        let mut bytes = Vec::new();
-        io::stdin().lock().read_to_end(&mut bytes)?;
-        Ok(bytes)
-    };
-    let bytes =
-        read().map_err(|cause| Complaint::new(format!("{value} cannot be read")).why(cause.to_string()))?;
-    Ok((bytes, Origin::File))
 }

@@ -111,7 +111,7 @@ fn how(watched: Watched, level: Level) -> How {
         _ if level == Level::Nothing => How::Nothing,
         (ProgressStyle::None, ..) => How::Nothing,
         (ProgressStyle::Bar, ..) => How::Bar { after: Duration::ZERO },
-        (ProgressStyle::Plain, ..) => How::Lines,
+        (ProgressStyle::Plain | ProgressStyle::Json, ..) => How::Lines,
         (ProgressStyle::Auto, ..) if level == Level::Errors => How::Nothing,
         (ProgressStyle::Auto, Eyes::Terminal, Crowd::One) => How::Bar { after: PATIENCE },
         (ProgressStyle::Auto, Eyes::Terminal, _) => How::Bar { after: Duration::ZERO },
