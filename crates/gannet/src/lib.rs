@@ -54,6 +54,7 @@ pub use event::{Event, Progress};
 pub use outcome::{
     AttemptRecord, ConnectionUsed, Ending, Outcome, Receipt, ReplyHead, Timings, WhyStarted, WhyStopped,
 };
+pub use policy::classify::RetryErrors;
 pub use policy::job::Goal;
 pub use report::JobReport;
 pub use request::{IntoRequest, Repeat, Request};

@@ -99,6 +99,14 @@ macro_rules! wishes {
             self
         }
 
+        /// Pauses for `pause` before each retry, in the place of the exponential delays; a longer Retry-After counts.
+        pub fn retry_delay(mut self, pause: std::time::Duration) -> Self {
+            if let Some(asked) = self.asked_mut() {
+                asked.change(|plan| plan.backoff.fix(pause));
+            }
+            self
+        }
+
         /// A further attempt when the newest has been silent for `after`; at most 2, within the hedge budget
         /// (Dean and Barroso, "The Tail at Scale", 2013). Off by default.
         pub fn hedge(mut self, after: std::time::Duration) -> Self {

@@ -23,10 +23,15 @@ use crate::transport::pool::PoolLimits;
 use crate::transport::tls::{Tls, Trust, authorities};
 use crate::transport::{Transport, Wire};
 
+use retrying::NamedDelays;
+
+mod retrying;
+
 /// Settings for a new [`Client`].
 #[must_use]
 pub struct ClientBuilder {
     plan: Plan,
+    named_delays: NamedDelays,
     user_agent: Result<HeaderValue, Error>,
     default_headers: HeaderMap,
     per_host: Option<u32>,
@@ -58,6 +63,7 @@ impl Default for ClientBuilder {
     fn default() -> Self {
         Self {
             plan: Plan::default(),
+            named_delays: NamedDelays::default(),
             user_agent: Ok(HeaderValue::from_static(concat!("gannet/", env!("CARGO_PKG_VERSION")))),
             default_headers: HeaderMap::new(),
             per_host: None,
@@ -142,28 +148,6 @@ impl ClientBuilder {
     /// For each fetch, retries and body included (default: none).
     pub fn timeout(mut self, length: Duration) -> Self {
         self.plan.timeout = Some(length);
-        self
-    }
-
-    /// Retries after the first attempt (default 3); `None` is without end.
-    pub fn retries(mut self, count: impl Into<Option<u32>>) -> Self {
-        self.plan.retries = count.into();
-        if self.plan.retries.is_none() {
-            self.plan.backoff.total = None;
-        }
-        self
-    }
-
-    /// The first and the longest delay of the exponential backoff (default 250 ms and 30 s), before full jitter.
-    pub fn backoff(mut self, first: Duration, longest: Duration) -> Self {
-        self.plan.backoff.base = first;
-        self.plan.backoff.cap = longest;
-        self
-    }
-
-    /// A Retry-After beyond this fails the fetch at once (default 5 min).
-    pub fn retry_after_max(mut self, length: Duration) -> Self {
-        self.plan.retry_after_max = length;
         self
     }
 
@@ -323,12 +307,7 @@ impl ClientBuilder {
         if plan.hedge.is_some() && self.hedge_budget == Ratio::Share(0.0) {
             return Err(contradict(("hedge (--hedge)", &plan.hedge), ("hedge_budget (--hedge-budget)", &0)));
         }
-        if plan.backoff.base > plan.backoff.cap {
-            return Err(contradict(
-                ("the first backoff", &plan.backoff.base),
-                ("the longest", &plan.backoff.cap),
-            ));
-        }
+        self.check_retries()?;
         if self.memory_each > self.memory_all {
             let names = ("max_memory for each body", "for all");
             return Err(contradict((names.0, &self.memory_each), (names.1, &self.memory_all)));

@@ -111,6 +111,7 @@ impl Errand {
             opening: self.opening,
             retries: self.plan.retries,
             backoff: self.plan.backoff,
+            retry_within: self.plan.retry_within,
             hedge: self.plan.hedge.map(|after| Hedge { after, at_most: self.plan.hedges }),
             deadline: [self.limits.job, self.limits.item].into_iter().flatten().min(),
             repeatable: if repeatable { Repeatable::Always } else { Repeatable::WhileUnsent },

@@ -274,7 +274,7 @@ impl<A: Future<Output = Result<Box<Led>, Error>>> Drive<A> {
         let mirror = self.rest.book.mirror(attempt);
         let (_, url) = self.rest.errand.target(mirror);
         let error = if error.url().is_some() { error } else { error.of_url(shown(url)) };
-        let failure = classify::failure(&error);
+        let failure = classify::failure(&error, self.rest.errand.plan.retry_errors);
         self.as_mut().end_attempt(attempt, WhyStopped::Failed(error.clone()), now);
         let rest = self.project().rest;
         rest.failure = Some(error);
@@ -394,6 +394,10 @@ impl<A> Rest<A> {
             GaveUp::SleptEnough => {
                 last.and("; not retried: the delays between retries are over their bound of 2 min")
             }
+            GaveUp::WindowOver { wanted } => last.and(&format!(
+                "; not retried: the next attempt was due {}, after the time for retries (--retry-max-time)",
+                back(wanted)
+            )),
             GaveUp::NotRepeatable => {
                 last.and("; not retried: the request may have been processed and is not idempotent")
             }

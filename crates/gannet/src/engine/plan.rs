@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use crate::policy::backoff::Backoff;
+use crate::policy::classify::RetryErrors;
 
 /// What a fetch holds to.
 #[derive(Debug, Clone)]
@@ -13,6 +14,9 @@ pub(crate) struct Plan {
     /// Retries after the first attempt; `None` is without end.
     pub(crate) retries: Option<u32>,
     pub(crate) backoff: Backoff,
+    pub(crate) retry_errors: RetryErrors,
+    /// No retry starts later than this after the first attempt.
+    pub(crate) retry_within: Option<Duration>,
     pub(crate) retry_after_max: Duration,
     pub(crate) hedge: Option<Duration>,
     /// Hedges of one fetch in all.
@@ -35,6 +39,8 @@ impl Default for Plan {
         Self {
             retries: Some(3),
             backoff: Backoff::default(),
+            retry_errors: RetryErrors::Transient,
+            retry_within: None,
             retry_after_max: Duration::from_secs(300),
             hedge: None,
             hedges: 2,

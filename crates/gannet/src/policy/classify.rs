@@ -6,10 +6,28 @@ use crate::policy::fetch::{Class, Failure, Sent};
 /// Statuses that another attempt may cure.
 pub(crate) const PASSING_STATUSES: [u16; 7] = [408, 425, 429, 500, 502, 503, 504];
 
+/// Which errors are retried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum RetryErrors {
+    /// Those that may pass by themselves: failed look-ups and connections, resets, stalls, truncated bodies, and the
+    /// statuses 408, 425, 429, 500, 502, 503 and 504.
+    #[default]
+    Transient,
+    /// Beside these, all that another reply of the server might cure: any refused status, names that do not exist,
+    /// certificates, malformed replies, bad redirects. What no server can change is never retried: a bad URL,
+    /// settings, an output that cannot be written, a deadline, a stop.
+    All,
+}
+
 /// What the machine has to know of an error.
-pub(crate) fn failure(error: &Error) -> Failure {
+pub(crate) fn failure(error: &Error, errors: RetryErrors) -> Failure {
     let sent = if error.was_unsent() { Sent::Nothing } else { Sent::Perhaps };
-    Failure { class: class(error), retry_after: error.retry_after(), sent }
+    let class = match (class(error), errors) {
+        (Class::LastingHere, RetryErrors::All) => Class::Passing,
+        (class, _) => class,
+    };
+    Failure { class, retry_after: error.retry_after(), sent }
 }
 
 /// Whether a further attempt can help against this error.
@@ -75,5 +93,39 @@ mod tests {
         assert_eq!(class_of(ErrorKind::Reset), Class::Passing);
         assert_eq!(class_of(ErrorKind::StreamRefused), Class::Unprocessed);
         assert_eq!(class_of(ErrorKind::DiskFull), Class::LastingEverywhere);
+    }
+
+    #[test]
+    fn all_errors_are_those_that_a_server_can_cure() {
+        let all: Vec<ErrorKind> = ErrorKind::ALL
+            .iter()
+            .copied()
+            .filter(|kind| {
+                let error = Error::new(*kind, Phase::Wait, "");
+                let class = failure(&error, RetryErrors::All).class;
+                class != Class::LastingEverywhere && class != failure(&error, RetryErrors::Transient).class
+            })
+            .collect();
+        for cured in [ErrorKind::Status, ErrorKind::NameNotFound, ErrorKind::CertExpired, ErrorKind::BadReply]
+        {
+            assert!(all.contains(&cured), "{cured:?} is retried only when all errors are");
+        }
+        for never in [
+            ErrorKind::BadUrl,
+            ErrorKind::BadScheme,
+            ErrorKind::BadRequest,
+            ErrorKind::Settings,
+            ErrorKind::TlsSettings,
+            ErrorKind::SinkFailed,
+            ErrorKind::SinkClosed,
+            ErrorKind::Exists,
+            ErrorKind::MemoryFull,
+            ErrorKind::Cancelled,
+            ErrorKind::JobDeadline,
+            ErrorKind::ItemDeadline,
+            ErrorKind::BodyNotResumable,
+        ] {
+            assert!(!all.contains(&never), "{never:?} is never retried");
+        }
     }
 }

@@ -33,6 +33,8 @@ pub(crate) struct Rules {
     /// Retries after the first attempt; `None` is without end.
     pub(crate) retries: Option<u32>,
     pub(crate) backoff: Backoff,
+    /// No retry starts later than this after the first attempt; `None` is no bound.
+    pub(crate) retry_within: Option<Duration>,
     pub(crate) hedge: Option<Hedge>,
     pub(crate) deadline: Option<Moment>,
     pub(crate) repeatable: Repeatable,
@@ -171,6 +173,8 @@ pub(crate) enum GaveUp {
     SleptEnough,
     /// The request may have been processed, and may not be sent twice.
     NotRepeatable,
+    /// The next attempt was due after `wanted`, and [`Rules::retry_within`] is over by then.
+    WindowOver { wanted: Duration },
 }
 
 /// What the machine may draw on for one step.
@@ -187,6 +191,7 @@ pub(crate) struct Machine {
     rules: Rules,
     orders: SmallVec<[Order; 4]>,
     stage: Stage,
+    began: Moment,
     /// In the order of their start.
     flight: SmallVec<[Flying; 2]>,
     leader: Option<u32>,
@@ -246,6 +251,7 @@ impl Machine {
             rules,
             orders: SmallVec::new(),
             stage: Stage::New,
+            began: Moment::ZERO,
             flight: SmallVec::new(),
             leader: None,
             plans: SmallVec::new(),
@@ -296,6 +302,7 @@ impl Machine {
 
     fn begin(&mut self, means: &mut Means<'_>) {
         self.stage = Stage::Running;
+        self.began = means.now;
         if self.is_late(means.now) {
             return self.end(StopReason::Deadline, Verdict::DeadlineCame);
         }
@@ -391,6 +398,7 @@ impl Machine {
         let mirror = self.mirrors.at(mirror);
         failure.class == Class::Unprocessed
             && failure.retry_after.is_none()
+            && (!self.is_past_window(now) || mutated!(WindowForRetriesOnly))
             && (self.spent.redos == 0 || mutated!(RedoneTwice))
             && !self.forbidden
             && mirror.is_alive()

@@ -1,6 +1,8 @@
 //! When a further attempt may start, and at which mirror: the retries and hedges of the machine.
 //! Nothing here judges the deadline or settles a fetch.
 
+use std::time::Duration;
+
 use smallvec::SmallVec;
 
 use crate::Moment;
@@ -40,7 +42,10 @@ impl Machine {
     pub(super) fn start_retries(&mut self, means: &mut Means<'_>) {
         while let Some(due) = self.plans.iter().position(|plan| plan.at <= means.now) {
             let plan = self.plans.remove(due);
-            if mutated!(RetryUnpaid) || means.purse.take(Extra::Retry) == Taken::Granted {
+            if self.is_past_window(means.now) {
+                // It was woken late.
+                self.say(GaveUp::WindowOver { wanted: Duration::ZERO });
+            } else if mutated!(RetryUnpaid) || means.purse.take(Extra::Retry) == Taken::Granted {
                 self.spent.retries = self.spent.retries.saturating_add(1);
                 self.spent.backoff = self.spent.backoff.saturating_add(plan.backoff);
                 self.start(plan.mirror, WhyStarted::Retry, means.now);
@@ -112,6 +117,9 @@ impl Machine {
             (Some(deadline), _, _) if plan.at >= deadline && !mutated!(SleptInVain) => {
                 Err(GaveUp::NoTime { wanted })
             }
+            _ if self.is_past_window(plan.at) && !mutated!(WindowSleptFor) => {
+                Err(GaveUp::WindowOver { wanted })
+            }
             (None, Some(total), Some(_)) if !mutated!(BackoffUnbounded) => {
                 let planned = self.plans.iter().map(|plan| plan.backoff).sum();
                 let all = self.spent.backoff.saturating_add(planned).saturating_add(plan.backoff);
@@ -119,6 +127,12 @@ impl Machine {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether no retry may start at `moment` any more.
+    pub(super) fn is_past_window(&self, moment: Moment) -> bool {
+        let over = |within| moment > self.began + within;
+        self.rules.retry_within.is_some_and(over) && !mutated!(WindowIgnored)
     }
 
     /// Whether a retry after a failure at mirror `failed` may be planned for mirror `number`: one that is in use

@@ -6,6 +6,7 @@ use std::time::Duration;
 use smallvec::SmallVec;
 
 use crate::Moment;
+use crate::policy::backoff::Backoff;
 
 use super::{Class, Failure, Rules, mutated};
 
@@ -84,11 +85,7 @@ impl Mirror {
         if failure.class == Class::LastingHere && !mutated!(DeadMirrorRetried) {
             self.standing = Standing::Dead;
         }
-        let delay = if mutated!(BackoffIgnored) {
-            Duration::ZERO
-        } else {
-            rules.backoff.delay(self.failures, dice())
-        };
+        let delay = delay(rules.backoff, self.failures, dice());
         self.failures = self.failures.saturating_add(1);
         self.backoff_until = self.backoff_until.max(now + delay);
         if let Some(asked) = failure.retry_after.filter(|_| !mutated!(RetryAfterIgnored)) {
@@ -117,6 +114,16 @@ impl Mirror {
     /// How much of the wait from `now` is backoff, and not what the server asked for.
     pub(super) fn backoff_from(&self, now: Moment) -> Duration {
         self.backoff_until.since(now.max(self.asked_until))
+    }
+}
+
+fn delay(backoff: Backoff, failures: u32, dice: u32) -> Duration {
+    let exponential = Backoff { pause: None, ..backoff };
+    match backoff.pause {
+        _ if mutated!(BackoffIgnored) => Duration::ZERO,
+        Some(_) if mutated!(PauseIgnored) => exponential.delay(failures, dice),
+        Some(pause) if mutated!(PauseDiced) => pause.mul_f64(f64::from(dice) / f64::from(u32::MAX)),
+        _ => backoff.delay(failures, dice),
     }
 }
 

@@ -91,6 +91,16 @@ mod faults {
         SleptInVain,
         /// The sum of the backoffs has no bound.
         BackoffUnbounded,
+        /// A fixed pause is taken for an exponential one.
+        PauseIgnored,
+        /// A fixed pause has the dice thrown over it.
+        PauseDiced,
+        /// A retry starts though the time for retries is over.
+        WindowIgnored,
+        /// A retry that is due after the time for retries is slept for.
+        WindowSleptFor,
+        /// The time for retries does not bind what is redone.
+        WindowForRetriesOnly,
     }
 
     thread_local! {

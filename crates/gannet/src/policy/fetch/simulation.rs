@@ -58,6 +58,7 @@ fn the_schedules_reach_every_verdict_and_every_reason() {
         "no time",
         "not repeatable",
         "slept enough",
+        "window over",
         "won",
     ];
     assert_eq!(words, expected);
@@ -283,12 +284,15 @@ fn draw_rules(rng: &mut Rng, began: Moment) -> Rules {
     let hedge = Hedge { after: millis(rng.u64(0..300)), at_most: rng.u32(0..4) };
     let retries = [Some(0), Some(1), Some(2), Some(3), Some(5), None][rng.usize(0..6)];
     let total = [None, Some(millis(300)), Some(millis(2_000))][rng.usize(0..3)];
-    let backoff = Backoff { base: millis(rng.u64(1..500)), cap: millis(rng.u64(100..2_000)), total };
+    let pause = (rng.u32(0..3) == 0).then(|| millis([0, 50, 400, 3_000][rng.usize(0..4)]));
+    let backoff = Backoff { base: millis(rng.u64(1..500)), cap: millis(rng.u64(100..2_000)), total, pause };
+    let retry_within = (rng.u32(0..3) == 0).then(|| millis([0, 200, 1_000, 4_000][rng.usize(0..4)]));
     Rules {
         mirrors: rng.u32(1..=4),
         opening: if rng.u32(0..3) == 0 { Opening::Race } else { Opening::One },
         retries,
         backoff,
+        retry_within,
         hedge: rng.bool().then_some(hedge),
         deadline: rng.bool().then(|| Moment::ZERO + millis(rng.u64(0..2_000)).max(began.since(Moment::ZERO))),
         repeatable: if rng.u32(0..4) == 0 { Repeatable::WhileUnsent } else { Repeatable::Always },

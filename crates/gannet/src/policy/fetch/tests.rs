@@ -21,6 +21,7 @@ fn given(change: impl FnOnce(&mut Rules)) -> Given {
         opening: Opening::One,
         retries: Some(3),
         backoff: Backoff::default(),
+        retry_within: None,
         hedge: None,
         deadline: None,
         repeatable: Repeatable::Always,
@@ -161,6 +162,32 @@ fn backoffs_are_bounded_in_sum_where_there_is_no_deadline() {
     fetch.at(0, failed(0, Class::Passing));
     fetch.at(250, Fact::Woke);
     assert_eq!(fetch.at(250, failed(1, Class::Passing)), [gave_up(1, GaveUp::SleptEnough)]);
+}
+
+#[test]
+fn a_fixed_pause_is_waited_for_and_a_longer_retry_after_counts() {
+    let mut fetch = given(|rules| rules.backoff.pause = Some(millis(1_000))).began();
+    fetch.at(0, failed(0, Class::Passing));
+    assert_eq!(fetch.wake(), Some(at(1_000)));
+    assert_eq!(fetch.at(1_000, Fact::Woke), [start(1, 0, Retry)]);
+    fetch.at(1_500, asked(1, 500));
+    assert_eq!(fetch.wake(), Some(at(2_500)));
+    fetch.at(2_500, Fact::Woke);
+    fetch.at(2_500, asked(2, 2_000));
+    assert_eq!(fetch.wake(), Some(at(4_700)));
+}
+
+#[test]
+fn a_retry_that_is_due_after_the_time_for_retries_is_not_slept_for() {
+    let within = |rules: &mut Rules| rules.retry_within = Some(millis(300));
+    let mut fetch = given(within).began();
+    fetch.at(0, failed(0, Class::Passing));
+    assert_eq!(fetch.at(250, Fact::Woke), [start(1, 0, Retry)]);
+    let over = |attempt, wanted| gave_up(attempt, GaveUp::WindowOver { wanted: millis(wanted) });
+    assert_eq!(fetch.at(260, failed(1, Class::Passing)), [over(1, 500)]);
+    let mut late = given(within).began();
+    late.at(0, failed(0, Class::Passing));
+    assert_eq!(late.at(301, Fact::Woke), [over(0, 0)]);
 }
 
 #[test]

@@ -53,7 +53,7 @@ pub(super) struct Witness {
     slept_at_most: Duration,
     /// Whether any server asked for a wait.
     asked: bool,
-    began: bool,
+    began: Option<Moment>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -106,7 +106,7 @@ impl Witness {
             slept: Duration::ZERO,
             slept_at_most: Duration::ZERO,
             asked: false,
-            began: false,
+            began: None,
         }
     }
 
@@ -127,6 +127,7 @@ impl Witness {
                 GaveUp::AskedToStayAway { .. } => "asked to stay away",
                 GaveUp::SleptEnough => "slept enough",
                 GaveUp::NotRepeatable => "not repeatable",
+                GaveUp::WindowOver { .. } => "window over",
             },
         })
     }
@@ -156,8 +157,8 @@ impl Witness {
     /// Takes the fact into the books; whether it was about something alive.
     fn hear(&mut self, step: &Step<'_>) -> bool {
         match step.fact {
-            Fact::Began => !std::mem::replace(&mut self.began, true),
-            Fact::Woke => self.began,
+            Fact::Began => self.began.replace(self.began.unwrap_or(step.now)).is_none(),
+            Fact::Woke => self.began.is_some(),
             Fact::Cancelled => true,
             Fact::Led { attempt } => {
                 let leads = self.state(attempt) == Some(State::Flying) && self.count(State::Leading) == 0;
@@ -192,11 +193,13 @@ impl Witness {
         if redone {
             return;
         }
-        let (now, backoff) = (step.now, self.rules.backoff);
-        let place = &mut self.places[self.attempts[attempt as usize].mirror as usize];
+        let now = step.now;
+        let mirror = self.attempts[attempt as usize].mirror as usize;
+        let (least, most) = self.delays_after(self.places[mirror].failures);
+        let place = &mut self.places[mirror];
         place.dead |= failure.class == Class::LastingHere;
-        place.earliest = place.earliest.max(now + backoff.delay(place.failures, self.dice.low));
-        place.latest_backoff = place.latest_backoff.max(now + backoff.delay(place.failures, self.dice.high));
+        place.earliest = place.earliest.max(now + least);
+        place.latest_backoff = place.latest_backoff.max(now + most);
         place.latest = place.latest.max(place.latest_backoff);
         place.failures += 1;
         if let Some(asked) = failure.retry_after {
@@ -207,6 +210,22 @@ impl Witness {
                 place.away = Some(asked);
             }
         }
+    }
+
+    /// The shortest and the longest delay after so many earlier failures: a fixed pause knows no dice.
+    fn delays_after(&self, failures: u32) -> (Duration, Duration) {
+        let (backoff, dice) = (self.rules.backoff, self.dice);
+        let thrown = || (backoff.delay(failures, dice.low), backoff.delay(failures, dice.high));
+        backoff.pause.map_or_else(thrown, |pause| (pause, pause))
+    }
+
+    /// The last moment at which a retry may start.
+    fn window_end(&self) -> Option<Moment> {
+        Some(self.began? + self.rules.retry_within?)
+    }
+
+    fn is_past_window(&self, now: Moment) -> bool {
+        self.window_end().is_some_and(|end| now > end)
     }
 
     fn hold_order(&mut self, order: &Order, step: &Step<'_>) -> Held {
@@ -233,6 +252,9 @@ impl Witness {
         hold(why == WhyStarted::First || !self.sent, "nothing is sent twice that must not be")?;
         let place = self.places[mirror as usize];
         hold(place.is_usable(), "no mirror is tried that is dead or wants us away")?;
+        if matches!(why, WhyStarted::Retry | WhyStarted::Redo) {
+            hold(!self.is_past_window(step.now), "no retry starts after the time for retries")?;
+        }
         match why {
             WhyStarted::First => hold(step.fact == Fact::Began, "firsts start at the beginning")?,
             WhyStarted::Redo => {
@@ -258,7 +280,7 @@ impl Witness {
     /// Backoffs are bounded in sum where no deadline bounds them.
     fn hold_sleep(&mut self, place: Place, step: &Step<'_>) -> Held {
         if let Some(failures) = place.failures.checked_sub(1) {
-            self.slept_at_most += self.rules.backoff.delay(failures, self.dice.high);
+            self.slept_at_most += self.delays_after(failures).1;
         }
         if let Some(idle) = self.idle.take() {
             self.slept += step.wake_before.unwrap_or(step.now).min(step.now).since(idle);
@@ -339,8 +361,15 @@ impl Witness {
             }
             GaveUp::SleptEnough => self.rules.backoff.total.is_some_and(|total| {
                 let over = |place: &Place| self.slept_at_most + place.latest_backoff.since(step.now) > total;
-                self.rules.deadline.is_none() && self.rules.retries.is_some() && usable.all(over)
+                let beyond = |place: &Place| self.is_past_window(place.latest);
+                let bounded = self.rules.deadline.is_none() && self.rules.retries.is_some();
+                bounded && usable.all(|place| over(place) || beyond(place))
             }),
+            GaveUp::WindowOver { wanted } => {
+                let over = self.is_past_window(step.now);
+                let all = over || usable.all(|place| self.is_past_window(place.latest));
+                self.is_past_window(step.now + wanted) && all
+            }
             GaveUp::NotRepeatable => self.sent,
         };
         hold(truly, "a fetch gives up for a true reason only")
@@ -400,19 +429,20 @@ impl Witness {
         let prompt = step.orders.iter().any(started) || step.paid.retries_refused > 0;
         let spent =
             self.sent || self.rules.retries.is_some_and(|most| self.started(WhyStarted::Retry) >= most);
+        let spent = spent || self.is_past_window(step.now);
         let due = nothing_planned && fresh && !spent && failure.class != Class::LastingEverywhere;
         hold(prompt || !due, "a mirror that has not failed is tried at once")
     }
 
     fn hold_no_outliving(&self, step: &Step<'_>) -> Held {
         let latest = self.rules.deadline.map(|deadline| deadline + self.lateness);
-        let outlived = self.began && latest.is_some_and(|latest| latest < step.now);
+        let outlived = self.began.is_some() && latest.is_some_and(|latest| latest < step.now);
         hold(!outlived, "no attempt outlives the deadline")
     }
 
     /// A wake-up always changes something, and there is always one where nothing else will come.
     fn hold_wake(&self, step: &Step<'_>, heard: bool) -> Held {
-        if self.verdict.is_some() || !self.began {
+        if self.verdict.is_some() || self.began.is_none() {
             return hold(step.wake.is_none(), "nothing is waited for outside of a running fetch");
         }
         if !heard {
@@ -431,6 +461,9 @@ impl Witness {
             return Ok(());
         }
         let wake = step.wake.ok_or("something is in flight or planned until the verdict")?;
+        hold(!self.is_past_window(wake), "nothing is slept for in vain")?;
+        let longest = self.places.iter().filter(|place| place.is_usable()).map(|place| place.latest).max();
+        hold(longest.is_some_and(|longest| wake <= longest), "no pause is longer than it has to be")?;
         hold(self.rules.deadline.is_none_or(|deadline| wake < deadline), "nothing is slept for in vain")
     }
 

@@ -1,0 +1,129 @@
+//! The settings of retries: how long between them, after which errors, and for how long in all. What contradicts
+//! itself is refused here; when a retry starts is decided in `policy`.
+
+use std::time::Duration;
+
+use super::{ClientBuilder, contradict};
+use crate::error::Error;
+use crate::policy::classify::RetryErrors;
+
+/// The delays of the exponential backoff that the caller has named.
+#[derive(Debug, Default)]
+pub(super) struct NamedDelays {
+    first: Option<Duration>,
+    longest: Option<Duration>,
+}
+
+impl ClientBuilder {
+    /// Retries after the first attempt (default 3); `None` is without end.
+    pub fn retries(mut self, count: impl Into<Option<u32>>) -> Self {
+        self.plan.retries = count.into();
+        if self.plan.retries.is_none() {
+            self.plan.backoff.total = None;
+        }
+        self
+    }
+
+    /// The first and the longest delay of the exponential backoff (default 250 ms and 30 s), before full jitter.
+    pub fn backoff(mut self, first: Duration, longest: Duration) -> Self {
+        self.plan.backoff.base = first;
+        self.named_delays.first = Some(first);
+        self.retry_max_delay(longest)
+    }
+
+    /// The longest delay of the exponential backoff (default 30 s).
+    pub fn retry_max_delay(mut self, longest: Duration) -> Self {
+        self.plan.backoff.cap = longest;
+        self.named_delays.longest = Some(longest);
+        self
+    }
+
+    /// Pauses for this long before each retry, without jitter, in the place of the exponential backoff. A longer
+    /// Retry-After still counts. The bound of 2 min on all delays of a fetch together does not hold then.
+    pub fn retry_delay(mut self, pause: Duration) -> Self {
+        self.plan.backoff.fix(pause);
+        self
+    }
+
+    /// Which errors are retried (default: those that may pass by themselves).
+    pub fn retry_errors(mut self, errors: RetryErrors) -> Self {
+        self.plan.retry_errors = errors;
+        self
+    }
+
+    /// No retry starts later than this after the fetch's first attempt began (default: no bound); waiting for a turn
+    /// in a job's queue does not count. It takes the place of the bound of 2 min on all delays of a fetch together.
+    pub fn retry_within(mut self, length: Duration) -> Self {
+        self.plan.retry_within = Some(length);
+        self.plan.backoff.total = None;
+        self
+    }
+
+    /// A Retry-After beyond this fails the fetch at once (default 5 min).
+    pub fn retry_after_max(mut self, length: Duration) -> Self {
+        self.plan.retry_after_max = length;
+        self
+    }
+
+    /// Refuses delays that contradict one another.
+    pub(super) fn check_retries(&self) -> Result<(), Error> {
+        let (plan, named) = (&self.plan, &self.named_delays);
+        if let (Some(first), Some(longest)) = (named.first, named.longest)
+            && first > longest
+        {
+            let names = ("the first backoff", "the longest (--retry-max-delay)");
+            return Err(contradict((names.0, &first), (names.1, &longest)));
+        }
+        let Some(pause) = plan.backoff.pause else { return Ok(()) };
+        let name = "retry_delay (--retry-delay)";
+        if let Some(first) = named.first {
+            return Err(contradict((name, &pause), ("the first backoff", &first)));
+        }
+        if let Some(longest) = named.longest {
+            return Err(contradict((name, &pause), ("retry_max_delay (--retry-max-delay)", &longest)));
+        }
+        if plan.retries == Some(0) {
+            return Ok(());
+        }
+        if let Some(within) = plan.retry_within.filter(|within| pause > *within) {
+            return Err(contradict((name, &pause), ("retry_within (--retry-max-time)", &within)));
+        }
+        if let Some(timeout) = plan.timeout.filter(|timeout| pause >= *timeout) {
+            return Err(contradict((name, &pause), ("timeout (--max-time)", &timeout)));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Client, ErrorKind};
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn a_pause_that_lets_no_retry_start_is_refused_with_both_names_and_values() {
+        let refused = |builder: ClientBuilder, parts: [&str; 4]| {
+            let error = builder.build().expect_err("the settings contradict one another");
+            assert_eq!(error.kind(), ErrorKind::Settings);
+            assert!(parts.iter().all(|part| error.message().contains(part)), "{error}");
+        };
+        let paused = || Client::builder().retry_delay(5 * SECOND);
+        refused(paused().retry_within(SECOND), ["retry_delay", "5s", "retry_within", "1s"]);
+        refused(paused().timeout(2 * SECOND), ["retry_delay", "5s", "timeout", "2s"]);
+        refused(paused().retry_max_delay(9 * SECOND), ["retry_delay", "5s", "retry_max_delay", "9s"]);
+        refused(paused().backoff(SECOND, 3 * SECOND), ["retry_delay", "5s", "first backoff", "1s"]);
+        let shrunk = Client::builder().backoff(3 * SECOND, 4 * SECOND).retry_max_delay(2 * SECOND);
+        refused(shrunk, ["first backoff", "3s", "--retry-max-delay", "2s"]);
+    }
+
+    #[test]
+    fn delays_that_do_not_meet_are_taken() {
+        let milli = Duration::from_millis(1);
+        assert!(Client::builder().retry_max_delay(milli).build().is_ok(), "below the first delay's default");
+        assert!(Client::builder().retry_delay(5 * SECOND).timeout(SECOND).retries(0).build().is_ok());
+        let client = Client::builder().retry_delay(SECOND).retry_within(SECOND).build().expect("they agree");
+        assert_eq!((client.core.plan.backoff.total, client.core.plan.retry_within), (None, Some(SECOND)));
+    }
+}
