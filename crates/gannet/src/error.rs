@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
-use crate::outcome::AttemptRecord;
+use crate::outcome::{AttemptRecord, Receipt};
 
 /// Why a fetch, or one attempt of it, failed. One pointer wide and cheap to clone.
 #[derive(Clone)]
@@ -37,8 +37,12 @@ pub struct ErrorReply {
     pub status: StatusCode,
     /// The reply's header fields.
     pub headers: HeaderMap,
-    /// The first 64 KiB of the body, not decoded.
+    /// The first 64 KiB of the body, not decoded. Under
+    /// [`keep_refused_body`](crate::ClientBuilder::keep_refused_body) the whole body if it was kept in memory, else
+    /// empty.
     pub body: Bytes,
+    /// Where the body lies, under [`keep_refused_body`](crate::ClientBuilder::keep_refused_body).
+    pub kept: Option<Receipt>,
 }
 
 macro_rules! kinds {
@@ -323,6 +327,17 @@ impl Error {
         self.with(|evidence| evidence.reply = Some(Arc::new(reply)))
     }
 
+    /// The body of its reply was kept.
+    pub(crate) fn kept(self, receipt: Receipt) -> Self {
+        self.with(|evidence| {
+            if let Some(reply) = &mut evidence.reply {
+                let reply = Arc::make_mut(reply);
+                reply.body = receipt.body.clone().unwrap_or_default();
+                reply.kept = Some(receipt);
+            }
+        })
+    }
+
     pub(crate) fn asked_to_wait(self, length: Option<Duration>) -> Self {
         self.with(|evidence| evidence.retry_after = length)
     }
@@ -335,7 +350,9 @@ impl Error {
     pub(crate) fn without_bodies(self) -> Self {
         self.with(|evidence| {
             if let Some(reply) = &mut evidence.reply {
-                Arc::make_mut(reply).body = Bytes::new();
+                let reply = Arc::make_mut(reply);
+                reply.body = Bytes::new();
+                reply.kept.iter_mut().for_each(|receipt| receipt.body = None);
             }
             let mut attempts = evidence.attempts.to_vec();
             attempts.iter_mut().for_each(AttemptRecord::forget_error_body);

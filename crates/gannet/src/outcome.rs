@@ -348,6 +348,12 @@ impl Outcome {
         }
     }
 
+    /// Bytes of a body that is held in memory, accepted or refused.
+    pub(crate) fn bytes_in_memory(&self) -> u64 {
+        let refused = || self.error()?.reply()?.kept.as_ref()?.body.as_ref();
+        self.body().or_else(refused).map_or(0, |body| body.len() as u64)
+    }
+
     /// The file that holds the body.
     pub fn path(&self) -> Option<&std::path::Path> {
         match &self.verdict {

@@ -11,7 +11,7 @@ use crate::clock::Clock;
 use crate::engine::core::Core;
 use crate::engine::hosts::Hosts;
 use crate::engine::lane::Lanes;
-use crate::engine::plan::{Plan, Redirects, StatusSet};
+use crate::engine::plan::{Plan, Redirects, RefusedBody, StatusSet};
 use crate::error::{Error, ErrorKind, Phase};
 use crate::event::{Event, Watcher};
 use crate::policy::budget::{Ratio, RatioPurse};
@@ -174,6 +174,15 @@ impl ClientBuilder {
     /// Statuses that count as success (default 200 to 299).
     pub fn ok_status(mut self, statuses: StatusSet) -> Self {
         self.plan.ok_status = statuses;
+        self
+    }
+
+    /// When a fetch ends in a refused status, its last reply's body goes to the sink all the same (default: the first
+    /// 64 KiB go into the error). The outcome still is the error; [`ErrorReply::kept`](crate::ErrorReply::kept) says
+    /// where the body lies. A body that breaks off or cannot be kept is said in the error's message. It rules fetches
+    /// whose body the engine keeps, not those that give a [`Response`](crate::Response).
+    pub fn keep_refused_body(mut self) -> Self {
+        self.plan.refused_body = RefusedBody::Kept;
         self
     }
 

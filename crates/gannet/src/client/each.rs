@@ -197,7 +197,7 @@ impl<S: Source + Unpin> Stream for FetchEach<S> {
         let next = std::task::ready!(self.setting.poll_next(cx));
         Poll::Ready(match next {
             Ok(Some(outcome)) => {
-                let kept = outcome.body().map_or(0, |body| body.len() as u64);
+                let kept = outcome.bytes_in_memory();
                 if self.setting.sink.is_none() {
                     self.setting.memory.release(kept);
                 }

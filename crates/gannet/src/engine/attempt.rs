@@ -15,7 +15,7 @@ use url::Url;
 
 use super::errand::{Errand, Keep};
 use super::hosts::Host;
-use super::plan::Redirects;
+use super::plan::{Redirects, RefusedBody};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, ErrorReply, Phase, shown};
 use crate::outcome::ReplyHead;
@@ -34,6 +34,8 @@ pub(crate) struct Led {
     pub(crate) first: Option<Bytes>,
     /// The whole length that the head promised.
     pub(crate) promised: Option<u64>,
+    /// The status is not accepted: nothing leads, but the body may be wanted.
+    pub(crate) refused: Option<Error>,
 }
 
 /// A place at a host's gate.
@@ -104,6 +106,9 @@ pub(crate) async fn lead(
         }
         let returned = head.status.is_redirection() && errand.plan.redirects == Redirects::Return;
         if !errand.plan.ok_status.contains(head.status) && !returned {
+            if errand.plan.refused_body == RefusedBody::Kept && matches!(errand.keep, Keep::Whole(_)) {
+                return Ok(held(hop, head, body));
+            }
             return Err(Box::pin(refused(head, body)).await);
         }
         let promised = body.promised();
@@ -124,7 +129,7 @@ pub(crate) async fn lead(
             headers: head.headers,
             url: hop.url.as_str().into(),
         };
-        return Ok(Box::new(Led { reply, body, first, promised }));
+        return Ok(Box::new(Led { reply, body, first, promised, refused: None }));
     }
 }
 
@@ -330,10 +335,22 @@ async fn refused(head: http::response::Parts, mut body: WireBody) -> Error {
     };
     // What came within the time is kept.
     let _ = tokio::time::timeout(ERROR_BODY_TIME, reading).await;
-    let status = head.status;
-    let wait = retry_after(&head.headers, Clock::wall());
+    status_error(head.status, head.headers, kept.freeze())
+}
+
+/// A refused reply with its body, of which nothing was read.
+fn held(hop: Hop, head: http::response::Parts, body: WireBody) -> Box<Led> {
+    let error = status_error(head.status, head.headers.clone(), Bytes::new());
+    let (status, version, headers) = (head.status, head.version, head.headers);
+    let reply = ReplyHead { status, version, headers, url: hop.url.as_str().into() };
+    let promised = body.promised();
+    Box::new(Led { reply, body, first: None, promised, refused: Some(error) })
+}
+
+fn status_error(status: StatusCode, headers: HeaderMap, body: Bytes) -> Error {
+    let wait = retry_after(&headers, Clock::wall());
     let reason = status.canonical_reason().map_or_else(String::new, |reason| format!(" {reason}"));
-    let reply = ErrorReply { status, headers: head.headers, body: kept.freeze() };
+    let reply = ErrorReply { status, headers, body, kept: None };
     Error::new(ErrorKind::Status, Phase::Wait, format!("the server answered {}{reason}", status.as_u16()))
         .of_reply(reply)
         .asked_to_wait(wait)

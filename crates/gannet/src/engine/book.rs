@@ -67,6 +67,14 @@ impl Book {
         });
     }
 
+    /// An attempt that had ended went on with its body until now.
+    pub(crate) fn went_on(&mut self, attempt: u32, now: Moment) {
+        let Some(page) = self.pages.get_mut(attempt as usize) else { return };
+        let Some(record) = &mut page.record else { return };
+        let trace = page.leg.trace(now);
+        (record.timings, record.bytes) = (trace.timings, trace.bytes);
+    }
+
     pub(crate) fn leg(&self, attempt: u32) -> Option<&Arc<Leg>> {
         self.pages.get(attempt as usize).map(|page| &page.leg)
     }

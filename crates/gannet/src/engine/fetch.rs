@@ -23,6 +23,10 @@ use crate::policy::fetch::{Fact, GaveUp, Machine, Means, Order, StopReason, Verd
 use crate::transport::Leg;
 use crate::transport::leg::Ground;
 
+use refused::Refused;
+
+mod refused;
+
 /// What a settled fetch leaves.
 pub(crate) struct Settled {
     pub(crate) end: Result<Prize, Error>,
@@ -67,6 +71,7 @@ struct Rest<A> {
     copy: Option<Copy>,
     got: Option<Got>,
     failure: Option<Error>,
+    refused: Refused,
     book: Book,
     timer: Timer,
     place: Option<Place>,
@@ -84,6 +89,7 @@ impl<A: Future<Output = Result<Box<Led>, Error>>> Drive<A> {
             copy: None,
             got: None,
             failure: None,
+            refused: Refused::None,
             book: Book::new(queued_at),
             timer: Timer::default(),
             place,
@@ -108,7 +114,10 @@ impl<A: Future<Output = Result<Box<Led>, Error>>> Drive<A> {
                 match order {
                     Order::Start { attempt, mirror, why } => self.as_mut().start(attempt, mirror, why, now),
                     Order::Stop { attempt, why } => self.as_mut().stop_attempt(attempt, why, now),
-                    Order::Settle(verdict) => return Some(self.project().rest.settle(verdict, now)),
+                    Order::Settle(verdict) => {
+                        let rest = self.project().rest;
+                        return (!rest.begins_to_keep(verdict, now)).then(|| rest.settle(verdict, now));
+                    }
                 }
             }
         }
@@ -117,6 +126,8 @@ impl<A: Future<Output = Result<Box<Led>, Error>>> Drive<A> {
     fn start(self: Pin<&mut Self>, attempt: u32, mirror: u32, why: WhyStarted, now: Moment) {
         let mut this = self.project();
         let rest = this.rest;
+        // Its place goes back before the next attempt asks for one.
+        rest.refused = Refused::None;
         let errand = Arc::clone(&rest.errand);
         let mut leg = Leg::new(errand.core.clock, attempt, errand.plan.queue, now);
         if attempt > 0 {
@@ -212,6 +223,9 @@ impl<A: Future<Output = Result<Box<Led>, Error>>> Future for Drive<A> {
             if let Some(settled) = self.as_mut().carry_out(now) {
                 return Poll::Ready(settled);
             }
+            if self.rest.refused.is_kept() {
+                return self.project().rest.poll_refused(cx);
+            }
             if let Some((attempt, brought)) = self.as_mut().poll_running(cx) {
                 now = clock.now();
                 self.as_mut().happened(attempt, brought, now);
@@ -242,6 +256,10 @@ impl<A: Future<Output = Result<Box<Led>, Error>>> Future for Drive<A> {
 impl<A: Future<Output = Result<Box<Led>, Error>>> Driven for Drive<A> {
     fn stop(mut self: Pin<&mut Self>) -> Settled {
         let now = self.as_mut().clock().now();
+        if self.rest.refused.is_kept() {
+            let stopped = Error::new(ErrorKind::Cancelled, Phase::Body, "stopped by the caller");
+            return self.project().rest.end_refused(Err(stopped), now);
+        }
         self.as_mut().project().rest.tell_machine(Fact::Cancelled, now);
         self.carry_out(now).expect("a cancelled fetch settles at once")
     }
@@ -251,7 +269,13 @@ impl<A: Future<Output = Result<Box<Led>, Error>>> Drive<A> {
     /// Turns what an attempt brought into facts.
     fn happened(mut self: Pin<&mut Self>, attempt: u32, brought: Result<Brought, Error>, now: Moment) {
         match brought {
+            Ok(Brought::Led(mut led)) if led.refused.is_some() => {
+                let error = led.refused.take().expect("it was just looked at");
+                self.as_mut().failed(attempt, error, now);
+                self.project().rest.refused = Refused::Held { attempt, led };
+            }
             Ok(Brought::Led(led)) => {
+                self.as_mut().project().rest.refused = Refused::None;
                 self.as_mut().project().rest.led = Some((attempt, led));
                 self.as_mut().project().rest.tell_machine(Fact::Led { attempt }, now);
                 if let Err(error) = self.as_mut().project().rest.receive() {

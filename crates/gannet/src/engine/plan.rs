@@ -28,6 +28,7 @@ pub(crate) struct Plan {
     /// In our own queue; `None` in a job, whose deadline rules it.
     pub(crate) queue: Option<Duration>,
     pub(crate) ok_status: StatusSet,
+    pub(crate) refused_body: RefusedBody,
     pub(crate) max_body: Option<u64>,
     pub(crate) redirects: Redirects,
     /// For one fetch, from its first poll or, in a job, from its start.
@@ -48,6 +49,7 @@ impl Default for Plan {
             stall: Duration::from_secs(30),
             queue: Some(Duration::from_secs(60)),
             ok_status: StatusSet::default(),
+            refused_body: RefusedBody::InError,
             max_body: None,
             redirects: Redirects::Follow(10),
             timeout: None,
@@ -63,6 +65,15 @@ pub enum Redirects {
     Follow(u32),
     /// Take the redirect itself for the reply.
     Return,
+}
+
+/// What becomes of the body of a refused status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RefusedBody {
+    /// Its beginning stands in the error.
+    InError,
+    /// That of the last reply goes to the sink.
+    Kept,
 }
 
 /// Statuses that count as success.

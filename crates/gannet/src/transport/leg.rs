@@ -88,6 +88,12 @@ impl Leg {
         state.moved = now;
     }
 
+    /// Goes on in `phase` from `now`; the time since its record was closed counts nowhere.
+    pub(crate) fn resume(&self, phase: Phase, now: Moment) {
+        let mut state = self.lock();
+        (state.phase, state.since, state.moved) = (phase, now, now);
+    }
+
     /// A step forward within the phase, such as a chunk that was sent or received.
     pub(crate) fn moved(&self, bytes: usize) {
         let now = self.clock.now();
