@@ -125,6 +125,8 @@ kinds! {
     FirstByteTimeout => "wait.timeout",
     /// The status is not among those accepted.
     Status => "reply.status",
+    /// The reply's Content-Type is not among those accepted.
+    ContentType => "reply.content_type",
     /// The body stood still for too long.
     BodyStalled => "body.stalled",
     /// The body ended before its framing did.

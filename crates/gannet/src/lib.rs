@@ -48,7 +48,8 @@ pub use client::{
     AllFailed, Bodies, Chunks, Client, ClientBuilder, Collect, FailFast, Fetch, FetchAll, FetchEach,
     FetchFirst, First, Gauges, JobError, JobHandle, Outcomes, Response, Saved, get,
 };
-pub use engine::plan::{Redirects, StatusSet};
+pub use engine::media::MediaTypes;
+pub use engine::plan::{Redirects, Schemes, StatusSet};
 pub use error::{Error, ErrorKind, ErrorReply, Phase};
 pub use event::{Event, Progress};
 pub use outcome::{
@@ -60,6 +61,8 @@ pub use report::JobReport;
 pub use request::{IntoRequest, Repeat, Request};
 pub use tokio_util::sync::CancellationToken;
 pub use transport::connect::HttpVersions;
+#[cfg(feature = "tls")]
+pub use transport::tls::TlsVersion;
 pub use transport::{BoxFuture, Reply, Transport, WireRequest};
 
 pub(crate) use moment::Moment;

@@ -6,9 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gannet::sink::Ordered;
-use gannet::{CancellationToken, Client, ClientBuilder, Ending, ErrorKind, Event, RetryErrors, WhyStarted};
+use gannet::{
+    CancellationToken, Client, ClientBuilder, Ending, ErrorKind, Event, MediaTypes, RetryErrors, Schemes,
+    TlsVersion, WhyStarted,
+};
 use gannet_origin::Origin;
 use http::StatusCode;
+use http::header::{ACCEPT, HeaderValue};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 
 async fn origin() -> Origin {
     Origin::builder().start().await.expect("a port is free")
@@ -144,4 +150,110 @@ async fn a_refused_body_that_cannot_be_kept_is_said_and_the_status_stays() {
     assert!(stopped.status().is_some() && stopped.message().contains("stopped by the caller"), "{stopped}");
     assert_eq!(std::fs::read_dir(&folder).map_or(0, Iterator::count), 0, "no part is left");
     std::fs::remove_dir_all(folder).expect("the folder is ours");
+}
+
+#[tokio::test]
+async fn a_scheme_that_is_not_taken_is_neither_sent_nor_redirected_to() {
+    let origin = origin().await;
+    let secure = Client::builder().schemes(Schemes::HttpsOnly).build().expect("settings agree");
+    let url = origin.url("/?text=x");
+    let refused = secure.get(&url).text().await.expect_err("it is http");
+    assert_eq!((refused.kind(), refused.url()), (ErrorKind::BadScheme, Some(url.as_str())));
+    assert!(refused.message().contains("only https is"), "{refused}");
+    let mirrored =
+        secure.get("https://localhost:1/").mirror(&url).text().await.expect_err("its mirror is http");
+    assert_eq!((mirrored.kind(), mirrored.attempts().len()), (ErrorKind::BadScheme, 0));
+    let outcomes = secure.fetch_all([&url, "https://127.0.0.1:1/"]).timeout(Duration::from_millis(200)).await;
+    assert_eq!(outcomes[0].error().map(gannet::Error::kind), Some(ErrorKind::BadScheme));
+    assert_ne!(outcomes[1].error().map(gannet::Error::kind), Some(ErrorKind::BadScheme));
+    let failed = secure.fetch_first([&url, "ftp://x/"]).text().await.expect_err("neither is https");
+    assert!(failed.errors.iter().all(|error| error.kind() == ErrorKind::BadScheme), "{failed:?}");
+    assert_eq!(origin.counts().connections, 0);
+
+    let plain = Client::builder().schemes(Schemes::HttpOnly).build().expect("settings agree");
+    let to = format!("/?redirect={}", "https%3a%2f%2flocalhost%3a1%2f");
+    let refused = plain.get(origin.url(&to)).text().await.expect_err("the target is https");
+    assert_eq!((refused.kind(), refused.attempts().len()), (ErrorKind::RedirectRefused, 1));
+    assert!(refused.message().contains("only http is"), "{refused}");
+    assert_eq!(plain.get(origin.url("/?hops=2&text=y")).text().await.ok().as_deref(), Some("y"));
+}
+
+/// The first bytes that a client sends to an https URL.
+async fn hello_of(client: ClientBuilder) -> Vec<u8> {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+    let url = format!("https://{}/", listener.local_addr().expect("it is bound"));
+    let client = client.danger_trust_anybody().retries(0).build().expect("settings agree");
+    let heard = async {
+        let (mut stream, _) = listener.accept().await.expect("the client comes");
+        let mut hello = vec![0; 5];
+        stream.read_exact(&mut hello).await.expect("a record's head");
+        let mut rest = vec![0; usize::from(u16::from_be_bytes([hello[3], hello[4]]))];
+        stream.read_exact(&mut rest).await.expect("the record");
+        rest
+    };
+    tokio::join!(client.get(url).text(), heard).1
+}
+
+#[tokio::test]
+async fn tls_13_alone_is_offered_when_it_is_the_oldest() {
+    // The extension supported_versions (RFC 8446, section 4.2.1): its number, its length, a list.
+    let only_13: &[u8] = &[0, 43, 0, 3, 2, 3, 4];
+    let has = |hello: &[u8], part: &[u8]| hello.windows(part.len()).any(|window| window == part);
+    let strict = hello_of(Client::builder().tls_min(TlsVersion::Tls13)).await;
+    assert!(has(&strict, only_13), "{strict:?}");
+    let usual = hello_of(Client::builder()).await;
+    assert!(has(&usual, &[0, 43, 0, 5, 4]) && !has(&usual, only_13), "{usual:?}");
+}
+
+#[tokio::test]
+async fn replies_of_other_types_fail_before_their_body_and_are_not_retried() {
+    let origin = origin().await;
+    let types: MediaTypes = "image/*, application/pdf".parse().expect("media types");
+    let client = Client::builder().accept_types(types).build().expect("settings agree");
+    let png = client.get(origin.url("/a?size=10&type=image%2fpng")).bytes().await.expect("an image is taken");
+    assert_eq!(png.len(), 10);
+    let html =
+        client.get(origin.url("/b?size=1m&type=text%2fhtml;charset=x")).bytes().await.expect_err("no image");
+    assert_eq!((html.kind(), html.attempts().len(), html.is_retryable()), (ErrorKind::ContentType, 1, false));
+    assert_eq!(html.kind().code(), "reply.content_type");
+    for part in ["text/html;charset=x", "image/*, application/pdf"] {
+        assert!(html.message().contains(part), "{html}");
+    }
+    assert_eq!(html.attempts()[0].bytes, 0);
+    let untyped = "/?raw=HTTP%2f1.1%20200%20OK%0d%0aContent-Length:%200%0d%0a%0d%0a";
+    let none = client.get(origin.url(untyped)).bytes().await.expect_err("it has no type");
+    assert!(none.message().contains("no Content-Type"), "{none}");
+    let refused = client.get(origin.url("/c?status=404&type=text%2fhtml")).bytes().await.expect_err("404");
+    assert_eq!(refused.kind(), ErrorKind::Status, "the status is judged first");
+}
+
+/// What stood in the Accept field of a request.
+async fn accept_of(client: &Client, own: Option<&'static str>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+    let url = format!("http://{}/", listener.local_addr().expect("it is bound"));
+    let fetch = client.get(url);
+    let fetch = own.into_iter().fold(fetch, |fetch, own| fetch.header(ACCEPT, HeaderValue::from_static(own)));
+    let heard = async {
+        let (mut stream, _) = listener.accept().await.expect("the client comes");
+        let mut head = vec![0; 4096];
+        let length = stream.read(&mut head).await.expect("a head");
+        let reply = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nContent-Type: image/png\r\n\r\n";
+        stream.write_all(reply).await.expect("it listens");
+        String::from_utf8_lossy(&head[..length]).to_lowercase()
+    };
+    let (fetched, head) = tokio::join!(fetch.bytes(), heard);
+    fetched.expect("it comes");
+    let mut lines = head.lines().filter_map(|line| line.strip_prefix("accept: ").map(str::to_owned));
+    let first = lines.next().expect("there is an Accept field");
+    assert_eq!(lines.next(), None, "there is one Accept field");
+    first
+}
+
+#[tokio::test]
+async fn the_accepted_types_are_sent_unless_the_caller_set_a_field() {
+    let types = MediaTypes::new(["image/png", "image/webp"]).expect("media types");
+    let client = Client::builder().accept_types(types).build().expect("settings agree");
+    assert_eq!(accept_of(&client, None).await, "image/png, image/webp");
+    assert_eq!(accept_of(&client, Some("image/png;q=0.5")).await, "image/png;q=0.5");
+    assert_eq!(accept_of(&Client::new(), None).await, "*/*");
 }

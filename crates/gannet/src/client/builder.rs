@@ -11,7 +11,7 @@ use crate::clock::Clock;
 use crate::engine::core::Core;
 use crate::engine::hosts::Hosts;
 use crate::engine::lane::Lanes;
-use crate::engine::plan::{Plan, Redirects, RefusedBody, StatusSet};
+use crate::engine::plan::{Plan, Redirects, StatusSet};
 use crate::error::{Error, ErrorKind, Phase};
 use crate::event::{Event, Watcher};
 use crate::policy::budget::{Ratio, RatioPurse};
@@ -20,12 +20,13 @@ use crate::transport::connect::{Connector, HttpVersions, Network};
 use crate::transport::dns::Resolver;
 use crate::transport::pool::PoolLimits;
 #[cfg(feature = "tls")]
-use crate::transport::tls::{Tls, Trust, authorities};
+use crate::transport::tls::{Tls, TlsVersion, Trust, authorities};
 use crate::transport::{Transport, Wire};
 
 use retrying::NamedDelays;
 
 mod retrying;
+mod taking;
 
 /// Settings for a new [`Client`].
 #[must_use]
@@ -44,6 +45,8 @@ pub struct ClientBuilder {
     trust: Trust,
     #[cfg(feature = "tls")]
     trusts: Vec<&'static str>,
+    #[cfg(feature = "tls")]
+    tls_min: TlsVersion,
     retry_budget: Ratio,
     hedge_budget: Ratio,
     memory_each: u64,
@@ -76,6 +79,8 @@ impl Default for ClientBuilder {
             trust: Trust::Platform,
             #[cfg(feature = "tls")]
             trusts: Vec::new(),
+            #[cfg(feature = "tls")]
+            tls_min: TlsVersion::default(),
             retry_budget: Ratio::Share(0.2),
             hedge_budget: Ratio::Share(0.02),
             memory_each: Memory::DEFAULT_EACH,
@@ -177,15 +182,6 @@ impl ClientBuilder {
         self
     }
 
-    /// When a fetch ends in a refused status, its last reply's body goes to the sink all the same (default: the first
-    /// 64 KiB go into the error). The outcome still is the error; [`ErrorReply::kept`](crate::ErrorReply::kept) says
-    /// where the body lies. A body that breaks off or cannot be kept is said in the error's message. It rules fetches
-    /// whose body the engine keeps, not those that give a [`Response`](crate::Response).
-    pub fn keep_refused_body(mut self) -> Self {
-        self.plan.refused_body = RefusedBody::Kept;
-        self
-    }
-
     /// The longest body that is taken, in bytes (default: no limit for files, 64 MiB in memory).
     pub fn max_body(mut self, bytes: u64) -> Self {
         self.plan.max_body = Some(bytes);
@@ -265,7 +261,7 @@ impl ClientBuilder {
             versions: self.versions,
             limit: self.connect_timeout.unwrap_or(CONNECT_TIMEOUT),
             #[cfg(feature = "tls")]
-            tls: Tls::new(self.trust, self.versions),
+            tls: Tls::new(self.trust, self.versions, self.tls_min),
         };
         let limits = PoolLimits {
             idle_time: self.idle_time,

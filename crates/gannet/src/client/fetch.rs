@@ -86,7 +86,8 @@ pub(super) struct Aftermath {
 
 impl Fetch {
     pub(super) fn new(client: &Client, request: Result<Request, Error>) -> Self {
-        Self::over(client, vec![request])
+        let schemes = client.core.plan.schemes;
+        Self::over(client, vec![request.and_then(|request| schemes.check(request))])
     }
 
     pub(super) fn over(client: &Client, requests: Vec<Result<Request, Error>>) -> Self {
@@ -217,7 +218,8 @@ impl<T> Fetch<T> {
 
     /// Says that the same content lies at `url` too; retries and hedges go there.
     pub fn mirror(self, url: &str) -> Self {
-        self.change(|request| request.mirror(url))
+        let schemes = self.lazy_ref().map_or_else(Default::default, |lazy| lazy.core.plan.schemes);
+        self.change(|request| request.mirror(url).and_then(|request| schemes.check(request)))
     }
 
     /// Says whether it may be sent twice, whatever its method (RFC 9110, section 9.2.2).
@@ -239,6 +241,13 @@ impl<T> Fetch<T> {
 
     fn asked_mut(&mut self) -> Option<&mut Asked> {
         self.lazy_mut().map(|lazy| &mut lazy.asked)
+    }
+
+    fn lazy_ref(&self) -> Option<&Lazy> {
+        match &self.state {
+            State::Lazy(lazy) => Some(lazy),
+            State::Running(_) | State::Over => None,
+        }
     }
 
     fn lazy_mut(&mut self) -> Option<&mut Lazy> {

@@ -57,6 +57,9 @@ pub struct AllFailed {
 
 impl FetchFirst {
     pub(super) fn new(client: &Client, requests: Vec<Result<Request, Error>>) -> Self {
+        let schemes = client.core.plan.schemes;
+        let checked = |request: Result<Request, Error>| request.and_then(|request| schemes.check(request));
+        let requests: Vec<_> = requests.into_iter().map(checked).collect();
         let mut sent = 0;
         let legs = requests.iter().map(|request| match request {
             Ok(_) => {

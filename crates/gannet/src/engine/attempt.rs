@@ -15,6 +15,7 @@ use url::Url;
 
 use super::errand::{Errand, Keep};
 use super::hosts::Host;
+use super::media::MediaTypes;
 use super::plan::{Redirects, RefusedBody};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, ErrorReply, Phase, shown};
@@ -50,6 +51,9 @@ const MAX_LOCATION: usize = 8 << 10;
 const ERROR_BODY: usize = 64 << 10;
 /// How long that body is waited for.
 const ERROR_BODY_TIME: Duration = Duration::from_secs(1);
+
+/// What a message shows of a Content-Type, in characters.
+const MAX_TYPE_SHOWN: usize = 80;
 
 /// How often one who waits at a gate looks whether the others wait for it.
 const TURN_LOOK: Duration = Duration::from_millis(100);
@@ -110,6 +114,11 @@ pub(crate) async fn lead(
                 return Ok(held(hop, head, body));
             }
             return Err(Box::pin(refused(head, body)).await);
+        }
+        if let Some(accepted) = &errand.plan.accept_types
+            && !accepted.match_fields(&head.headers)
+        {
+            return Err(other_type(head, accepted));
         }
         let promised = body.promised();
         if let (Some(length), Some(limit)) = (promised, errand.plan.max_body)
@@ -209,7 +218,8 @@ fn headers(errand: &Errand, mirror: u32, hop: &Hop) -> HeaderMap {
     let (defaults, template) = (&errand.core.default_headers, &request.template);
     let mut headers = HeaderMap::with_capacity(template.headers.len() + defaults.len() + 4);
     headers.insert(USER_AGENT, errand.core.user_agent.clone());
-    headers.insert(ACCEPT, http::HeaderValue::from_static("*/*"));
+    let anything = || http::HeaderValue::from_static("*/*");
+    headers.insert(ACCEPT, errand.plan.accept_types.as_ref().map_or_else(anything, MediaTypes::field));
     for fields in [defaults, &template.headers] {
         let mut last = None;
         for (name, value) in fields {
@@ -274,6 +284,12 @@ fn redirect(
     };
     if !matches!(url.scheme(), "http" | "https") {
         let message = format!("a redirect to {}: is never followed", url.scheme());
+        return fail(ErrorKind::RedirectRefused, message);
+    }
+    let schemes = errand.plan.schemes;
+    if !schemes.allow(url.scheme()) {
+        let message =
+            format!("a redirect is not followed: {} ({})", schemes.refusal(url.scheme()), shown(&url));
         return fail(ErrorKind::RedirectRefused, message);
     }
     if hop.url.scheme() == "https" && url.scheme() == "http" {
@@ -354,6 +370,17 @@ fn status_error(status: StatusCode, headers: HeaderMap, body: Bytes) -> Error {
     Error::new(ErrorKind::Status, Phase::Wait, format!("the server answered {}{reason}", status.as_u16()))
         .of_reply(reply)
         .asked_to_wait(wait)
+}
+
+/// The error of a reply whose type is not among those accepted; its body is not read.
+fn other_type(head: http::response::Parts, accepted: &MediaTypes) -> Error {
+    let came = match head.headers.get(CONTENT_TYPE) {
+        Some(field) => String::from_utf8_lossy(field.as_bytes()).chars().take(MAX_TYPE_SHOWN).collect(),
+        None => String::from("of no Content-Type"),
+    };
+    let message = format!("the reply is {came}, accepted is {accepted} (--accept)");
+    let reply = ErrorReply { status: head.status, headers: head.headers, body: Bytes::new(), kept: None };
+    Error::new(ErrorKind::ContentType, Phase::Wait, message).of_reply(reply)
 }
 
 /// Retry-After, in seconds or as a date (RFC 9110, section 10.2.3); a past date or nonsense counts as absent.

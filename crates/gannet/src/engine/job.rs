@@ -375,7 +375,8 @@ impl Job {
         let seq = self.inputs;
         self.inputs += 1;
         self.tell(&Event::Read { seq });
-        let mut request = match request {
+        let schemes = self.terms.plan.schemes;
+        let mut request = match request.and_then(|request| schemes.check(request)) {
             Ok(request) => request,
             Err(error) => {
                 let url = error.url().unwrap_or_default().into();

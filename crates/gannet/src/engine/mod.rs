@@ -12,6 +12,7 @@ pub(crate) mod gate;
 pub(crate) mod hosts;
 pub(crate) mod job;
 pub(crate) mod lane;
+pub(crate) mod media;
 pub(crate) mod plan;
 pub(crate) mod timer;
 

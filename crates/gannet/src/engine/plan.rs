@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use super::media::MediaTypes;
+use crate::error::{Error, ErrorKind, Phase, shown};
 use crate::policy::backoff::Backoff;
 use crate::policy::classify::RetryErrors;
+use crate::request::Request;
 
 /// What a fetch holds to.
 #[derive(Debug, Clone)]
@@ -28,9 +31,12 @@ pub(crate) struct Plan {
     /// In our own queue; `None` in a job, whose deadline rules it.
     pub(crate) queue: Option<Duration>,
     pub(crate) ok_status: StatusSet,
+    /// The types of replies that are taken; `None` is any.
+    pub(crate) accept_types: Option<MediaTypes>,
     pub(crate) refused_body: RefusedBody,
     pub(crate) max_body: Option<u64>,
     pub(crate) redirects: Redirects,
+    pub(crate) schemes: Schemes,
     /// For one fetch, from its first poll or, in a job, from its start.
     pub(crate) timeout: Option<Duration>,
 }
@@ -49,9 +55,11 @@ impl Default for Plan {
             stall: Duration::from_secs(30),
             queue: Some(Duration::from_secs(60)),
             ok_status: StatusSet::default(),
+            accept_types: None,
             refused_body: RefusedBody::InError,
             max_body: None,
             redirects: Redirects::Follow(10),
+            schemes: Schemes::HttpAndHttps,
             timeout: None,
         }
     }
@@ -65,6 +73,51 @@ pub enum Redirects {
     Follow(u32),
     /// Take the redirect itself for the reply.
     Return,
+}
+
+/// Which schemes are fetched, for URLs and their redirects alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Schemes {
+    /// `http` and `https`; a redirect from https to http is refused all the same.
+    #[default]
+    HttpAndHttps,
+    /// `https` alone.
+    HttpsOnly,
+    /// `http` alone.
+    HttpOnly,
+}
+
+impl Schemes {
+    pub(crate) fn allow(self, scheme: &str) -> bool {
+        match self {
+            Self::HttpAndHttps => matches!(scheme, "http" | "https"),
+            Self::HttpsOnly => scheme == "https",
+            Self::HttpOnly => scheme == "http",
+        }
+    }
+
+    /// Why a URL of this scheme is not fetched.
+    pub(crate) fn refusal(self, scheme: &str) -> String {
+        let fetched = match self {
+            Self::HttpAndHttps => "only http and https are",
+            Self::HttpsOnly => "only https is (--proto)",
+            Self::HttpOnly => "only http is (--proto)",
+        };
+        format!("the scheme {scheme}: is not fetched, {fetched}")
+    }
+
+    /// Gives the request back if all its URLs may be fetched.
+    pub(crate) fn check(self, request: Request) -> Result<Request, Error> {
+        let urls = || (0..request.mirror_count()).map(|index| request.mirror_url(index));
+        match urls().find(|url| !self.allow(url.scheme())) {
+            None => Ok(request),
+            Some(url) => {
+                let error = Error::new(ErrorKind::BadScheme, Phase::Queue, self.refusal(url.scheme()));
+                Err(error.of_url(shown(url)))
+            }
+        }
+    }
 }
 
 /// What becomes of the body of a refused status.

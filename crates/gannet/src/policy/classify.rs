@@ -59,6 +59,7 @@ pub(crate) fn class(error: &Error) -> Class {
         | Kind::CertUntrusted
         | Kind::CertInvalid
         | Kind::BadReply
+        | Kind::ContentType
         | Kind::HeadTooLarge
         | Kind::BodyTooLarge
         | Kind::BadBody

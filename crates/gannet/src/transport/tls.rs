@@ -9,7 +9,8 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{WebPkiSupportedAlgorithms, aws_lc_rs};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::version::TLS13;
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme, SupportedProtocolVersion};
 use tokio_rustls::TlsConnector;
 
 use super::connect::{HttpVersions, Io};
@@ -28,16 +29,40 @@ pub(crate) enum Trust {
     Anybody,
 }
 
+/// The oldest TLS version that is spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum TlsVersion {
+    /// TLS 1.2 (RFC 5246) or 1.3.
+    #[default]
+    Tls12,
+    /// TLS 1.3 (RFC 8446).
+    Tls13,
+}
+
+static ONLY_13: [&SupportedProtocolVersion; 1] = [&TLS13];
+
+impl TlsVersion {
+    /// This version and all that are newer.
+    fn onwards(self) -> &'static [&'static SupportedProtocolVersion] {
+        match self {
+            Self::Tls12 => rustls::ALL_VERSIONS,
+            Self::Tls13 => &ONLY_13,
+        }
+    }
+}
+
 /// Makes TLS sessions; its settings are built once, when first needed.
 pub(crate) struct Tls {
     trust: Trust,
     versions: HttpVersions,
+    oldest: TlsVersion,
     config: OnceLock<Result<Arc<ClientConfig>, Error>>,
 }
 
 impl Tls {
-    pub(crate) fn new(trust: Trust, versions: HttpVersions) -> Self {
-        Self { trust, versions, config: OnceLock::new() }
+    pub(crate) fn new(trust: Trust, versions: HttpVersions, oldest: TlsVersion) -> Self {
+        Self { trust, versions, oldest, config: OnceLock::new() }
     }
 
     /// Shakes hands over `io`.
@@ -50,7 +75,7 @@ impl Tls {
         host: &str,
         address: Option<SocketAddr>,
     ) -> Result<tokio_rustls::client::TlsStream<Io>, Error> {
-        let config = self.config.get_or_init(|| build(&self.trust, self.versions)).clone()?;
+        let config = self.config.get_or_init(|| build(&self.trust, self.versions, self.oldest)).clone()?;
         let name = ServerName::try_from(host.to_owned()).map_err(|cause| {
             let message = format!("{host} cannot stand in a certificate");
             Error::new(ErrorKind::BadUrl, Phase::Tls, message).caused_by(cause)
@@ -60,10 +85,10 @@ impl Tls {
     }
 }
 
-fn build(trust: &Trust, versions: HttpVersions) -> Result<Arc<ClientConfig>, Error> {
+fn build(trust: &Trust, versions: HttpVersions, oldest: TlsVersion) -> Result<Arc<ClientConfig>, Error> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(oldest.onwards())
         .map_err(|cause| settings("the TLS versions cannot be used", cause))?;
     let verifier: Arc<dyn ServerCertVerifier> = match trust {
         Trust::Platform => Arc::new(

@@ -1,0 +1,42 @@
+//! The settings that say which URLs and replies are taken at all: schemes, TLS versions, types, refused bodies.
+
+use super::ClientBuilder;
+use crate::engine::media::MediaTypes;
+use crate::engine::plan::{RefusedBody, Schemes};
+#[cfg(feature = "tls")]
+use crate::transport::tls::TlsVersion;
+
+impl ClientBuilder {
+    /// Which schemes are fetched (default http and https). A URL or mirror of another scheme is an error of kind
+    /// [`BadScheme`](crate::ErrorKind::BadScheme), before anything is sent; a redirect to one is
+    /// [`RedirectRefused`](crate::ErrorKind::RedirectRefused).
+    pub fn schemes(mut self, schemes: Schemes) -> Self {
+        self.plan.schemes = schemes;
+        self
+    }
+
+    /// The oldest TLS version that is spoken (default 1.2).
+    #[cfg(feature = "tls")]
+    pub fn tls_min(mut self, oldest: TlsVersion) -> Self {
+        self.tls_min = oldest;
+        self
+    }
+
+    /// Takes only replies whose Content-Type lies in one of these ranges (default: any). Others, and those without a
+    /// Content-Type, fail before the first byte of their body, with
+    /// [`ContentType`](crate::ErrorKind::ContentType). The ranges are sent as the Accept field too, unless the
+    /// caller sets one.
+    pub fn accept_types(mut self, types: MediaTypes) -> Self {
+        self.plan.accept_types = Some(types);
+        self
+    }
+
+    /// When a fetch ends in a refused status, its last reply's body goes to the sink all the same (default: the first
+    /// 64 KiB go into the error). The outcome still is the error; [`ErrorReply::kept`](crate::ErrorReply::kept) says
+    /// where the body lies. A body that breaks off or cannot be kept is said in the error's message. It rules fetches
+    /// whose body the engine keeps, not those that give a [`Response`](crate::Response).
+    pub fn keep_refused_body(mut self) -> Self {
+        self.plan.refused_body = RefusedBody::Kept;
+        self
+    }
+}
