@@ -321,6 +321,11 @@ impl Error {
         self.with(|evidence| evidence.source = Some(Arc::new(source)))
     }
 
+    /// The same for a cause of any type.
+    pub(crate) fn caused_by_boxed(self, source: Box<dyn StdError + Send + Sync>) -> Self {
+        self.with(|evidence| evidence.source = Some(Arc::from(source)))
+    }
+
     pub(crate) fn of_url(self, url: impl Into<Box<str>>) -> Self {
         self.with(|evidence| evidence.url = Some(url.into()))
     }

@@ -58,6 +58,7 @@ pub use outcome::{
 pub use policy::classify::RetryErrors;
 pub use policy::job::Goal;
 pub use report::JobReport;
+pub use request::body::{Body, BoxError};
 pub use request::{IntoRequest, Repeat, Request};
 pub use tokio_util::sync::CancellationToken;
 pub use transport::connect::HttpVersions;

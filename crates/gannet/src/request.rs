@@ -4,12 +4,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use base64::Engine as _;
-use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Uri};
 use url::Url;
 
 use crate::error::{Error, ErrorKind, Phase};
+
+pub(crate) mod body;
+mod file;
+
+use body::Body;
 
 /// What the caller wants fetched. Cheap to clone; requests of one list share all but their URL.
 #[derive(Debug, Clone)]
@@ -36,7 +40,7 @@ pub(crate) struct Mirror {
 pub(crate) struct Template {
     pub(crate) method: Method,
     pub(crate) headers: HeaderMap,
-    pub(crate) body: Bytes,
+    pub(crate) body: Body,
     pub(crate) repeatable: Option<bool>,
 }
 
@@ -104,8 +108,8 @@ impl Request {
         self.change(|template| set_authorization(template, value))
     }
 
-    /// Sends `body`.
-    pub fn body(self, body: impl Into<Bytes>) -> Self {
+    /// Sends `body`: bytes, or a [`Body::stream`]. Clones of the request share its stream, which goes out once.
+    pub fn body(self, body: impl Into<Body>) -> Self {
         self.change(|template| template.body = body.into())
     }
 
@@ -284,7 +288,7 @@ pub(crate) fn set_authorization(template: &mut Template, value: HeaderValue) {
     template.headers.insert(AUTHORIZATION, value);
 }
 
-pub(crate) fn set_body(template: &mut Template, content_type: &'static str, body: Bytes) {
+pub(crate) fn set_body(template: &mut Template, content_type: &'static str, body: Body) {
     template.headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static(content_type));
     template.body = body;
 }

@@ -22,6 +22,7 @@ use crate::error::{Error, ErrorKind, Phase};
 use crate::event::Tallies;
 use crate::outcome::{Receipt, Record};
 use crate::policy::fetch::Opening;
+use crate::request::body::Body;
 use crate::request::{Repeat, Request, basic, bearer, set_authorization, set_body};
 use crate::sink::{Admission, Files, IfExists, Memory};
 
@@ -176,8 +177,8 @@ impl<T> Fetch<T> {
         })
     }
 
-    /// Sends `body` as it is.
-    pub fn body(self, body: impl Into<Bytes>) -> Self {
+    /// Sends `body` as it is: bytes, or a [`Body::stream`], which goes out once.
+    pub fn body(self, body: impl Into<Body>) -> Self {
         let body = body.into();
         self.change(|request| Ok(request.body(body)))
     }

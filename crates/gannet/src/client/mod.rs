@@ -108,6 +108,11 @@ impl Client {
         Fetch::new(self, url.into_request().map(|request| request.method(method)))
     }
 
+    /// A request as it is, with its own method.
+    pub fn send(&self, request: impl IntoRequest) -> Fetch {
+        Fetch::new(self, request.into_request())
+    }
+
     /// All of them: C#'s `Task.WhenAll`. Outcomes come in input order, and none is ever lost.
     pub fn fetch_all<I: IntoSource>(&self, requests: I) -> FetchAll<I::Source> {
         FetchAll::new(self, requests.into_source())

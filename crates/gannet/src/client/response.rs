@@ -217,7 +217,11 @@ impl Body {
         let limits = self.aftermath.limits;
         loop {
             let now = clock.now();
-            let asked_at = *self.asked_at.get_or_insert(now);
+            if self.leg.is_waiting_for_the_stream() {
+                // Our own caller's stream stands still, not the server.
+                self.asked_at = Some(now);
+            }
+            let asked_at = (*self.asked_at.get_or_insert(now)).max(self.leg.standing().1);
             let over = |limit: Option<Moment>| limit.is_some_and(|limit| limit <= now);
             if over(limits.job) {
                 return Some(Error::new(

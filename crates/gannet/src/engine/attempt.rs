@@ -21,10 +21,12 @@ use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, ErrorReply, Phase, shown};
 use crate::outcome::ReplyHead;
 use crate::policy::host::Speaks;
+use crate::request::body::Body;
 use crate::request::is_secret;
 use crate::sink::Room;
 use crate::transport::body::Permit;
 use crate::transport::http::{Outgoing, exchange};
+use crate::transport::upload::whole;
 use crate::transport::{Leg, Wire, WireBody, WireRequest};
 
 /// An attempt that leads: an accepted head, and the body from its first byte on.
@@ -62,7 +64,7 @@ const TURN_LOOK: Duration = Duration::from_millis(100);
 struct Hop {
     url: Url,
     method: Method,
-    body: Bytes,
+    body: Body,
     /// Fields that only the first origin may see: once dropped they stay dropped, though the chain comes back.
     secrets: Fields,
     /// Fields that describe a body, which a redirect to GET has not.
@@ -86,7 +88,7 @@ pub(crate) async fn lead(
     leg: Arc<Leg>,
     place: Option<Place>,
 ) -> Result<Box<Led>, Error> {
-    let mut hop = first_hop(&errand, mirror);
+    let mut hop = first_hop(&errand, mirror)?;
     let mut place = place;
     loop {
         let Place { host, permit } = match place.take() {
@@ -183,8 +185,10 @@ async fn send(
     leg: &Arc<Leg>,
 ) -> Result<(http::response::Parts, WireBody), Error> {
     if let Wire::Custom(custom) = &errand.core.wire {
+        leg.enter(Phase::Send);
+        let body = whole(&hop.body, leg, errand.core.memory_each).await?;
         leg.enter(Phase::Wait);
-        let mut request = WireRequest::new(hop.body.clone());
+        let mut request = WireRequest::new(body);
         *request.method_mut() = hop.method.clone();
         *request.headers_mut() = headers;
         *request.uri_mut() = hop.url.as_str().parse().map_err(|cause: http::uri::InvalidUri| {
@@ -200,16 +204,23 @@ async fn send(
     Ok((head, WireBody::Http(body)))
 }
 
-fn first_hop(errand: &Errand, mirror: u32) -> Hop {
+fn first_hop(errand: &Errand, mirror: u32) -> Result<Hop, Error> {
     let (request, url) = errand.target(mirror);
     let template = &request.template;
-    Hop {
+    if errand.is_raced_with_one_stream() {
+        let message = "the legs of a race would each send the body, and it is one stream";
+        return Err(Error::new(ErrorKind::BadRequest, Phase::Send, message));
+    }
+    if template.body.is_spent() {
+        return Err(Body::spent());
+    }
+    Ok(Hop {
         url: url.clone(),
         method: template.method.clone(),
         body: template.body.clone(),
         secrets: Fields::Sent,
         content: Fields::Sent,
-    }
+    })
 }
 
 /// The fields of one hop: ours, the client's, the request's, less what this hop must not see.
@@ -300,7 +311,12 @@ fn redirect(
     let _ = url.set_username("");
     let _ = url.set_password(None);
     url.set_fragment(None);
-    Ok(Some(next_hop(hop, head.status, url)))
+    let next = next_hop(hop, head.status, url);
+    if next.body.is_spent() {
+        let message = format!("a {} keeps the body, but {}", head.status.as_u16(), Body::SPENT);
+        return fail(ErrorKind::RedirectRefused, message);
+    }
+    Ok(Some(next))
 }
 
 fn next_hop(hop: &Hop, status: StatusCode, url: Url) -> Hop {
@@ -312,7 +328,7 @@ fn next_hop(hop: &Hop, status: StatusCode, url: Url) -> Hop {
         _ => false,
     };
     if becomes_get {
-        return Hop { url, method: Method::GET, body: Bytes::new(), secrets, content: Fields::Dropped };
+        return Hop { url, method: Method::GET, body: Body::default(), secrets, content: Fields::Dropped };
     }
     Hop { url, method: hop.method.clone(), body: hop.body.clone(), secrets, content: hop.content }
 }

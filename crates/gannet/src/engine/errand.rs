@@ -10,7 +10,7 @@ use super::lane::Lane;
 use super::plan::Plan;
 use crate::Moment;
 use crate::event::{Event, Tallies};
-use crate::policy::fetch::{Hedge, Opening, Repeatable, Rules};
+use crate::policy::fetch::{Failure, Hedge, Opening, Repeatable, Rules, Sent};
 use crate::request::Request;
 use crate::sink::Sink;
 
@@ -105,7 +105,10 @@ impl Errand {
             Opening::Race if self.requests.len() > 1 => self.requests.len(),
             Opening::Race | Opening::One => self.requests[0].mirror_count(),
         };
-        let repeatable = self.requests.iter().all(|request| request.template.is_repeatable());
+        let repeatable = self
+            .requests
+            .iter()
+            .all(|request| request.template.is_repeatable() && request.template.body.as_stream().is_none());
         Rules {
             mirrors: mirrors as u32,
             opening: self.opening,
@@ -116,6 +119,35 @@ impl Errand {
             deadline: [self.limits.job, self.limits.item].into_iter().flatten().min(),
             repeatable: if repeatable { Repeatable::Always } else { Repeatable::WhileUnsent },
             retry_after_max: self.plan.retry_after_max,
+        }
+    }
+
+    /// A stream of which nothing was taken can go out yet, and one that was taken never can, whatever the method.
+    pub(crate) fn judge(&self, mirror: u32, failure: Failure) -> Failure {
+        let (request, _) = self.target(mirror);
+        let template = &request.template;
+        let sent = match template.body.as_stream() {
+            None => failure.sent,
+            Some(_) if template.body.is_spent() => Sent::Perhaps,
+            Some(_) if template.is_repeatable() => Sent::Nothing,
+            Some(_) => failure.sent,
+        };
+        Failure { sent, ..failure }
+    }
+
+    /// Whether a stream of one of the requests has gone out.
+    pub(crate) fn has_spent_a_stream(&self) -> bool {
+        self.requests.iter().any(|request| request.template.body.is_spent())
+    }
+
+    /// Whether several legs of a race would have to send one stream.
+    pub(crate) fn is_raced_with_one_stream(&self) -> bool {
+        let body = |index: usize| &self.requests[index].template.body;
+        let is_race = self.opening == Opening::Race;
+        match self.requests.len() {
+            _ if !is_race => false,
+            1 => self.requests[0].mirror_count() > 1 && body(0).as_stream().is_some(),
+            legs => (1..legs).any(|one| (0..one).any(|other| body(one).shares_stream_with(body(other)))),
         }
     }
 

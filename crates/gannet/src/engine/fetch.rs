@@ -20,6 +20,7 @@ use crate::event::Event;
 use crate::outcome::{Got, Record, WhyStarted, WhyStopped};
 use crate::policy::classify;
 use crate::policy::fetch::{Fact, GaveUp, Machine, Means, Order, StopReason, Verdict};
+use crate::request::body::Body;
 use crate::transport::Leg;
 use crate::transport::leg::Ground;
 
@@ -299,6 +300,7 @@ impl<A: Future<Output = Result<Box<Led>, Error>>> Drive<A> {
         let (_, url) = self.rest.errand.target(mirror);
         let error = if error.url().is_some() { error } else { error.of_url(shown(url)) };
         let failure = classify::failure(&error, self.rest.errand.plan.retry_errors);
+        let failure = self.rest.errand.judge(mirror, failure);
         self.as_mut().end_attempt(attempt, WhyStopped::Failed(error.clone()), now);
         let rest = self.project().rest;
         rest.failure = Some(error);
@@ -337,6 +339,11 @@ impl<A> Rest<A> {
                 }
                 _ => continue,
             };
+            // While the caller's stream has nothing to send, nobody else is silent; then it is looked again.
+            if leg.is_waiting_for_the_stream() {
+                next = Some(next.map_or(now + limit, |next| next.min(now + limit)));
+                continue;
+            }
             let due = moved + limit;
             if due <= now {
                 return (Some((attempt, too_slow(phase, limit))), None);
@@ -422,6 +429,9 @@ impl<A> Rest<A> {
                 "; not retried: the next attempt was due {}, after the time for retries (--retry-max-time)",
                 back(wanted)
             )),
+            GaveUp::NotRepeatable if self.errand.has_spent_a_stream() => {
+                last.and(&format!("; not retried: {}", Body::SPENT))
+            }
             GaveUp::NotRepeatable => {
                 last.and("; not retried: the request may have been processed and is not idempotent")
             }

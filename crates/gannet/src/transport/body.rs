@@ -10,48 +10,74 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::connection::Lease;
+use super::upload::{Sending, Upload};
 use super::{Leg, Spawn, fault};
 use crate::error::{Error, Phase};
+use crate::request::body::Body as Given;
 
 /// How much of a request's body is handed over at once, in bytes.
-const PIECE: usize = 64 << 10;
+pub(super) const PIECE: usize = 64 << 10;
 
 /// The body of a request; the leg hears of each piece that goes out.
 #[derive(Debug)]
-pub(crate) struct RequestBody {
-    rest: Bytes,
-    leg: Arc<Leg>,
+pub(crate) struct RequestBody(Outgoing);
+
+#[derive(Debug)]
+enum Outgoing {
+    Bytes { rest: Bytes, leg: Arc<Leg> },
+    Stream(Box<Upload>),
 }
 
 impl RequestBody {
-    pub(crate) fn new(rest: Bytes, leg: Arc<Leg>) -> Self {
-        Self { rest, leg }
+    /// A streamed body comes with the hold on it, which whoever holds the exchange keeps.
+    pub(crate) fn new(body: &Given, leg: &Arc<Leg>) -> (Self, Option<Sending>) {
+        match body.as_stream() {
+            Some(once) => {
+                let (upload, sending) = Upload::new(once, Arc::clone(leg));
+                (Self(Outgoing::Stream(Box::new(upload))), Some(sending))
+            }
+            None => {
+                let rest = body.as_bytes().cloned().unwrap_or_default();
+                (Self(Outgoing::Bytes { rest, leg: Arc::clone(leg) }), None)
+            }
+        }
     }
 }
 
 impl Body for RequestBody {
     type Data = Bytes;
-    type Error = std::convert::Infallible;
+    type Error = Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        if self.rest.is_empty() {
-            return Poll::Ready(None);
+        match &mut self.0 {
+            Outgoing::Bytes { rest, .. } if rest.is_empty() => Poll::Ready(None),
+            Outgoing::Bytes { rest, leg } => {
+                let length = rest.len().min(PIECE);
+                let piece = rest.split_to(length);
+                leg.sent_some();
+                Poll::Ready(Some(Ok(Frame::data(piece))))
+            }
+            Outgoing::Stream(upload) => {
+                upload.poll_piece(cx).map(|piece| piece.map(|piece| piece.map(Frame::data)))
+            }
         }
-        let length = self.rest.len().min(PIECE);
-        let piece = self.rest.split_to(length);
-        self.leg.sent_some();
-        Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.rest.is_empty()
+        match &self.0 {
+            Outgoing::Bytes { rest, .. } => rest.is_empty(),
+            Outgoing::Stream(upload) => upload.is_over(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.rest.len() as u64)
+        match &self.0 {
+            Outgoing::Bytes { rest, .. } => SizeHint::with_exact(rest.len() as u64),
+            Outgoing::Stream(upload) => upload.left().map_or_else(SizeHint::default, SizeHint::with_exact),
+        }
     }
 }
 
@@ -70,10 +96,28 @@ pub(crate) struct HttpBody {
     over: bool,
 }
 
-/// What a body keeps from others until it ends: its connection and its place at the host's gate.
-struct Hold {
-    lease: Lease,
-    permit: Permit,
+/// What a body keeps from others until it ends: its connection and its place at the host's gate, and the request's
+/// body if that may still be on its way.
+pub(super) struct Hold {
+    pub(super) lease: Lease,
+    pub(super) permit: Permit,
+    pub(super) sending: Option<Sending>,
+}
+
+impl Hold {
+    /// Whether the stream that was to be sent still gives. Then the connection is closed rather than given back.
+    fn is_sending(&self) -> bool {
+        self.sending.as_ref().is_some_and(|sending| !sending.is_over())
+    }
+
+    /// First the connection, then the permit: who gets the permit finds the connection.
+    fn give_back(self) {
+        if self.is_sending() {
+            return;
+        }
+        self.lease.give_back();
+        drop(self.permit);
+    }
 }
 
 /// A place at a gate, given back when dropped.
@@ -98,9 +142,8 @@ impl Drop for Permit {
 }
 
 impl HttpBody {
-    pub(crate) fn new(incoming: Incoming, lease: Lease, permit: Permit, spawn: Arc<dyn Spawn>) -> Self {
-        let mut body =
-            Self { incoming: Some(incoming), hold: Some(Hold { lease, permit }), spawn, over: false };
+    pub(super) fn new(incoming: Incoming, hold: Hold, spawn: Arc<dyn Spawn>) -> Self {
+        let mut body = Self { incoming: Some(incoming), hold: Some(hold), spawn, over: false };
         body.end_if_over();
         body
     }
@@ -115,8 +158,9 @@ impl HttpBody {
             Some(Err(cause)) => {
                 self.over = true;
                 self.incoming = None;
-                self.hold = None;
-                Poll::Ready(Some(Err(fault::body(cause))))
+                // A stream that failed takes the connection with it.
+                let own = self.hold.take().and_then(|hold| hold.sending?.failure());
+                Poll::Ready(Some(Err(own.unwrap_or_else(|| fault::body(cause)))))
             }
             None => {
                 self.end();
@@ -140,13 +184,11 @@ impl HttpBody {
         }
     }
 
-    /// First the connection, then the permit: who gets the permit finds the connection.
     fn end(&mut self) {
         self.over = true;
         self.incoming = None;
         if let Some(hold) = self.hold.take() {
-            hold.lease.give_back();
-            drop(hold.permit);
+            hold.give_back();
         }
     }
 }
@@ -161,7 +203,7 @@ impl Drop for HttpBody {
     fn drop(&mut self) {
         let (Some(incoming), Some(hold)) = (self.incoming.take(), self.hold.take()) else { return };
         let little_is_left = incoming.size_hint().exact().is_some_and(|left| left <= DRAIN);
-        if little_is_left && hold.lease.is_exclusive() {
+        if little_is_left && hold.lease.is_exclusive() && !hold.is_sending() {
             self.spawn.spawn(Box::pin(drain(incoming, hold)));
         }
     }
@@ -178,11 +220,11 @@ async fn drain(mut incoming: Incoming, hold: Hold) {
         true
     };
     if tokio::time::timeout(DRAIN_TIME, whole).await == Ok(true) {
-        hold.lease.give_back();
+        hold.give_back();
     }
 }
 
 /// The phase that a request begins its exchange in.
-pub(crate) fn opening_phase(body: &Bytes) -> Phase {
+pub(crate) fn opening_phase(body: &Given) -> Phase {
     if body.is_empty() { Phase::Wait } else { Phase::Send }
 }

@@ -4,26 +4,27 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 #[cfg(feature = "http2")]
-use http::header::{CONNECTION, TRANSFER_ENCODING, UPGRADE};
-use http::header::{HOST, HeaderValue};
+use http::header::{CONNECTION, UPGRADE};
+use http::header::{HOST, HeaderValue, TRANSFER_ENCODING};
 use http::{HeaderMap, Method, Request};
 use url::{Position, Url};
 
-use super::body::{HttpBody, Permit, RequestBody, opening_phase};
+use super::body::{Hold, HttpBody, Permit, RequestBody, opening_phase};
 use super::connection::{HEAD_FIELDS, Kind, Lease};
 use super::fault::{self, Age, Progress, Standing};
 use super::pool::Pool;
+use super::upload::Sending;
 use super::{Leg, Origin};
 use crate::error::{Error, ErrorKind, Phase};
+use crate::request::body::Body;
 
 /// What goes out in one hop.
 pub(crate) struct Outgoing<'a> {
     pub(crate) method: Method,
     pub(crate) url: &'a Url,
     pub(crate) headers: HeaderMap,
-    pub(crate) body: Bytes,
+    pub(crate) body: Body,
 }
 
 /// Sends one request to `origin` and receives the reply's head; over HTTP/2 also how many streams the server allows.
@@ -45,25 +46,30 @@ pub(crate) async fn exchange(
     };
     leg.enter(opening_phase(&out.body));
     let before = lease.common().map_or((0, 0), |common| (common.io.written(), common.io.read()));
+    let (body, sending) = RequestBody::new(&out.body, leg);
     let answer = match lease.kind_mut() {
         Kind::One(Some(connection)) => {
             connection.sent_body = !out.body.is_empty();
-            connection.sender.send_request(for_http1(out, leg)?).await
+            connection.sender.send_request(for_http1(out, body)?).await
         }
         Kind::One(None) => unreachable!("a lease in use holds its connection"),
         #[cfg(feature = "http2")]
-        Kind::Two(connection) => connection.sender.clone().send_request(for_http2(out, leg)?).await,
+        Kind::Two(connection) => connection.sender.clone().send_request(for_http2(out, body)?).await,
         #[cfg(not(feature = "http2"))]
         Kind::Two(_) => unreachable!("HTTP/2 connections are not made without the feature"),
     };
-    let response = answer.map_err(|cause| fault::exchange(cause, standing(&lease, before)))?;
+    let response = answer.map_err(|cause| {
+        let own = sending.as_ref().and_then(Sending::failure);
+        own.unwrap_or_else(|| fault::exchange(cause, standing(&lease, before)))
+    })?;
     let (head, incoming) = response.into_parts();
     if head.headers.len() > HEAD_FIELDS {
         let message = format!("the reply's head is over its limit of {HEAD_FIELDS} fields");
         return Err(Error::new(ErrorKind::HeadTooLarge, Phase::Wait, message));
     }
     let streams = lease.streams();
-    Ok((head, HttpBody::new(incoming, lease, permit, Arc::clone(&pool.spawn)), streams))
+    let hold = Hold { lease, permit, sending };
+    Ok((head, HttpBody::new(incoming, hold, Arc::clone(&pool.spawn)), streams))
 }
 
 /// How long a connection may go on sending a body whose reply has ended, before another is taken.
@@ -86,33 +92,35 @@ async fn is_ready(lease: &mut Lease) -> bool {
 }
 
 /// HTTP/1.1 wants the origin's form of the target and a Host field (RFC 9112, section 3.2).
-fn for_http1(mut out: Outgoing<'_>, leg: &Arc<Leg>) -> Result<Request<RequestBody>, Error> {
+fn for_http1(mut out: Outgoing<'_>, body: RequestBody) -> Result<Request<RequestBody>, Error> {
     if !out.headers.contains_key(HOST) {
         let host = HeaderValue::from_str(&out.url[Position::BeforeHost..Position::AfterPort]);
         out.headers.insert(HOST, host.map_err(|cause| bad(cause.into()))?);
     }
+    if out.body.length().is_none() {
+        // Said by us, since hyper sends no body of unknown length with a GET.
+        out.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
     let target = &out.url[Position::BeforePath..Position::AfterQuery];
-    assemble(out.method, target, out.headers, out.body, leg)
+    assemble(out.method, target, out.headers, body)
 }
 
 /// HTTP/2 wants the whole target and no fields of a connection (RFC 9113, section 8.2.2).
 #[cfg(feature = "http2")]
-fn for_http2(mut out: Outgoing<'_>, leg: &Arc<Leg>) -> Result<Request<RequestBody>, Error> {
+fn for_http2(mut out: Outgoing<'_>, body: RequestBody) -> Result<Request<RequestBody>, Error> {
     for name in [CONNECTION, TRANSFER_ENCODING, UPGRADE] {
         out.headers.remove(name);
     }
     let target = &out.url[..Position::AfterQuery];
-    assemble(out.method, target, out.headers, out.body, leg)
+    assemble(out.method, target, out.headers, body)
 }
 
 fn assemble(
     method: Method,
     target: &str,
     headers: HeaderMap,
-    body: Bytes,
-    leg: &Arc<Leg>,
+    body: RequestBody,
 ) -> Result<Request<RequestBody>, Error> {
-    let body = RequestBody::new(body, Arc::clone(leg));
     let mut request = Request::new(body);
     *request.method_mut() = method;
     *request.uri_mut() = target.parse().map_err(|cause: http::uri::InvalidUri| bad(cause.into()))?;

@@ -37,6 +37,16 @@ struct State {
     address: Option<SocketAddr>,
     connection: Option<ConnectionUsed>,
     bytes: u64,
+    source: Source,
+}
+
+/// What the request's body waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    /// The wire, if anything.
+    Ready,
+    /// The caller's stream, which has nothing to give.
+    Silent,
 }
 
 /// Which connections an attempt may go over.
@@ -72,6 +82,7 @@ impl Leg {
             address: None,
             connection: None,
             bytes: 0,
+            source: Source::Ready,
         };
         Self { clock, attempt, queue_limit, ground, avoid, state: Mutex::new(state) }
     }
@@ -109,7 +120,18 @@ impl Leg {
 
     /// A step forward of the request's body; it counts no bytes.
     pub(crate) fn sent_some(&self) {
+        self.lock().source = Source::Ready;
         self.moved(0);
+    }
+
+    /// The request's body has nothing to send until the caller's stream gives more.
+    pub(crate) fn waits_for_the_stream(&self) {
+        self.lock().source = Source::Silent;
+    }
+
+    /// Whether the caller's stream is waited for, so that nobody else's silence can be judged.
+    pub(crate) fn is_waiting_for_the_stream(&self) -> bool {
+        self.lock().source == Source::Silent
     }
 
     pub(crate) fn on_connection(&self, address: Option<SocketAddr>, connection: ConnectionUsed) {

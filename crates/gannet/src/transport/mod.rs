@@ -23,6 +23,7 @@ pub(crate) mod origin;
 pub(crate) mod pool;
 #[cfg(feature = "tls")]
 pub(crate) mod tls;
+pub(crate) mod upload;
 
 pub(crate) use leg::Leg;
 pub(crate) use origin::Origin;
@@ -61,7 +62,8 @@ pub(crate) enum Wire {
     Custom(std::sync::Arc<dyn Transport>),
 }
 
-/// What a [`Transport`] is given: one hop of one attempt, with an absolute URL.
+/// What a [`Transport`] is given: one hop of one attempt, with an absolute URL. A body that was a stream is read whole
+/// before, up to the client's `max_memory` for each body.
 pub type WireRequest = ::http::Request<Bytes>;
 
 /// What a [`Transport`] gives back.
