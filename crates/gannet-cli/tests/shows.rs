@@ -90,7 +90,7 @@ impl Nginx {
     fn start(speech: Speech) -> Option<Self> {
         let Some(program) = PROGRAMS.into_iter().find(|name| is_there(name)) else {
             eprintln!("SKIPPED: nginx is not installed");
-            assert!(std::env::var_os("GANNET_NO_SKIP").is_none(), "nginx is not installed, and must be");
+            assert!(std::env::var_os("GANNET_TEST_NO_SKIP").is_none(), "nginx is not installed, and must be");
             return None;
         };
         let folder = Folder::new();

@@ -46,12 +46,14 @@ impl Framing {
     }
 }
 
-/// The places of the cuts: each `GANNET_FAULT_STEP`-th byte, from an offset that `GANNET_FAULT_SEED` sets, and all
-/// around both ends.
+/// The places of the cuts: each `GANNET_TEST_FAULT_STEP`-th byte, from an offset that `GANNET_TEST_FAULT_SEED`
+/// sets, and all around both ends.
 fn places(whole: usize) -> Vec<usize> {
-    let step = from_environment("GANNET_FAULT_STEP", 23);
-    let seed = from_environment("GANNET_FAULT_SEED", std::process::id() as usize);
-    eprintln!("replay: GANNET_FAULT_SEED={seed} GANNET_FAULT_STEP={step}; each byte: GANNET_FAULT_STEP=1");
+    let step = from_environment("GANNET_TEST_FAULT_STEP", 23);
+    let seed = from_environment("GANNET_TEST_FAULT_SEED", std::process::id() as usize);
+    eprintln!(
+        "replay: GANNET_TEST_FAULT_SEED={seed} GANNET_TEST_FAULT_STEP={step}; a step of 1 is each byte"
+    );
     let mut places: Vec<usize> = (seed % step..whole).step_by(step).collect();
     places.extend([0, 1].into_iter().chain(whole.saturating_sub(9)..whole + 3));
     places.sort();

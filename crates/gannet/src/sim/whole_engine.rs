@@ -78,7 +78,7 @@ impl Case {
 fn the_books_balance_on_every_schedule_and_drop() {
     let number =
         |name: &str, usual: u64| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(usual);
-    let (first, count) = (number("GANNET_SIM_SEED", 1), number("GANNET_ENGINE_COUNT", 1_000));
+    let (first, count) = (number("GANNET_TEST_SIM_SEED", 1), number("GANNET_TEST_ENGINE_COUNT", 1_000));
     let mut obtained = 0;
     for seed in first..first + count {
         let run = std::panic::catch_unwind(|| run(&Case::drawn(seed)));
@@ -86,8 +86,8 @@ fn the_books_balance_on_every_schedule_and_drop() {
             Ok(got) => obtained += got,
             Err(failure) => {
                 eprintln!(
-                    "seed {seed}; again: GANNET_SIM_SEED={seed} GANNET_ENGINE_COUNT=1 cargo test -p gannet --lib \
-                     the_books_balance"
+                    "seed {seed}; again: GANNET_TEST_SIM_SEED={seed} GANNET_TEST_ENGINE_COUNT=1 cargo test -p gannet \
+                     --lib the_books_balance"
                 );
                 std::panic::resume_unwind(failure);
             }

@@ -1,5 +1,6 @@
 //! Seeded schedules of several fetches that share a purse, in virtual time. After every step a witness holds
-//! the machine to its invariants. `GANNET_SIM_COUNT` and `GANNET_SIM_SEED` say how many schedules and from where.
+//! the machine to its invariants. `GANNET_TEST_SIM_COUNT` and `GANNET_TEST_SIM_SEED` say how many schedules and from
+//! where.
 
 use std::time::Duration;
 
@@ -28,8 +29,8 @@ const PATIENCE: u32 = 30;
 
 #[test]
 fn every_invariant_holds_on_every_schedule() {
-    let first = setting("GANNET_SIM_SEED", 0);
-    let count = setting("GANNET_SIM_COUNT", COUNT);
+    let first = setting("GANNET_TEST_SIM_SEED", 0);
+    let count = setting("GANNET_TEST_SIM_COUNT", COUNT);
     let threads = std::thread::available_parallelism().map_or(1, |threads| threads.get() as u64);
     let broken = std::thread::scope(|scope| {
         let search = |thread| (first + thread..first + count).step_by(threads as usize).find_map(caught_at);
@@ -77,7 +78,9 @@ fn the_simulation_catches_every_mutant_and_nothing_else() {
 /// The command that runs one schedule again.
 fn replay(seed: u64) -> String {
     let test = "policy::fetch::simulation::every_invariant_holds_on_every_schedule";
-    format!("GANNET_SIM_SEED={seed} GANNET_SIM_COUNT=1 cargo test -p gannet --lib -- --exact {test}")
+    format!(
+        "GANNET_TEST_SIM_SEED={seed} GANNET_TEST_SIM_COUNT=1 cargo test -p gannet --lib -- --exact {test}"
+    )
 }
 
 fn setting(name: &str, otherwise: u64) -> u64 {
