@@ -3,6 +3,7 @@
 
 mod args;
 mod demo;
+mod dry_run;
 mod exit;
 mod limits;
 mod pen;
@@ -31,25 +32,38 @@ fn main() -> ExitCode {
     match args::parse(std::env::args_os()) {
         Ok(Command::Get(args)) => fetch(&args.shared, begun, |voice| Plan::get(&args, begun, voice)),
         Ok(Command::Race(args)) => fetch(&args.shared, begun, |voice| Plan::race(&args, begun, voice)),
+        Ok(Command::Check(args)) => fetch(&args.shared, begun, |voice| Plan::check(&args, begun, voice)),
         Ok(Command::Demo { act }) => demo::run(act),
         Err(NoCommand::Clap(message)) => show(&message),
         Err(NoCommand::Refused(complaint)) => refuse(&complaint),
     }
 }
 
-/// Makes a plan, runs it, and gives its exit code.
+/// Makes a plan, runs or shows it, and gives its exit code.
 fn fetch(
     shared: &SharedArgs,
     begun: Instant,
     plan: impl FnOnce(&Voice) -> Result<Plan, Complaint>,
 ) -> ExitCode {
-    let outcome = Voice::of(plan::level(shared)).and_then(|voice| match plan(&voice) {
-        Ok(plan) => run::run(plan, &voice, begun),
+    let outcome = Voice::of(plan::level(shared), plan::ink(shared)).and_then(|voice| match plan(&voice) {
+        Ok(plan) => carry_out(plan, &voice, begun),
         Err(complaint) => Ok(voice.refuse(&complaint)),
     });
     match outcome {
         Ok(exit) => exit.into(),
         Err(cause) => refuse(&Complaint::new("the system lets gannet not start").why(cause.to_string())),
+    }
+}
+
+/// Runs a plan, or shows it in the place of that.
+fn carry_out(mut plan: Plan, voice: &Voice, begun: Instant) -> io::Result<Exit> {
+    if let Some(shown) = plan.shown.take() {
+        return dry_run::show(plan, &shown, voice);
+    }
+    // Last, so that a run that is refused leaves its files as they were.
+    match std::mem::take(&mut plan.records).open() {
+        Ok(records) => run::run(plan, records, voice, begun),
+        Err(complaint) => Ok(voice.refuse(&complaint)),
     }
 }
 

@@ -10,8 +10,8 @@ use gannet::{Error, ErrorKind, FetchEach, Goal, JobReport, Outcome};
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use crate::exit::{Exit, Stopped, judge};
-use crate::plan::{Crowd, OnFailure, Output, Plan};
-use crate::report::{Closing, Report};
+use crate::plan::{Crowd, Jar, OnFailure, Output, Plan};
+use crate::report::{Closing, Records};
 use crate::say::{Complaint, Errors, Eyes, Meter, Voice, Watched, closing_line};
 use crate::signals::{Signal, Signals};
 
@@ -22,10 +22,10 @@ const GRACE: Duration = Duration::from_millis(200);
 const FLOCK: usize = 32;
 
 /// Runs a plan to its end. Threads that wait for standard input or a look-up are not waited for.
-pub(crate) fn run(plan: Plan, voice: &Voice, begun: Instant) -> io::Result<Exit> {
+pub(crate) fn run(plan: Plan, records: Records, voice: &Voice, begun: Instant) -> io::Result<Exit> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let exit = runtime.block_on(async {
-        let mut run = Run::begin(plan, voice.clone(), begun)?;
+        let mut run = Run::begin(plan, records, voice.clone(), begun)?;
         while run.step().await == Step::GoOn {}
         Ok(run.close().await)
     });
@@ -39,7 +39,8 @@ struct Run {
     signals: Signals,
     tick: Interval,
     output: Output,
-    report: Option<Report>,
+    records: Records,
+    jar: Option<Jar>,
     voice: Voice,
     errors: Errors,
     meter: Meter,
@@ -60,7 +61,7 @@ enum Step {
 }
 
 impl Run {
-    fn begin(plan: Plan, voice: Voice, begun: Instant) -> io::Result<Self> {
+    fn begin(plan: Plan, records: Records, voice: Voice, begun: Instant) -> io::Result<Self> {
         let by = eyes(&plan.output);
         let meter = Meter::new(Watched { style: plan.progress, crowd: plan.crowd, by }, &voice, begun);
         let mut tick = tokio::time::interval(meter.period());
@@ -84,7 +85,8 @@ impl Run {
             signals: Signals::listen()?,
             tick,
             output: plan.output,
-            report: plan.report.map(Report::begin).transpose()?,
+            records,
+            jar: plan.jar,
             voice,
             errors: Errors::default(),
             meter,
@@ -106,9 +108,9 @@ impl Run {
             biased;
             signal = self.signals.next() => self.signalled(signal),
             error = output_broke(&self.output), if may_break => self.output_broke(&error),
-            kind = report_broke(self.report.as_ref()), if may_break => self.report_broke(kind),
+            (name, kind) = self.records.broken(), if may_break => self.record_broke(&name, kind),
             now = self.tick.tick() => self.ticked(now),
-            outcome = next(&mut self.job, self.report.as_ref(), &self.voice, leave_by) => {
+            outcome = next(&mut self.job, &self.records, &self.voice, leave_by) => {
                 self.settled_some(outcome.as_ref(), leave_by)
             }
         }
@@ -121,7 +123,7 @@ impl Run {
             if step == Step::Over {
                 break;
             }
-            let more = next(&mut self.job, self.report.as_ref(), &self.voice, leave_by).now_or_never();
+            let more = next(&mut self.job, &self.records, &self.voice, leave_by).now_or_never();
             let Some(outcome) = more else { break };
             step = self.settled(outcome.as_ref());
         }
@@ -144,14 +146,11 @@ impl Run {
         self.stop(Stopped::OutputBroken)
     }
 
-    fn report_broke(&mut self, kind: io::ErrorKind) -> Step {
-        let name = self.report.as_ref().map_or("", |report| &report.name);
+    fn record_broke(&mut self, name: &str, kind: io::ErrorKind) -> Step {
         if kind == io::ErrorKind::BrokenPipe {
             return self.stop(Stopped::StdoutClosed);
         }
-        self.voice.complain(
-            &Complaint::new(format!("the report cannot be written to {name}")).why(kind.to_string()),
-        );
+        self.voice.complain(&Complaint::new(format!("{name} cannot be written")).why(kind.to_string()));
         self.stop(Stopped::OutputBroken)
     }
 
@@ -164,18 +163,14 @@ impl Run {
 
     fn ticked(&mut self, now: Instant) -> Step {
         self.meter.tell(self.job.progress(), now);
-        if let Some(report) = &self.report {
-            report.pen.flush();
-        }
+        self.records.flush();
         Step::GoOn
     }
 
     fn settled(&mut self, outcome: Option<&Outcome>) -> Step {
         let Some(outcome) = outcome else { return Step::Over };
         self.counts.add(outcome);
-        if let Some(report) = &self.report {
-            report.row(outcome);
-        }
+        self.records.settled(outcome);
         self.voice.tell_attempts(outcome);
         if !self.is_of_closed_stdout(outcome.error())
             && let Some(complaint) = self.errors.of(outcome)
@@ -190,7 +185,8 @@ impl Run {
         self.notice_the_end();
         self.finish_output().await;
         self.meter.end();
-        self.finish_report(judge(self.stopped, self.goal, &self.counts)).await;
+        self.save_cookies();
+        self.finish_records(judge(self.stopped, self.goal, &self.counts)).await;
         let exit = judge(self.stopped, self.goal, &self.counts);
         self.say_how_it_ended(exit);
         let pen = self.voice.pen().clone();
@@ -245,19 +241,26 @@ impl Run {
         }
     }
 
-    /// Writes the summary and waits until the report is whole.
-    async fn finish_report(&mut self, exit: Exit) {
-        let Some(report) = &self.report else { return };
-        report.summary(&Closing { report: &self.counts, exit, elapsed: self.begun.elapsed() });
-        let (pen, name) = (report.pen.clone(), report.name.clone());
-        let is_written = self.patiently(pen.written()).await.is_some();
-        match pen.failure() {
+    /// Writes what the records end with, and waits until they are whole.
+    async fn finish_records(&mut self, exit: Exit) {
+        self.records.close(&Closing { report: &self.counts, exit, elapsed: self.begun.elapsed() });
+        let written = self.records.written();
+        let is_written = self.patiently(written).await.is_some();
+        match self.records.failure() {
             _ if self.stopped.is_some() => {}
-            Some(kind) => {
-                self.report_broke(kind);
+            Some((name, kind)) => {
+                self.record_broke(&name, kind);
             }
             None if is_written => {}
-            None => self.came_too_late(&format!("the report on {name}")),
+            None => self.came_too_late(&self.records.unwritten().join(" and ")),
+        }
+    }
+
+    /// Writes the cookies, whatever came of the URLs.
+    fn save_cookies(&mut self) {
+        if let Some(Err(complaint)) = self.jar.as_ref().map(Jar::save) {
+            self.voice.complain(&complaint);
+            self.stopped.get_or_insert(Stopped::OutputBroken);
         }
     }
 
@@ -298,14 +301,12 @@ impl Run {
 /// Dropping it loses nothing.
 async fn next(
     job: &mut FetchEach<Box<dyn Source + Send>>,
-    report: Option<&Report>,
+    records: &Records,
     voice: &Voice,
     leave_by: Option<Instant>,
 ) -> Option<Outcome> {
     let room = async {
-        if let Some(report) = report {
-            report.pen.room().await;
-        }
+        records.room().await;
         voice.pen().room().await;
     };
     tokio::select! {
@@ -320,13 +321,6 @@ async fn output_broke(output: &Output) -> Error {
     match output {
         Output::Stdout(output) => output.closed().await,
         Output::Files | Output::Nowhere => std::future::pending().await,
-    }
-}
-
-async fn report_broke(report: Option<&Report>) -> io::ErrorKind {
-    match report {
-        Some(report) => report.pen.broken().await,
-        None => std::future::pending().await,
     }
 }
 

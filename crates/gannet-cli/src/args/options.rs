@@ -180,7 +180,7 @@ pub(crate) struct CrowdArgs {
     pub(crate) per_host: Option<u32>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Reliability")]
 pub(crate) struct AlternativeArgs {
     /// Ask again after a silence of: off, 300ms [default: off]

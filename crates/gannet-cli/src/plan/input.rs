@@ -3,22 +3,66 @@
 
 use std::fs::File;
 use std::io::{self, Cursor, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::task::{Context, Poll, Waker};
 
-use gannet::source::{IntoSource as _, Lines, Source};
+use gannet::source::{Input, IntoSource as _, Lines, List, Source};
 use gannet::{Error, Request};
 
-use super::{plural, request};
-use crate::args::{AlternativeArgs, BodyArgs, InputArgs, check_list, check_url};
+use super::glob::{self, Globbed};
+use super::{Crowd, plural, request};
+use crate::args::{AlternativeArgs, BodyArgs, InputArgs, ModeArgs, check_list, check_url};
 use crate::say::Complaint;
 
 /// What `--strict` holds of a list that can be read only once, in bytes.
 const STRICT_HOLD: u64 = 64 << 20;
+/// URLs of the command line that are accounted for one by one, though the run stops early.
+const AT_HAND: u64 = 100_000;
+
+/// The words of the command line that stand for URLs, each for one or for many.
+pub(crate) struct Words {
+    globbed: Vec<Globbed>,
+    count: u64,
+}
+
+impl Words {
+    /// Reads the words; with `-g` each stands for itself.
+    pub(crate) fn read(words: &[String], mode: &ModeArgs) -> Result<Self, Complaint> {
+        let read = |word: &String| {
+            check_url(word)?;
+            if mode.glob_off { Ok(glob::literal(word)) } else { glob::expand(word) }
+        };
+        let globbed = words.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+        let count = globbed.iter().try_fold(0u64, |sum, one| sum.checked_add(one.count()));
+        let count = count.ok_or_else(|| Complaint::new("the URLs stand for too many").fix("give fewer"))?;
+        Ok(Self { globbed, count })
+    }
+
+    /// How many words there are.
+    pub(crate) fn len(&self) -> usize {
+        self.globbed.len()
+    }
+
+    /// How many URLs they stand for.
+    pub(crate) fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// How many results there will be.
+    pub(crate) fn crowd(&self) -> Crowd {
+        if self.count == 1 { Crowd::One } else { Crowd::Several }
+    }
+
+    /// All of them, with what their patterns stood for, and the word's number.
+    fn all(self) -> impl Iterator<Item = (usize, String, Vec<String>)> + Send {
+        let numbered = self.globbed.into_iter().enumerate();
+        numbered.flat_map(|(word, globbed)| globbed.map(move |(url, parts)| (word, url, parts)))
+    }
+}
 
 /// Refuses what can be told from the words alone.
 pub(crate) fn check(
-    urls: &[String],
+    words: &Words,
     args: &InputArgs,
     alternatives: &AlternativeArgs,
 ) -> Result<(), Complaint> {
@@ -26,54 +70,172 @@ pub(crate) fn check(
     if let Some(list) = &args.list {
         check_list(list)?;
     }
-    match (&args.list, urls, mirrors.first()) {
-        (None, [], _) => Err(Complaint::new("no URL was given")
+    match (&args.list, words.len(), mirrors.first()) {
+        (None, 0, _) => Err(Complaint::new("no URL was given")
             .fix("gannet URL..., gannet -i FILE for a list, gannet -h for the options")),
-        (Some(list), [url, ..], _) => {
-            Err(Complaint::contradiction(&format!("-i {list}"), &format!("the URL {url}")))
+        (Some(list), 1.., _) => {
+            Err(Complaint::contradiction(&format!("-i {list}"), "URLs on the command line"))
         }
-        (Some(list), [], Some(mirror)) => Err(of_one(mirror, &format!("-i {list}"))),
-        (None, [_, _, ..], Some(mirror)) => Err(of_one(mirror, &plural(urls.len(), "URL"))),
-        _ => urls.iter().chain(mirrors).try_for_each(|url| check_url(url)),
+        (Some(list), 0, Some(mirror)) => Err(of_one(mirror, &format!("-i {list}"))),
+        (None, _, Some(mirror)) if words.count() > 1 => {
+            Err(of_one(mirror, &plural(usize::try_from(words.count()).unwrap_or(usize::MAX), "URL")))
+        }
+        _ => mirrors.iter().try_for_each(|url| check_url(url)),
     }
 }
 
-/// The source of `gannet get`, after [`check`].
-pub(crate) fn source(
-    urls: &[String],
+/// What each request of a source is made of, beside its URL.
+pub(crate) struct Pattern<'a> {
+    pub(crate) base: &'a Request,
+    /// What `-G` puts into each URL.
+    pub(crate) query: Option<String>,
+    pub(crate) body: &'a BodyArgs,
+}
+
+/// The source of a list.
+pub(crate) fn list(
+    list: &str,
     args: &InputArgs,
-    alternatives: &AlternativeArgs,
-    body: &BodyArgs,
-    base: &Request,
+    pattern: Pattern<'_>,
 ) -> Result<Box<dyn Source + Send>, Complaint> {
-    if let Some(list) = &args.list {
-        return Ok(Box::new(lines(list, args)?.like(base)));
+    let lines = lines(list, args)?.like(pattern.base);
+    Ok(match pattern.query {
+        None => Box::new(lines),
+        Some(query) => Box::new(Queried { lines, query }),
+    })
+}
+
+/// The source of the words of a command line.
+pub(crate) fn words(
+    words: Words,
+    args: &InputArgs,
+    mirrors: &[String],
+    pattern: Pattern<'_>,
+) -> Result<Box<dyn Source + Send>, Complaint> {
+    let count = words.count();
+    let naming = Naming::of(pattern.body);
+    let (base, query) = (pattern.base.clone(), pattern.query);
+    let requests = words.all().map(move |(word, url, parts)| {
+        let request = request::for_url(&base, &url)?;
+        let request = match &query {
+            Some(query) => request.with_url(&with_query(request.url(), query))?,
+            None => request,
+        };
+        Ok(naming.name(request, word, &parts))
+    });
+    if args.strict || !mirrors.is_empty() {
+        let requests: Vec<Request> = requests.collect::<Result<_, Error>>()?;
+        let with = |request| with_mirrors(request, mirrors);
+        let requests = requests.into_iter().map(with).collect::<Result<Vec<_>, _>>()?;
+        return Ok(Box::new(requests.into_source()));
     }
-    let mirrors = &alternatives.mirrors;
-    let mut requests: Vec<Result<Request, Error>> = Vec::with_capacity(urls.len());
-    for url in urls {
-        let request = request::for_url(base, url).map(|request| named(request, body));
-        match request {
-            Err(error) if args.strict => return Err(error.into()),
-            Ok(request) if !mirrors.is_empty() => requests.push(Ok(with_mirrors(request, mirrors)?)),
-            request => requests.push(request),
-        }
-    }
-    Ok(Box::new(requests.into_source()))
+    let rest = if count <= AT_HAND { Rest::IsTold } else { Rest::IsLeft };
+    Ok(Box::new(Typed { requests: requests.into_source(), rest }))
 }
 
 /// The source of `gannet race`: one request whose URLs are alternatives.
-pub(crate) fn race(
-    urls: &[String],
-    body: &BodyArgs,
-    base: &Request,
-) -> Result<Box<dyn Source + Send>, Complaint> {
-    urls.iter().try_for_each(|url| check_url(url))?;
-    let Some((first, others)) = urls.split_first() else {
+pub(crate) fn race(words: Words, pattern: Pattern<'_>) -> Result<Box<dyn Source + Send>, Complaint> {
+    let naming = Naming::of(pattern.body);
+    let query = pattern.query.as_deref();
+    let with = |url: String| match query {
+        Some(query) => with_query(&url, query),
+        None => url,
+    };
+    let mut urls = words.all();
+    let Some((_, first, parts)) = urls.next() else {
         return Err(Complaint::new("no URL was given").fix("gannet race URL..."));
     };
-    let request = with_mirrors(named(request::for_url(base, first)?, body), others)?;
-    Ok(Box::new([request.raced()].into_source()))
+    let request = naming.name(request::for_url(pattern.base, &with(first))?, 0, &parts);
+    let others: Vec<String> = urls.map(|(_, url, _)| with(url)).collect();
+    Ok(Box::new([with_mirrors(request, &others)?.raced()].into_source()))
+}
+
+/// How the files of the command line's URLs are named.
+enum Naming {
+    /// The sink names them.
+    BySink,
+    /// By the end of the URL's path, without the query, as curl does.
+    ByUrl,
+    /// As `-o` says for each word, with what its patterns stand for in the place of #1, #2.
+    Given(Vec<String>, PathBuf),
+}
+
+impl Naming {
+    fn of(body: &BodyArgs) -> Self {
+        match (body.remote_name, &body.files[..]) {
+            (true, _) => Self::ByUrl,
+            (false, []) => Self::BySink,
+            (false, files) => Self::Given(files.to_vec(), body.output_dir.clone().unwrap_or_default()),
+        }
+    }
+
+    fn name(&self, request: Request, word: usize, parts: &[String]) -> Request {
+        match self {
+            Self::BySink => request,
+            Self::ByUrl => {
+                let path = request.url().split(['?', '#']).next().unwrap_or_default();
+                let name = path.rsplit('/').next().unwrap_or_default().to_owned();
+                request.save_as(name)
+            }
+            Self::Given(files, folder) => match files.get(word) {
+                Some(file) => request.save_as(folder.join(glob::fill(file, parts))),
+                None => request,
+            },
+        }
+    }
+}
+
+/// The URL with this in its query, before a fragment.
+fn with_query(url: &str, query: &str) -> String {
+    let (url, fragment) = url.find('#').map_or((url, ""), |at| url.split_at(at));
+    let mark = if url.contains('?') { '&' } else { '?' };
+    format!("{url}{mark}{query}{fragment}")
+}
+
+/// The requests of the command line's words.
+struct Typed<I> {
+    requests: List<I>,
+    rest: Rest,
+}
+
+/// What becomes of the URLs that were not begun when a run stops early.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rest {
+    IsTold,
+    IsLeft,
+}
+
+impl<I: Iterator<Item = Result<Request, Error>>> Source for Typed<I> {
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Input>> {
+        self.requests.poll_next(context)
+    }
+
+    fn is_at_hand(&self) -> bool {
+        self.rest == Rest::IsTold
+    }
+}
+
+/// A list whose URLs get a query.
+struct Queried {
+    lines: Lines,
+    query: String,
+}
+
+impl Source for Queried {
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Input>> {
+        self.lines.poll_next(context).map(|input| {
+            input.map(|input| Input {
+                request: input
+                    .request
+                    .and_then(|request| request.with_url(&with_query(request.url(), &self.query))),
+                ..input
+            })
+        })
+    }
+
+    fn is_at_hand(&self) -> bool {
+        self.lines.is_at_hand()
+    }
 }
 
 fn of_one(mirror: &str, other: &str) -> Complaint {
@@ -88,16 +250,6 @@ fn with_mirrors(request: Request, mirrors: &[String]) -> Result<Request, Complai
         request = request.mirror(&gannet::source::with_scheme(mirror))?;
     }
     Ok(request)
-}
-
-/// `-O` takes the last part of the path as it stands, without the query, as curl does.
-fn named(request: Request, body: &BodyArgs) -> Request {
-    if !body.remote_name {
-        return request;
-    }
-    let path = request.url().split(['?', '#']).next().unwrap_or_default();
-    let name = path.rsplit('/').next().unwrap_or_default().to_owned();
-    request.save_as(name)
 }
 
 /// The lines of a list; under `--strict` all of them are good.

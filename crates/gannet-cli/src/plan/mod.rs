@@ -1,10 +1,17 @@
 //! From options to a plan: what is fetched, by which client, into which sink, and by when. Settings that contradict
 //! one another are refused here, before anything is sent. Nothing here runs a fetch.
 
+mod client;
+mod cookies;
 mod data;
+mod form;
+mod glob;
 mod input;
 mod output;
+mod proto;
+mod records;
 mod request;
+mod shown;
 mod terminal;
 
 use std::sync::Arc;
@@ -12,21 +19,29 @@ use std::time::{Duration, SystemTime};
 
 use gannet::sink::Sink;
 use gannet::source::Source;
-use gannet::{Client, ClientBuilder, Goal, HttpVersions, Redirects};
+use gannet::{Client, ClientBuilder, Goal};
 use tokio::time::Instant;
 
+pub(crate) use cookies::Jar;
 pub(crate) use output::Output;
+pub(crate) use records::RecordsTo;
+pub(crate) use shown::Shown;
 
+use self::input::{Pattern, Words};
+use self::output::{Around, Chosen, Folders};
 use crate::args::{
-    ConnectionArgs, CrowdArgs, Deadline, GetArgs, GoalArgs, HabitArgs, Hedge, ProgressStyle, RaceArgs,
-    Retries, SharedArgs, TimeArgs,
+    BodyArgs, CheckArgs, ColourRule, CrowdArgs, Deadline, GetArgs, GoalArgs, HabitArgs, Hedge, ProgressStyle, RaceArgs,
+    RecordArgs, SharedArgs, TimeArgs,
 };
 use crate::limits::{self, Holding};
-use crate::report::ReportTo;
-use crate::say::{Complaint, Level, Voice};
+use crate::say::{Complaint, Ink, Level, Voice};
 
 /// Fetches at once, unless `-j` says otherwise.
 const AT_ONCE: usize = 64;
+/// The longest pause between attempts while `check` waits for a service.
+const CHECK_PAUSE: Duration = Duration::from_secs(1);
+/// The first one.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
 
 /// All that a run needs to know.
 pub(crate) struct Plan {
@@ -39,8 +54,11 @@ pub(crate) struct Plan {
     pub(crate) on_failure: OnFailure,
     pub(crate) deadline: Option<Instant>,
     pub(crate) at_once: usize,
-    pub(crate) report: Option<ReportTo>,
+    pub(crate) records: RecordsTo,
+    pub(crate) jar: Option<Jar>,
     pub(crate) progress: ProgressStyle,
+    /// What is shown in the place of a run, if that was asked for.
+    pub(crate) shown: Option<Shown>,
 }
 
 /// How many results there will be.
@@ -74,167 +92,178 @@ pub(crate) fn level(shared: &SharedArgs) -> Level {
     }
 }
 
+/// Whether what is said is coloured.
+pub(crate) fn ink(shared: &SharedArgs) -> Ink {
+    match shared.display.color.unwrap_or_default() {
+        ColourRule::Auto => Ink::chosen(),
+        ColourRule::Always => Ink::Coloured,
+        ColourRule::Never => Ink::Plain,
+    }
+}
+
 impl Plan {
     /// The plan of `gannet get`.
     pub(crate) fn get(args: &GetArgs, begun: Instant, voice: &Voice) -> Result<Self, Complaint> {
         let GetArgs { urls, input, body, record, goal, time, crowd, alternatives, shared } = args;
-        input::check(urls, input, alternatives)?;
-        let number = match (&input.list, urls.len()) {
-            (Some(_), _) => Crowd::Listed,
-            (None, 1) => Crowd::One,
-            (None, _) => Crowd::Several,
-        };
-        check_goal(goal, number, urls.len())?;
-        if input.list.as_deref() == Some("-") && request::reads_stdin(&shared.request) {
-            return Err(Complaint::contradiction("-i -", "a body of @-"));
-        }
-        let chosen = output::choose(body, record, urls, number)?;
-        output::check_apart(body, record, input.list.as_deref())?;
+        let words = Words::read(urls, &shared.mode)?;
+        input::check(&words, input, alternatives)?;
+        let number = if input.list.is_some() { Crowd::Listed } else { words.crowd() };
+        check_goal(goal, number, words.count())?;
+        let reads = request::stdin_readers(&shared.request, input.list.as_deref(), shared);
+        check_stdin(&reads)?;
+        let kinds = Kinds { body, record, shared, time };
+        let (chosen, records) = kinds.output(&words, number, input.list.as_deref())?;
         let base = request::base(&shared.request)?;
-        let source = input::source(urls, input, alternatives, body, &base)?;
-        let mut builder = client(shared, time)?;
+        let pattern = Pattern { base: &base, query: request::query(&shared.request)?, body };
+        let source = match &input.list {
+            Some(list) => input::list(list, input, pattern)?,
+            None => input::words(words, input, &alternatives.mirrors, pattern)?,
+        };
+        let jar = Jar::of(&shared.request)?;
+        let mut builder = client::settings(shared, time, jar.as_ref().map(Jar::cookies))?;
+        builder = client::with_bodies(builder, body)?;
         if let Some(Hedge::After(delay)) = alternatives.hedge {
             builder = builder.hedge(delay);
         }
-        if let Some(per_host) = crowd.per_host {
-            builder = builder.per_host(per_host);
-        }
-        let asked = Asked {
-            builder,
-            source,
-            number,
-            at_once: crowd,
-            goal: Some(goal),
-            report: record.report.as_deref(),
-        };
-        asked.plan(chosen, time, shared, (begun, voice))
+        let asked = Asked { builder, source, number, crowd: Some(crowd), goal: Some(goal), jar };
+        asked.plan(chosen, records, kinds, (begun, voice))
     }
 
     /// The plan of `gannet race`.
     pub(crate) fn race(args: &RaceArgs, begun: Instant, voice: &Voice) -> Result<Self, Complaint> {
         let RaceArgs { urls, body, record, time, shared } = args;
-        output::check_apart(body, record, None)?;
+        let words = Words::read(urls, &shared.mode)?;
+        let kinds = Kinds { body, record, shared, time };
+        let (chosen, records) = kinds.output(&words, Crowd::One, None)?;
+        check_stdin(&request::stdin_readers(&shared.request, None, shared))?;
         let base = request::base(&shared.request)?;
-        let source = input::race(urls, body, &base)?;
-        let builder = client(shared, time)?;
-        let crowd = CrowdArgs { parallel_max: None, per_host: None };
-        let report = record.report.as_deref();
-        let asked = Asked { builder, source, number: Crowd::One, at_once: &crowd, goal: None, report };
-        asked.plan(output::choose(body, record, &urls[..1], Crowd::One)?, time, shared, (begun, voice))
+        let pattern = Pattern { base: &base, query: request::query(&shared.request)?, body };
+        let source = input::race(words, pattern)?;
+        let jar = Jar::of(&shared.request)?;
+        let builder = client::settings(shared, time, jar.as_ref().map(Jar::cookies))?;
+        let builder = client::with_bodies(builder, body)?;
+        let asked = Asked { builder, source, number: Crowd::One, crowd: None, goal: None, jar };
+        asked.plan(chosen, records, kinds, (begun, voice))
+    }
+
+    /// The plan of `gannet check`: as `get --no-body`, with a line for each URL on standard output.
+    pub(crate) fn check(args: &CheckArgs, begun: Instant, voice: &Voice) -> Result<Self, Complaint> {
+        let CheckArgs { urls, input, record, goal, time, crowd, shared } = args;
+        let words = Words::read(urls, &shared.mode)?;
+        let (body, alternatives) = (BodyArgs { no_body: true, ..BodyArgs::default() }, Default::default());
+        input::check(&words, input, &alternatives)?;
+        let number = if input.list.is_some() { Crowd::Listed } else { words.crowd() };
+        check_goal(goal, number, words.count())?;
+        check_stdin(&request::stdin_readers(&shared.request, input.list.as_deref(), shared))?;
+        let kinds = Kinds { body: &body, record, shared, time };
+        let (chosen, records) = kinds.output(&words, number, input.list.as_deref())?;
+        let base = request::base(&shared.request)?;
+        let pattern = Pattern { base: &base, query: request::query(&shared.request)?, body: &body };
+        let source = match &input.list {
+            Some(list) => input::list(list, input, pattern)?,
+            None => input::words(words, input, &[], pattern)?,
+        };
+        let jar = Jar::of(&shared.request)?;
+        let builder = client::settings(shared, time, jar.as_ref().map(Jar::cookies))?;
+        let has_pause = shared.retry.retry_delay.is_some_and(|pause| !pause.is_zero());
+        let builder = if has_pause { builder } else { builder.backoff(FIRST_PAUSE, CHECK_PAUSE) };
+        let asked = Asked { builder, source, number, crowd: Some(crowd), goal: Some(goal), jar };
+        asked.plan(chosen, records.with_check_lines()?, kinds, (begun, voice))
     }
 }
 
-/// What `get` and `race` bring to a plan, each in its way.
+/// The groups of options that all subcommands have.
+#[derive(Clone, Copy)]
+struct Kinds<'a> {
+    body: &'a BodyArgs,
+    record: &'a RecordArgs,
+    shared: &'a SharedArgs,
+    time: &'a TimeArgs,
+}
+
+impl Kinds<'_> {
+    /// Where bodies and records go.
+    fn output(
+        &self,
+        words: &Words,
+        crowd: Crowd,
+        list: Option<&str>,
+    ) -> Result<(Chosen, RecordsTo), Complaint> {
+        let Self { body, record, shared, .. } = *self;
+        output::check_apart(body, record, &shared.request, list)?;
+        let mode = &shared.mode;
+        let folders = if mode.dry_run || mode.curl { Folders::Pretended } else { Folders::Made };
+        let behind = records::behind(record);
+        let around = Around { words: words.len(), crowd, behind, folders, record };
+        let mut chosen = output::choose(body, around)?;
+        let records = RecordsTo::of(record, &shared.request, &mut chosen)?;
+        Ok((chosen, records))
+    }
+}
+
+/// What each subcommand brings to a plan, in its way.
 struct Asked<'a> {
     builder: ClientBuilder,
     source: Box<dyn Source + Send>,
     number: Crowd,
-    at_once: &'a CrowdArgs,
+    crowd: Option<&'a CrowdArgs>,
     goal: Option<&'a GoalArgs>,
-    report: Option<&'a str>,
+    jar: Option<Jar>,
 }
 
 impl Asked<'_> {
     fn plan(
         self,
-        chosen: output::Chosen,
-        time: &TimeArgs,
-        shared: &SharedArgs,
+        chosen: Chosen,
+        records: RecordsTo,
+        kinds: Kinds<'_>,
         (begun, voice): (Instant, &Voice),
     ) -> Result<Plan, Complaint> {
-        let output::Chosen { sink, output } = chosen;
+        let Chosen { sink, output, below } = chosen;
         let holding = if matches!(output, Output::Files) { Holding::File } else { Holding::Nothing };
-        let (at_once, connections) = within_limits(self.at_once, holding, voice);
+        let (at_once, connections) = within_limits(self.crowd, holding, voice);
         let mut builder = self.builder.max_connections(connections);
+        if let Some(per_host) = self.crowd.and_then(|crowd| crowd.per_host) {
+            builder = builder.per_host(per_host);
+        }
         if voice.level() == Level::Attempts {
             builder = builder.watch(voice.watcher());
         }
-        let client = builder.build()?;
-        // Last, so that a run that is refused leaves the file as it was.
-        let report = self.report.map(ReportTo::open).transpose()?;
         let early = self.goal.is_some_and(|goal| goal.fail_early);
+        let display = &kinds.shared.display;
+        let bar = display.progress_bar.then_some(ProgressStyle::Bar);
         Ok(Plan {
-            client,
+            client: builder.build()?,
             source: self.source,
             sink,
             output,
             crowd: self.number,
             goal: self.goal.and_then(|goal| goal.until).unwrap_or_default(),
             on_failure: if early { OnFailure::Stop } else { OnFailure::GoOn },
-            deadline: time.deadline.map(|deadline| moment(deadline, begun)),
+            deadline: kinds.time.deadline.map(|deadline| moment(deadline, begun)),
             at_once,
-            report,
-            progress: shared.display.progress.unwrap_or_default(),
+            records,
+            jar: self.jar,
+            progress: display.progress.or(bar).unwrap_or_default(),
+            shown: Shown::of(kinds, self.crowd, below),
         })
     }
 }
 
-/// The client's settings that `get` and `race` share.
-fn client(shared: &SharedArgs, time: &TimeArgs) -> Result<ClientBuilder, Complaint> {
-    let request = &shared.request;
-    let mut builder = Client::builder().http_versions(versions(&shared.connection)?);
-    if let Some(name) = &request.user_agent {
-        builder = builder.user_agent(name);
-    }
-    if let Some(statuses) = &request.ok_status {
-        builder = builder.ok_status(statuses.clone());
-    }
-    if let Some(bytes) = request.max_size {
-        builder = builder.max_body(bytes);
-    }
-    builder = match (request.no_location, request.max_redirs) {
-        (true, Some(most)) => {
-            return Err(Complaint::contradiction("--no-location", &format!("--max-redirs {most}")));
-        }
-        (true, None) => builder.redirects(Redirects::Return),
-        (false, Some(most)) => builder.redirects(Redirects::Follow(most)),
-        (false, None) => builder,
-    };
-    builder = match shared.retry.retry {
-        Some(Retries::AtMost(count)) => builder.retries(count),
-        Some(Retries::Endless) => builder.retries(None),
-        None => builder,
-    };
-    if let Some(path) = &shared.connection.cacert {
-        let pem = std::fs::read(path).map_err(|cause| {
-            Complaint::new(format!("--cacert {} cannot be read", path.display())).why(cause.to_string())
-        })?;
-        builder = builder.trust_authorities(pem);
-    }
-    if shared.connection.insecure {
-        builder = builder.danger_trust_anybody();
-    }
-    Ok(timed(builder, time))
-}
-
-fn timed(mut builder: ClientBuilder, time: &TimeArgs) -> ClientBuilder {
-    if let Some(length) = time.max_time {
-        builder = builder.timeout(length);
-    }
-    if let Some(length) = time.connect_timeout {
-        builder = builder.connect_timeout(length);
-    }
-    if let Some(length) = time.read_timeout {
-        builder = builder.read_timeout(length);
-    }
-    builder
-}
-
-fn versions(connection: &ConnectionArgs) -> Result<HttpVersions, Complaint> {
-    match (connection.http1, connection.http2) {
-        (true, true) => Err(Complaint::contradiction("--http1.1", "--http2")),
-        (true, false) => Ok(HttpVersions::Http1),
-        (false, true) => Ok(HttpVersions::Http2),
-        (false, false) => Ok(HttpVersions::Auto),
+/// Standard input has one reader.
+fn check_stdin(readers: &[&str]) -> Result<(), Complaint> {
+    match readers {
+        [one, other, ..] => Err(Complaint::contradiction(one, other)),
+        _ => Ok(()),
     }
 }
 
 /// More than there are cannot be obtained.
-fn check_goal(goal: &GoalArgs, crowd: Crowd, urls: usize) -> Result<(), Complaint> {
+fn check_goal(goal: &GoalArgs, crowd: Crowd, urls: u64) -> Result<(), Complaint> {
     match goal.until {
-        Some(Goal::AtLeast(wanted)) if crowd != Crowd::Listed && wanted > urls as u64 => {
+        Some(Goal::AtLeast(wanted)) if crowd != Crowd::Listed && wanted > urls => {
             let one = format!("--until {wanted}");
-            Err(Complaint::new(format!("{one} contradicts {}", plural(urls, "URL")))
+            Err(Complaint::new(format!("{one} contradicts {}", plural(usize::try_from(urls).unwrap_or(usize::MAX), "URL")))
                 .fix("ask for fewer, or give more URLs"))
         }
         _ => Ok(()),
@@ -242,8 +271,8 @@ fn check_goal(goal: &GoalArgs, crowd: Crowd, urls: usize) -> Result<(), Complain
 }
 
 /// Fetches and connections at once, as many as the open files allow.
-fn within_limits(args: &CrowdArgs, holding: Holding, voice: &Voice) -> (usize, usize) {
-    let wanted = args.parallel_max.map_or(AT_ONCE, |wanted| wanted as usize);
+fn within_limits(args: Option<&CrowdArgs>, holding: Holding, voice: &Voice) -> (usize, usize) {
+    let wanted = args.and_then(|args| args.parallel_max).map_or(AT_ONCE, |wanted| wanted as usize);
     let room = limits::room(limits::raise_open_files(), wanted, holding);
     if let Some(files) = room.lowered_by {
         let allowed = room.fetches;

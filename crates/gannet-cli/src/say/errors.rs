@@ -39,6 +39,16 @@ impl Errors {
         self.is_told(error.kind().code(), host).then(|| complaint(outcome, error))
     }
 
+    /// The complaint about an input that was never begun, unless it is folded.
+    pub(crate) fn of_input(&mut self, url: &str, line: Option<u64>, error: &Error) -> Option<Complaint> {
+        let url = if url.is_empty() { error.url().unwrap_or_default() } else { url };
+        self.is_told(error.kind().code(), host(url)).then(|| {
+            Complaint::new(format!("{} cannot be fetched", whose(url, line)))
+                .why(reason(error))
+                .fix(hint(error))
+        })
+    }
+
     /// Counts one more of its like; whether it is told in full.
     fn is_told(&mut self, code: &'static str, host: &str) -> bool {
         let mut like = Like { code, host: host.into() };
@@ -63,17 +73,23 @@ impl Errors {
 }
 
 fn complaint(outcome: &Outcome, error: &Error) -> Complaint {
-    let whose = match (outcome.url(), outcome.line()) {
-        ("", Some(line)) => format!("line {line}"),
-        (url, Some(line)) if error.kind().code().starts_with("input.") => format!("{url} (line {line})"),
-        (url, _) => url.to_owned(),
-    };
+    let line = outcome.line().filter(|_| error.kind().code().starts_with("input.") || outcome.url().is_empty());
+    let whose = whose(outcome.url(), line);
     let how_often = match outcome.attempts().len() {
         0 => String::new(),
         1 => format!(" after 1 attempt in {}", seconds(outcome.total())),
         many => format!(" after {many} attempts in {}", seconds(outcome.total())),
     };
     Complaint::new(format!("{whose} not fetched{how_often}")).why(why(outcome, error)).fix(hint(error))
+}
+
+/// The URL, with its line in the list.
+fn whose(url: &str, line: Option<u64>) -> String {
+    match (url, line) {
+        ("", Some(line)) => format!("line {line}"),
+        (url, Some(line)) => format!("{url} (line {line})"),
+        (url, None) => url.to_owned(),
+    }
 }
 
 /// The reason; where the URL that failed last is another (a leg, a mirror), each leg's own.

@@ -16,6 +16,7 @@ use std::sync::{Arc, OnceLock};
 use gannet::{Event, Outcome};
 use indicatif::ProgressBar;
 
+pub(crate) use amounts::{bytes, seconds};
 pub(crate) use closing::closing_line;
 pub(crate) use complaint::Complaint;
 pub(crate) use errors::Errors;
@@ -56,8 +57,8 @@ pub(crate) enum Ink {
 
 impl Voice {
     /// A voice that says so much. Starts its thread.
-    pub(crate) fn of(level: Level) -> io::Result<Self> {
-        Ok(Self { level, pen: Pen::to(io::stderr())?, ink: Ink::chosen(), bar: Arc::default() })
+    pub(crate) fn of(level: Level, ink: Ink) -> io::Result<Self> {
+        Ok(Self { level, pen: Pen::to(io::stderr())?, ink, bar: Arc::default() })
     }
 
     /// How much it says.

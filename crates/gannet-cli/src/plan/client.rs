@@ -1,0 +1,122 @@
+//! The client's settings, from the options that all subcommands share. Two settings that contradict one another are
+//! refused with both names.
+
+use gannet::{
+    Client, ClientBuilder, Cookies, Decoding, HttpVersions, MediaTypes, Redirects, RetryErrors, Schemes, TlsVersion,
+};
+
+use super::proto;
+use crate::args::{BodyArgs, ConnectionArgs, RequestArgs, Retries, RetryArgs, SharedArgs, TimeArgs};
+use crate::say::Complaint;
+
+/// A client of these settings, to which only what depends on the subcommand is to be added.
+pub(super) fn settings(
+    shared: &SharedArgs,
+    time: &TimeArgs,
+    cookies: Option<&Cookies>,
+) -> Result<ClientBuilder, Complaint> {
+    let mut builder = requested(Client::builder(), &shared.request)?;
+    builder = retried(builder, &shared.retry);
+    builder = connected(builder, &shared.connection)?;
+    if let Some(cookies) = cookies {
+        builder = builder.cookies(cookies.clone());
+    }
+    Ok(timed(builder, time))
+}
+
+/// What is asked of bodies.
+pub(super) fn with_bodies(mut builder: ClientBuilder, body: &BodyArgs) -> Result<ClientBuilder, Complaint> {
+    if !body.accept.is_empty() {
+        let types = MediaTypes::parse(&body.accept.join(",")).map_err(|error| {
+            Complaint::new(format!("--accept {} cannot be used", body.accept.join(","))).why(error.message())
+        })?;
+        builder = builder.accept_types(types);
+    }
+    if body.fail_with_body {
+        builder = builder.keep_refused_body();
+    }
+    Ok(builder)
+}
+
+fn requested(mut builder: ClientBuilder, request: &RequestArgs) -> Result<ClientBuilder, Complaint> {
+    if let Some(name) = &request.user_agent {
+        builder = builder.user_agent(name);
+    }
+    if let Some(statuses) = &request.ok_status {
+        builder = builder.ok_status(statuses.clone());
+    }
+    if let Some(bytes) = request.max_size {
+        builder = builder.max_body(bytes);
+    }
+    builder = builder.decode(if request.compressed { Decoding::Always } else { Decoding::Never });
+    Ok(match (request.no_location, request.max_redirs) {
+        (true, Some(most)) => {
+            return Err(Complaint::contradiction("--no-location", &format!("--max-redirs {most}")));
+        }
+        (true, None) => builder.redirects(Redirects::Return),
+        (false, Some(most)) => builder.redirects(Redirects::Follow(most)),
+        (false, None) => builder,
+    })
+}
+
+fn retried(mut builder: ClientBuilder, retry: &RetryArgs) -> ClientBuilder {
+    builder = match retry.retry {
+        Some(Retries::AtMost(count)) => builder.retries(count),
+        Some(Retries::Endless) => builder.retries(None),
+        None => builder,
+    };
+    // With curl, 0 asks for the growing pause, and for no limit.
+    if let Some(pause) = retry.retry_delay.filter(|pause| !pause.is_zero()) {
+        builder = builder.retry_delay(pause);
+    }
+    if let Some(within) = retry.retry_max_time.filter(|within| !within.is_zero()) {
+        builder = builder.retry_within(within);
+    }
+    if retry.retry_all_errors { builder.retry_errors(RetryErrors::All) } else { builder }
+}
+
+fn connected(mut builder: ClientBuilder, connection: &ConnectionArgs) -> Result<ClientBuilder, Complaint> {
+    builder = builder.http_versions(match (connection.http1, connection.http2) {
+        (true, true) => return Err(Complaint::contradiction("--http1.1", "--http2")),
+        (true, false) => HttpVersions::Http1,
+        (false, true) => HttpVersions::Http2,
+        (false, false) => HttpVersions::Auto,
+    });
+    if let Some(path) = &connection.cacert {
+        let pem = std::fs::read(path).map_err(|cause| {
+            Complaint::new(format!("--cacert {} cannot be read", path.display())).why(cause.to_string())
+        })?;
+        builder = builder.trust_authorities(pem);
+    }
+    if connection.insecure {
+        builder = builder.danger_trust_anybody();
+    }
+    if connection.tls13 {
+        builder = builder.tls_min(TlsVersion::Tls13);
+    }
+    if let Some(text) = &connection.proto {
+        builder = match proto::schemes(text)? {
+            proto::Allowed { http: true, https: true } => builder.schemes(Schemes::HttpAndHttps),
+            proto::Allowed { http: false, https: true } => builder.schemes(Schemes::HttpsOnly),
+            proto::Allowed { http: true, https: false } => builder.schemes(Schemes::HttpOnly),
+            proto::Allowed { http: false, https: false } => {
+                return Err(Complaint::new(format!("--proto {text} allows neither http nor https"))
+                    .fix("--proto '=https', or leave it out"));
+            }
+        };
+    }
+    Ok(builder)
+}
+
+fn timed(mut builder: ClientBuilder, time: &TimeArgs) -> ClientBuilder {
+    if let Some(length) = time.max_time {
+        builder = builder.timeout(length);
+    }
+    if let Some(length) = time.connect_timeout {
+        builder = builder.connect_timeout(length);
+    }
+    if let Some(length) = time.read_timeout {
+        builder = builder.read_timeout(length);
+    }
+    builder
+}

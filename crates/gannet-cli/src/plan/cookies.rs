@@ -1,0 +1,82 @@
+//! The cookies of `-b` and `-c`: which are sent, and where they are written at the end.
+
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter, Write as _};
+use std::path::PathBuf;
+
+use gannet::Cookies;
+
+use crate::args::RequestArgs;
+use crate::say::Complaint;
+
+/// The cookies of a run.
+pub(crate) struct Jar {
+    cookies: Cookies,
+    saved_to: Option<PathBuf>,
+}
+
+impl Jar {
+    /// `None` if neither `-b FILE` nor `-c` was given: then cookies that servers set are forgotten.
+    pub(super) fn of(args: &RequestArgs) -> Result<Option<Self>, Complaint> {
+        let files: Vec<&String> = args.cookies.iter().filter(|value| !value.contains('=')).collect();
+        if files.is_empty() && args.cookie_jar.is_none() {
+            return Ok(None);
+        }
+        let cookies = Cookies::new();
+        for name in files.into_iter().filter(|name| !name.is_empty()) {
+            load(&cookies, name)?;
+        }
+        Ok(Some(Self { cookies, saved_to: args.cookie_jar.as_ref().map(PathBuf::from) }))
+    }
+
+    pub(crate) fn cookies(&self) -> &Cookies {
+        &self.cookies
+    }
+
+    /// Writes what there is now, under the final name only when it is whole; `-` is standard output.
+    pub(crate) fn save(&self) -> Result<(), Complaint> {
+        let Some(path) = &self.saved_to else { return Ok(()) };
+        let written = if path.as_os_str() == "-" {
+            self.cookies.save_netscape(io::stdout().lock())
+        } else {
+            self.write(path)
+        };
+        written.map_err(|cause| {
+            Complaint::new(format!("-c {} cannot be written", path.display())).why(cause.to_string())
+        })
+    }
+
+    fn write(&self, path: &PathBuf) -> io::Result<()> {
+        let is_device = path.metadata().is_ok_and(|met| !met.is_file());
+        if is_device {
+            return self.cookies.save_netscape(File::create(path)?);
+        }
+        let mut part = path.clone().into_os_string();
+        part.push(".part");
+        let mut writer = BufWriter::new(private(PathBuf::from(&part))?);
+        self.cookies.save_netscape(&mut writer)?;
+        writer.flush()?;
+        std::fs::rename(&part, path)
+    }
+}
+
+/// A new file that only its owner may read: cookies are credentials.
+fn private(path: PathBuf) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    File::options().write(true).create(true).truncate(true).mode(0o600).open(path)
+}
+
+fn load(cookies: &Cookies, name: &str) -> Result<(), Complaint> {
+    let refuse = |cause: String| Complaint::new(format!("-b {name} cannot be read")).why(cause);
+    match name {
+        "-" => cookies.load_netscape(io::stdin().lock()).map_err(|error| refuse(error.to_string())),
+        name => match File::open(name) {
+            // curl's habit: a missing file switches cookies on, and holds none.
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(cause) => Err(refuse(cause.to_string())),
+            Ok(file) => {
+                cookies.load_netscape(BufReader::new(file)).map_err(|error| refuse(error.to_string()))
+            }
+        },
+    }
+}
