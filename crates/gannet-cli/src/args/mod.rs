@@ -16,6 +16,8 @@ pub(crate) use options::{
     RecordArgs, RequestArgs, RetryArgs, RowOrder, SharedArgs, TimeArgs,
 };
 pub(crate) use values::{Deadline, GivenHeader, Hedge, Retries};
+#[cfg(test)]
+pub(crate) use words::without_userinfo;
 pub(crate) use words::{check_list, check_url};
 
 use crate::say::Complaint;

@@ -35,7 +35,7 @@ pub(crate) fn check_url(word: &str) -> Result<(), Complaint> {
     }
     let scheme = word.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
     if scheme.is_some_and(|scheme| FOR_CURL.contains(&scheme.as_str())) {
-        return Err(Complaint::new(format!("{} is not fetched", bare(word))).fix(USE_CURL));
+        return Err(Complaint::new(format!("{} is not fetched", without_userinfo(word))).fix(USE_CURL));
     }
     if word.contains([':', '/', '.']) || word.eq_ignore_ascii_case("localhost") {
         return Ok(());
@@ -63,7 +63,7 @@ pub(crate) fn check_list(name: &str) -> Result<(), Complaint> {
     if scheme
         .is_some_and(|scheme| !scheme.is_empty() && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()))
     {
-        return Err(Complaint::new(format!("-i {} is no list", bare(name)))
+        return Err(Complaint::new(format!("-i {} is no list", without_userinfo(name)))
             .fix("lists are read with -i; for headers use --include"));
     }
     Ok(())
@@ -77,8 +77,8 @@ pub(crate) fn curls_option(option: &str) -> Option<Complaint> {
     Some(Complaint::new(format!("there is no {name}")).fix(USE_CURL))
 }
 
-/// The text without userinfo.
-fn bare(text: &str) -> String {
+/// A URL as it may be shown: without userinfo.
+pub(crate) fn without_userinfo(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     match rest[..end].rfind('@') {
