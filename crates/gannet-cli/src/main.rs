@@ -5,9 +5,6 @@ mod args;
 mod demo;
 mod dry_run;
 mod exit;
-#[cfg(test)]
-#[path = "plan/glob.rs"]
-mod glob;
 mod limits;
 mod pen;
 mod plan;

@@ -42,6 +42,11 @@ pub(crate) fn expand(url: &str) -> Result<Globbed, Complaint> {
     Ok(Globbed { pieces, total, next: 0 })
 }
 
+/// A word that stands for itself, whatever is in it.
+pub(crate) fn literal(word: &str) -> Globbed {
+    Globbed { pieces: vec![Piece::Text(word.to_owned())], total: 1, next: 0 }
+}
+
 /// Puts what the sets and ranges stand for into the name of a file: `#1` is the first, `#2` the second. A number
 /// that no set or range has stays as it is.
 pub(crate) fn fill(template: &str, captures: &[String]) -> String {

@@ -33,7 +33,7 @@ impl Words {
             if mode.glob_off { Ok(glob::literal(word)) } else { glob::expand(word) }
         };
         let globbed = words.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-        let count = globbed.iter().try_fold(0u64, |sum, one| sum.checked_add(one.count()));
+        let count = globbed.iter().try_fold(0u64, |sum, one| sum.checked_add(one.total()));
         let count = count.ok_or_else(|| Complaint::new("the URLs stand for too many").fix("give fewer"))?;
         Ok(Self { globbed, count })
     }

@@ -111,7 +111,7 @@ fn to_stdout(args: &BodyArgs, binary: &Binary, behind: Behind) -> Chosen {
         ordered = ordered.whole();
     }
     if behind == Behind::Texts {
-        ordered = ordered.with_epilogues();
+        ordered = ordered.epilogues();
     }
     let sink: Arc<dyn Sink> = match binary {
         Binary::Allowed => Arc::new(ordered.clone()),
