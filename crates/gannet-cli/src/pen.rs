@@ -32,6 +32,12 @@ struct Page {
     failure: Option<io::ErrorKind>,
 }
 
+impl Page {
+    fn is_written(&self) -> bool {
+        (self.text.is_empty() && self.in_hand == 0) || self.failure.is_some()
+    }
+}
+
 const HELD: &str = "no thread panics while it holds the lock of a pen";
 
 impl Pen {
@@ -73,7 +79,12 @@ impl Pen {
     /// Waits until all that was added is written, or nothing can be. Nothing is lost by a drop.
     pub(crate) async fn written(&self) {
         self.flush();
-        self.until(|page| (page.text.is_empty() && page.in_hand == 0) || page.failure.is_some()).await;
+        self.until(Page::is_written).await;
+    }
+
+    /// Whether all that was added is written, or nothing can be.
+    pub(crate) fn is_written(&self) -> bool {
+        self.0.page().is_written()
     }
 
     /// Waits until nothing can be written any more, and says why. Nothing is lost by a drop.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, StatusCode, Version};
 
 use crate::outcome::{AttemptRecord, Receipt};
 
@@ -35,6 +35,8 @@ struct Evidence {
 pub struct ErrorReply {
     /// The reply's status.
     pub status: StatusCode,
+    /// The HTTP version it came by.
+    pub version: Version,
     /// The reply's header fields.
     pub headers: HeaderMap,
     /// The first 64 KiB of the body, not decoded. Under

@@ -1,77 +1,109 @@
-//! The report: a row of JSON for each input as it settles, then one summary. Rows are made here and in the rooms
-//! below; a pen writes them, at least each second.
+//! What is written down about each URL beside its body: the report, the archive, the heads of replies, the texts of
+//! `-w`. Each is a [`Record`]; the texts are made here and in the rooms below, and a pen writes them, at least each
+//! second. Nothing here decides what an outcome means.
 
+mod attempts;
 mod curl;
+mod in_order;
 mod row;
+mod rows;
+mod sheet;
 mod summary;
 
-use std::fs::File;
-use std::io::{self, Write};
-use std::time::SystemTime;
+use std::future::Future;
+use std::io;
+use std::time::{Duration, SystemTime};
 
+use futures_util::future::select_all;
 use gannet::Outcome;
-use serde::Serialize;
 
+pub(crate) use rows::{Attempts, Report, ReportTo};
+pub(crate) use sheet::{Paper, Sheet};
 pub(crate) use summary::Closing;
 
-use self::row::Row;
-use self::summary::Summary;
-use crate::pen::Pen;
-use crate::say::Complaint;
+/// Something that is written down about each URL.
+pub(crate) trait Record {
+    /// Adds what there is to say about one outcome. It is never waited for: see [`Records::room`].
+    fn settled(&mut self, outcome: &Outcome);
 
-/// Where a report goes, opened before anything is sent.
-pub(crate) struct ReportTo {
-    name: String,
-    writer: Box<dyn Write + Send>,
+    /// Adds what belongs at the end. Nothing is added after it.
+    fn close(&mut self, closing: &Closing<'_>);
+
+    /// What it is written on.
+    fn sheets(&self) -> &[Sheet];
 }
 
-impl ReportTo {
-    /// Opens the file, or standard output for `-`; an earlier report is replaced.
-    pub(crate) fn open(name: &str) -> Result<Self, Complaint> {
-        if name == "-" {
-            return Ok(Self { name: "standard output".into(), writer: Box::new(io::stdout()) });
+/// All that a run writes down, in the order in which it is told of an outcome.
+#[derive(Default)]
+pub(crate) struct Records(Vec<Box<dyn Record>>);
+
+impl Records {
+    /// Adds one more.
+    pub(crate) fn add(&mut self, record: impl Record + 'static) {
+        self.0.push(Box::new(record));
+    }
+
+    /// Whether nothing is written down.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Tells all of one outcome.
+    pub(crate) fn settled(&mut self, outcome: &Outcome) {
+        self.0.iter_mut().for_each(|record| record.settled(outcome));
+    }
+
+    /// Tells all how it ended.
+    pub(crate) fn close(&mut self, closing: &Closing<'_>) {
+        self.0.iter_mut().for_each(|record| record.close(closing));
+    }
+
+    /// Waits until all have room for more. Nothing is lost by a drop.
+    pub(crate) async fn room(&self) {
+        for sheet in self.sheets() {
+            sheet.pen.room().await;
         }
-        let file = File::create(name).map_err(|cause| {
-            Complaint::new(format!("--report {name} cannot be written")).why(cause.to_string())
-        })?;
-        Ok(Self { name: name.to_owned(), writer: Box::new(file) })
-    }
-}
-
-/// A report under way.
-pub(crate) struct Report {
-    pub(crate) pen: Pen,
-    pub(crate) name: String,
-    job: String,
-}
-
-impl Report {
-    /// Begins a report.
-    pub(crate) fn begin(to: ReportTo) -> io::Result<Self> {
-        Ok(Self { pen: Pen::to(to.writer)?, name: to.name, job: name_of_job() })
     }
 
-    /// Adds the row of one input.
-    pub(crate) fn row(&self, outcome: &Outcome) {
-        self.line(&Row::of(outcome, &self.job));
+    /// Waits until one of them cannot be written any more, and says its name and why; for ever if there is none.
+    /// Nothing is lost by a drop.
+    pub(crate) async fn broken(&self) -> (String, io::ErrorKind) {
+        let all: Vec<_> = self.sheets().map(|sheet| Box::pin(sheet.broken())).collect();
+        if all.is_empty() {
+            return std::future::pending().await;
+        }
+        select_all(all).await.0
     }
 
-    /// Adds the summary, the last line.
-    pub(crate) fn summary(&self, closing: &Closing<'_>) {
-        self.line(&Summary::of(closing, &self.job));
+    /// The first of them that cannot be written any more, and why.
+    pub(crate) fn failure(&self) -> Option<(String, io::ErrorKind)> {
+        self.sheets().find_map(|sheet| Some((sheet.name.to_string(), sheet.pen.failure()?)))
     }
 
-    fn line(&self, value: &impl Serialize) {
-        let mut text = serde_json::to_vec(value).expect("rows are plain data with text keys");
-        text.push(b'\n');
-        self.pen.write(&text);
+    /// The names of those of which something is not yet written.
+    pub(crate) fn unwritten(&self) -> Vec<String> {
+        self.sheets().filter(|sheet| !sheet.pen.is_written()).map(|sheet| sheet.name.to_string()).collect()
     }
-}
 
-/// A name for this run, unique enough: its start and its process.
-fn name_of_job() -> String {
-    let start = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S");
-    format!("{start}Z-{}", std::process::id())
+    /// Asks for all that was added to be written soon.
+    pub(crate) fn flush(&self) {
+        self.sheets().for_each(|sheet| sheet.pen.flush());
+    }
+
+    /// Waits until all that was added is written, or cannot be. It borrows nothing. Nothing is lost by a drop.
+    pub(crate) fn written(&self) -> impl Future<Output = ()> + use<> {
+        let pens: Vec<_> = self.sheets().map(|sheet| sheet.pen.clone()).collect();
+        async move {
+            pens.iter().for_each(crate::pen::Pen::flush);
+            for pen in &pens {
+                pen.written().await;
+            }
+        }
+    }
+
+    fn sheets(&self) -> impl Iterator<Item = &Sheet> {
+        self.0.iter().flat_map(|record| record.sheets())
+    }
 }
 
 /// A moment of the wall clock (RFC 3339), to the millisecond.
@@ -80,6 +112,66 @@ fn stamp(at: SystemTime) -> Option<String> {
 }
 
 /// Milliseconds with three digits behind the point.
-fn millis(length: std::time::Duration) -> f64 {
+fn millis(length: Duration) -> f64 {
     (length.as_secs_f64() * 1e6).round() / 1e3
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+    use crate::exit::Exit;
+    use crate::pen::Pen;
+
+    struct Gone;
+
+    impl Write for Gone {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::StorageFull.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    struct Ending([Sheet; 1]);
+
+    impl Record for Ending {
+        fn settled(&mut self, _: &Outcome) {}
+
+        fn close(&mut self, closing: &Closing<'_>) {
+            self.0[0].pen.write(closing.exit.code().to_string().as_bytes());
+        }
+
+        fn sheets(&self) -> &[Sheet] {
+            &self.0
+        }
+    }
+
+    #[tokio::test]
+    async fn the_one_that_breaks_is_named_and_the_others_are_written() {
+        let sheet = |name: &str, writer: Box<dyn Write + Send>| {
+            Ending([Sheet::of(Pen::to(writer).expect("a thread"), name)])
+        };
+        let mut records = Records::default();
+        records.add(sheet("good", Box::new(io::sink())));
+        records.add(sheet("bad", Box::new(Gone)));
+        let report = gannet::JobReport::default();
+        records.close(&Closing { report: &report, exit: Exit::Obtained, elapsed: Duration::ZERO });
+        records.written().await;
+        let broken = ("bad".to_owned(), io::ErrorKind::StorageFull);
+        assert_eq!((records.broken().await, records.failure()), (broken.clone(), Some(broken)));
+        assert!(records.unwritten().is_empty(), "what cannot be written is not waited for");
+    }
+
+    #[tokio::test]
+    async fn where_nothing_is_written_nothing_breaks_and_there_is_room() {
+        let records = Records::default();
+        records.room().await;
+        records.written().await;
+        let broken = std::pin::pin!(records.broken());
+        assert!(futures_util::poll!(broken).is_pending() && records.is_empty());
+    }
 }

@@ -9,6 +9,8 @@ use http::header::{CONTENT_TYPE, ETAG};
 use http::{HeaderMap, HeaderName, Version};
 use serde::Serialize;
 
+use super::attempts::Try;
+use super::rows::Attempts;
 use super::{curl, millis, stamp};
 use crate::say::{hint, reason};
 
@@ -40,6 +42,8 @@ pub(super) struct Row<'a> {
     started: Option<String>,
     ended: Option<String>,
     input: Option<Input>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tries: Option<Vec<Try<'a>>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -59,10 +63,17 @@ struct Winner {
     mirror: usize,
 }
 
+/// The connection that an attempt used last.
 #[derive(Debug, Serialize)]
-struct Connection {
+pub(super) struct Connection {
     id: u64,
     reused: bool,
+}
+
+impl Connection {
+    pub(super) fn of(attempt: &AttemptRecord) -> Option<Self> {
+        attempt.connection.map(|used| Self { id: used.id, reused: used.reused })
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -91,11 +102,10 @@ struct Input {
 }
 
 impl<'a> Row<'a> {
-    pub(super) fn of(outcome: &'a Outcome, job: &'a str) -> Self {
+    pub(super) fn of(outcome: &'a Outcome, job: &'a str, told: Attempts) -> Self {
         let attempts = outcome.attempts();
         let reply = outcome.reply();
-        // The attempt that speaks for the fetch.
-        let shown = outcome.winner().and_then(|winner| attempts.get(winner)).or(attempts.last());
+        let shown = speaker(outcome);
         let field = |name| reply.and_then(|reply| text(&reply.headers, name));
         Self {
             v: 1,
@@ -119,16 +129,21 @@ impl<'a> Row<'a> {
             etag: field(ETAG),
             http: reply.map(|reply| version(reply.version)),
             ip: shown.and_then(|attempt| attempt.address).map(|address| address.ip()),
-            conn: shown
-                .and_then(|attempt| attempt.connection)
-                .map(|used| Connection { id: used.id, reused: used.reused }),
+            conn: shown.and_then(Connection::of),
             body: Body::of(outcome),
             ms: Times::of(outcome, shown),
             started: outcome.started().and_then(stamp),
             ended: outcome.ended().and_then(stamp),
             input: outcome.line().map(|line| Input { line }),
+            tries: (told == Attempts::Told).then(|| Try::all(attempts)),
         }
     }
+}
+
+/// The attempt that speaks for the fetch.
+pub(super) fn speaker(outcome: &Outcome) -> Option<&AttemptRecord> {
+    let attempts = outcome.attempts();
+    outcome.winner().and_then(|winner| attempts.get(winner)).or(attempts.last())
 }
 
 impl Failure {
@@ -174,7 +189,8 @@ fn text(headers: &HeaderMap, name: HeaderName) -> Option<Cow<'_, str>> {
     headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()))
 }
 
-fn version(version: Version) -> &'static str {
+/// The version of HTTP, as rows and `-w` call it.
+pub(super) fn version(version: Version) -> &'static str {
     match version {
         Version::HTTP_2 => "2",
         Version::HTTP_3 => "3",
@@ -224,6 +240,7 @@ mod tests {
             started: stamp(std::time::SystemTime::UNIX_EPOCH),
             ended: None,
             input: Some(Input { line: 7 }),
+            tries: None,
         };
         let golden = concat!(
             r#"{"v":1,"type":"result","job":"j","seq":17,"url":"https://a/x","final_url":"https://cdn/x","outcome":"ok","#,

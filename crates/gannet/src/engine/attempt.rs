@@ -367,22 +367,22 @@ async fn refused(head: http::response::Parts, mut body: WireBody) -> Error {
     };
     // What came within the time is kept.
     let _ = tokio::time::timeout(ERROR_BODY_TIME, reading).await;
-    status_error(head.status, head.headers, kept.freeze())
+    status_error(head.status, head.version, head.headers, kept.freeze())
 }
 
 /// A refused reply with its body, of which nothing was read.
 fn held(hop: Hop, head: http::response::Parts, body: WireBody) -> Box<Led> {
-    let error = status_error(head.status, head.headers.clone(), Bytes::new());
+    let error = status_error(head.status, head.version, head.headers.clone(), Bytes::new());
     let (status, version, headers) = (head.status, head.version, head.headers);
     let reply = ReplyHead { status, version, headers, url: hop.url.as_str().into() };
     let promised = body.promised();
     Box::new(Led { reply, body, first: None, promised, refused: Some(error) })
 }
 
-fn status_error(status: StatusCode, headers: HeaderMap, body: Bytes) -> Error {
+fn status_error(status: StatusCode, version: http::Version, headers: HeaderMap, body: Bytes) -> Error {
     let wait = retry_after(&headers, Clock::wall());
     let reason = status.canonical_reason().map_or_else(String::new, |reason| format!(" {reason}"));
-    let reply = ErrorReply { status, headers, body, kept: None };
+    let reply = ErrorReply { status, version, headers, body, kept: None };
     Error::new(ErrorKind::Status, Phase::Wait, format!("the server answered {}{reason}", status.as_u16()))
         .of_reply(reply)
         .asked_to_wait(wait)

@@ -1,0 +1,103 @@
+//! The report: a row of JSON for each input, as they settle or in the input's order, then one summary.
+
+use std::io;
+
+use gannet::Outcome;
+use serde::Serialize;
+
+use super::in_order::{self, InOrder};
+use super::row::Row;
+use super::summary::Summary;
+use super::{Closing, Paper, Record, Sheet};
+use crate::args::RowOrder;
+use crate::say::Complaint;
+
+/// Whether a row tells of each attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Attempts {
+    /// Their number alone.
+    #[default]
+    Counted,
+    /// Each of them, as `tries`.
+    Told,
+}
+
+/// Where a report goes and what it is like, opened before anything is sent.
+pub(crate) struct ReportTo {
+    paper: Paper,
+    order: RowOrder,
+    attempts: Attempts,
+}
+
+impl ReportTo {
+    /// Opens the file, or standard output for `-`; an earlier report is replaced.
+    pub(crate) fn open(name: &str) -> Result<Self, Complaint> {
+        let paper = Paper::open("--report", name)?;
+        Ok(Self { paper, order: RowOrder::Settled, attempts: Attempts::Counted })
+    }
+
+    /// Rows come in this order.
+    pub(crate) fn ordered(self, order: RowOrder) -> Self {
+        Self { order, ..self }
+    }
+
+    /// Rows tell so much of the attempts.
+    pub(crate) fn telling(self, attempts: Attempts) -> Self {
+        Self { attempts, ..self }
+    }
+}
+
+/// A report under way.
+pub(crate) struct Report {
+    sheet: [Sheet; 1],
+    job: String,
+    order: RowOrder,
+    attempts: Attempts,
+}
+
+impl Report {
+    /// Begins a report.
+    pub(crate) fn begin(to: ReportTo) -> io::Result<Self> {
+        let ReportTo { paper, order, attempts } = to;
+        let paper = match order {
+            RowOrder::Settled => paper,
+            RowOrder::Input => paper.through(InOrder::over),
+        };
+        Ok(Self { sheet: [paper.begin()?], job: name_of_job(), order, attempts })
+    }
+
+    fn line(&self, seq: u64, value: &impl Serialize) {
+        let text = line(value);
+        match self.order {
+            RowOrder::Settled => self.sheet[0].pen.write(&text),
+            RowOrder::Input => self.sheet[0].pen.write(&in_order::frame(seq, &text)),
+        }
+    }
+}
+
+impl Record for Report {
+    fn settled(&mut self, outcome: &Outcome) {
+        self.line(outcome.seq(), &Row::of(outcome, &self.job, self.attempts));
+    }
+
+    fn close(&mut self, closing: &Closing<'_>) {
+        self.line(in_order::LAST, &Summary::of(closing, &self.job));
+    }
+
+    fn sheets(&self) -> &[Sheet] {
+        &self.sheet
+    }
+}
+
+/// One line of JSON.
+fn line(value: &impl Serialize) -> Vec<u8> {
+    let mut text = serde_json::to_vec(value).expect("rows are plain data with text keys");
+    text.push(b'\n');
+    text
+}
+
+/// A name for this run, unique enough: its start and its process.
+pub(super) fn name_of_job() -> String {
+    let start = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S");
+    format!("{start}Z-{}", std::process::id())
+}
