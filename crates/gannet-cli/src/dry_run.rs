@@ -67,7 +67,13 @@ async fn print(mut plan: Plan, shown: &Shown, voice: &Voice) -> io::Result<Exit>
     voice.note(&count.told(&plan, shown));
     voice.pen().written().await;
     let nothing_is_left = count.fetched + count.skipped == 0;
-    Ok(if nothing_is_left { Exit::Refused } else if count.bad > 0 { Exit::SomeFailed } else { Exit::Obtained })
+    Ok(if nothing_is_left {
+        Exit::Refused
+    } else if count.bad > 0 {
+        Exit::SomeFailed
+    } else {
+        Exit::Obtained
+    })
 }
 
 fn admit(plan: &Plan, seq: u64, input: Input) -> Result<(Request, Admission), Error> {

@@ -137,6 +137,14 @@ kinds! {
     BodyTooLarge => "body.too_large",
     /// The body broke after bytes of it had been handed over.
     BodyNotResumable => "body.not_resumable",
+    /// The body is not what its content coding says, or goes on after the coding's end.
+    CodingBroken => "body.coding_broken",
+    /// The body ended before the end of its content coding.
+    CodingCut => "body.coding_cut",
+    /// The body has a content coding that was not asked for, or too many.
+    CodingUnknown => "body.coding_unknown",
+    /// The decoded body is too many times as long as what came over the wire.
+    Bomb => "body.bomb",
     /// The body is not what the caller asked it to be (text, JSON).
     BadBody => "body.unreadable",
     /// Too many redirects.

@@ -48,6 +48,8 @@ pub use client::{
     AllFailed, Bodies, Chunks, Client, ClientBuilder, Collect, FailFast, Fetch, FetchAll, FetchEach,
     FetchFirst, First, Gauges, JobError, JobHandle, Outcomes, Response, Saved, get,
 };
+#[cfg(feature = "compression")]
+pub use engine::coding::Decoding;
 pub use engine::media::MediaTypes;
 pub use engine::plan::{Redirects, Schemes, StatusSet};
 pub use error::{Error, ErrorKind, ErrorReply, Phase};

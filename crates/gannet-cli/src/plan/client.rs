@@ -2,7 +2,8 @@
 //! refused with both names.
 
 use gannet::{
-    Client, ClientBuilder, Cookies, Decoding, HttpVersions, MediaTypes, Redirects, RetryErrors, Schemes, TlsVersion,
+    Client, ClientBuilder, Cookies, Decoding, HttpVersions, MediaTypes, Redirects, RetryErrors, Schemes,
+    TlsVersion,
 };
 
 use super::proto;

@@ -44,9 +44,8 @@ fn part(written: Written) -> Result<Part, Complaint> {
         Content::File(file) if file == "-" => Part::bytes(name, data::read("-")?).file_name("-"),
         Content::File(file) => {
             let path = PathBuf::from(&file);
-            Part::file(name, &path).map_err(|error| {
-                Complaint::new(format!("-F @{file} cannot be read")).why(error.message())
-            })?
+            Part::file(name, &path)
+                .map_err(|error| Complaint::new(format!("-F @{file} cannot be read")).why(error.message()))?
         }
     };
     if let Some(media_type) = written.media_type {
@@ -172,12 +171,7 @@ mod tests {
     }
 
     fn text(name: &str, text: &str) -> Written {
-        Written {
-            name: name.into(),
-            content: Content::Text(text.into()),
-            media_type: None,
-            file_name: None,
-        }
+        Written { name: name.into(), content: Content::Text(text.into()), media_type: None, file_name: None }
     }
 
     #[test]
@@ -194,7 +188,10 @@ mod tests {
     fn files_have_types_and_names_and_may_be_several() {
         let file = one("f=@pic.png;type=image/png;filename=\"a b.png\"");
         assert_eq!(file.content, Content::File("pic.png".into()));
-        assert_eq!((file.media_type.as_deref(), file.file_name.as_deref()), (Some("image/png"), Some("a b.png")));
+        assert_eq!(
+            (file.media_type.as_deref(), file.file_name.as_deref()),
+            (Some("image/png"), Some("a b.png"))
+        );
         assert_eq!(one("f=<notes.txt").content, Content::TextOf("notes.txt".into()));
         let both = read("f=@a,\"b,c\"").expect("two files");
         assert_eq!(both[1].content, Content::File("b,c".into()));

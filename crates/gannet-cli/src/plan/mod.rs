@@ -30,8 +30,8 @@ pub(crate) use shown::Shown;
 use self::input::{Pattern, Words};
 use self::output::{Around, Chosen, Folders};
 use crate::args::{
-    BodyArgs, CheckArgs, ColourRule, CrowdArgs, Deadline, GetArgs, GoalArgs, HabitArgs, Hedge, ProgressStyle, RaceArgs,
-    RecordArgs, SharedArgs, TimeArgs,
+    BodyArgs, CheckArgs, ColourRule, CrowdArgs, Deadline, GetArgs, GoalArgs, HabitArgs, Hedge, ProgressStyle,
+    RaceArgs, RecordArgs, SharedArgs, TimeArgs,
 };
 use crate::limits::{self, Holding};
 use crate::say::{Complaint, Ink, Level, Voice};
@@ -263,8 +263,11 @@ fn check_goal(goal: &GoalArgs, crowd: Crowd, urls: u64) -> Result<(), Complaint>
     match goal.until {
         Some(Goal::AtLeast(wanted)) if crowd != Crowd::Listed && wanted > urls => {
             let one = format!("--until {wanted}");
-            Err(Complaint::new(format!("{one} contradicts {}", plural(usize::try_from(urls).unwrap_or(usize::MAX), "URL")))
-                .fix("ask for fewer, or give more URLs"))
+            Err(Complaint::new(format!(
+                "{one} contradicts {}",
+                plural(usize::try_from(urls).unwrap_or(usize::MAX), "URL")
+            ))
+            .fix("ask for fewer, or give more URLs"))
         }
         _ => Ok(()),
     }

@@ -205,7 +205,9 @@ fn place(args: &BodyArgs, around: Around<'_>) -> Result<Place, Complaint> {
             .fix("-o FILE for such a body"));
     }
     if let Some(other) = args.continue_at.as_deref().filter(|offset| *offset != "-") {
-        return Err(Complaint::new(format!("-C {other} cannot be used")).fix("-C -, which is what gannet does"));
+        return Err(
+            Complaint::new(format!("-C {other} cannot be used")).fix("-C -, which is what gannet does")
+        );
     }
     if let Some(directory) = &args.directory {
         return Ok(Place::Below(directory.clone()));

@@ -11,8 +11,9 @@ pub(super) struct Allowed {
 
 /// Schemes that curl knows beside http and https; that they are allowed or not changes nothing here.
 const OTHERS: [&str; 26] = [
-    "dict", "file", "ftp", "ftps", "gopher", "gophers", "imap", "imaps", "ipfs", "ipns", "ldap", "ldaps", "mqtt", "mqtts",
-    "pop3", "pop3s", "rtsp", "scp", "sftp", "smb", "smbs", "smtp", "smtps", "telnet", "tftp", "ws",
+    "dict", "file", "ftp", "ftps", "gopher", "gophers", "imap", "imaps", "ipfs", "ipns", "ldap", "ldaps",
+    "mqtt", "mqtts", "pop3", "pop3s", "rtsp", "scp", "sftp", "smb", "smbs", "smtp", "smtps", "telnet",
+    "tftp", "ws",
 ];
 
 /// Reads a list such as `=https`, `-http`, `-all,https`, `=http,https`: each word changes what the words before it

@@ -121,7 +121,9 @@ fn range(text: &str) -> Result<HeaderValue, Complaint> {
         None => false,
     };
     if !text.split(',').all(is_range) {
-        return Err(Complaint::new(format!("-r {text} is no range of bytes")).fix("-r 0-499, -r 500- or -r -500"));
+        return Err(
+            Complaint::new(format!("-r {text} is no range of bytes")).fix("-r 0-499, -r 500- or -r -500")
+        );
     }
     let value = HeaderValue::from_str(&format!("bytes={text}"));
     Ok(value.expect("digits, commas and dashes can be sent"))
@@ -144,7 +146,11 @@ fn headers(args: &RequestArgs) -> Result<Vec<(HeaderName, HeaderValue)>, Complai
 }
 
 /// All that is to be read from standard input, in words.
-pub(crate) fn stdin_readers(args: &RequestArgs, list: Option<&str>, shared: &SharedArgs) -> Vec<&'static str> {
+pub(crate) fn stdin_readers(
+    args: &RequestArgs,
+    list: Option<&str>,
+    shared: &SharedArgs,
+) -> Vec<&'static str> {
     let piece = |piece: &DataPiece| match piece.kind {
         DataKind::Raw => false,
         DataKind::Form | DataKind::Binary => piece.value == "@-",

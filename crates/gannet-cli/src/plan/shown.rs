@@ -42,7 +42,9 @@ impl Shown {
     pub(crate) fn line(&self, out: &mut dyn Write, request: &Request, place: &str) -> io::Result<()> {
         match &self.style {
             Style::Places => writeln!(out, "{} -> {place}", request.url()),
-            Style::Curl(facts) => writeln!(out, "{}", curl_line(facts, request, self.output(request).as_deref())),
+            Style::Curl(facts) => {
+                writeln!(out, "{}", curl_line(facts, request, self.output(request).as_deref()))
+            }
         }
     }
 

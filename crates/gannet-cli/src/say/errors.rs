@@ -73,7 +73,8 @@ impl Errors {
 }
 
 fn complaint(outcome: &Outcome, error: &Error) -> Complaint {
-    let line = outcome.line().filter(|_| error.kind().code().starts_with("input.") || outcome.url().is_empty());
+    let line =
+        outcome.line().filter(|_| error.kind().code().starts_with("input.") || outcome.url().is_empty());
     let whose = whose(outcome.url(), line);
     let how_often = match outcome.attempts().len() {
         0 => String::new(),

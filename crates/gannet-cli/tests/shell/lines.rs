@@ -47,11 +47,9 @@ fn the_code_of_a_url_is_taken_by_a_script() {
     let (folder, origin) = (Folder::new(), origin());
     let script = r#"code=$(gannet -s -o /dev/null -w '%{http_code}' --retry 0 "$URL"); echo "$code $?""#;
     let none = format!("http://{}/", gannet_origin::refusing_addr());
-    for (url, expected) in [
-        (at(&origin, "/x"), "200 0\n"),
-        (at(&origin, "/x?status=404"), "404 3\n"),
-        (none, "000 3\n"),
-    ] {
+    for (url, expected) in
+        [(at(&origin, "/x"), "200 0\n"), (at(&origin, "/x?status=404"), "404 3\n"), (none, "000 3\n")]
+    {
         let ran = sh(&folder, script, &[("URL", &url)]);
         assert_eq!((ran.code, ran.out().as_str(), ran.stderr.as_str()), (0, expected, ""), "{url}");
     }
@@ -104,14 +102,20 @@ fn json_and_forms_are_posted() {
     assert_eq!(body(&raw), "x\ny");
     let query = run(r#"gannet -G --data-urlencode 'q=a b&c' -d z=1 "$URL""#);
     assert_eq!(query["method"].as_str(), Some("GET"));
-    assert!(query["target"].as_str().is_some_and(|target| target.ends_with("/echo?q=a%20b%26c&z=1")), "{query}");
+    assert!(
+        query["target"].as_str().is_some_and(|target| target.ends_with("/echo?q=a%20b%26c&z=1")),
+        "{query}"
+    );
     let parts = run(r#"gannet -F name=value -F 'pic=@pic.bin;type=image/png' "$URL""#);
     let kind = header(&parts, "content-type");
     let boundary = kind.strip_prefix("multipart/form-data; boundary=").expect("a form").trim_matches('"');
     let text = body(&parts);
     assert_eq!(text.matches(boundary).count(), 3, "{text}");
     assert!(text.contains("name=\"name\"\r\n\r\nvalue\r\n"), "{text}");
-    assert!(text.contains("filename=\"pic.bin\"\r\nContent-Type: image/png\r\n\r\n\u{1}\u{2}pic\r\n"), "{text}");
+    assert!(
+        text.contains("filename=\"pic.bin\"\r\nContent-Type: image/png\r\n\r\n\u{1}\u{2}pic\r\n"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -166,9 +170,11 @@ fn options_come_from_a_file_in_curls_format() {
 #[test]
 fn a_list_is_fetched_into_a_folder_and_reported_to_jq() {
     let (folder, origin) = (Folder::new(), origin());
-    let list: String = (0..20).map(|number| format!("{}\n", at(&origin, &format!("/{number}?size=10")))).collect();
+    let list: String =
+        (0..20).map(|number| format!("{}\n", at(&origin, &format!("/{number}?size=10")))).collect();
     folder.write("urls.txt", &list);
-    let script = "gannet -i urls.txt -P d --report - | jq -r 'select(.type==\"result\") | .outcome' | sort | uniq -c";
+    let script =
+        "gannet -i urls.txt -P d --report - | jq -r 'select(.type==\"result\") | .outcome' | sort | uniq -c";
     let ran = sh(&folder, script, &[]);
     assert_eq!((ran.code, ran.out().trim()), (0, "20 ok"), "{ran:?}");
     assert_eq!(folder.names("d").len(), 20);

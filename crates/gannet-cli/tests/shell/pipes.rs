@@ -21,7 +21,11 @@ fn head_ends_a_long_body_silently() {
 #[test]
 fn a_large_archive_is_unpacked_as_it_comes_in_constant_memory() {
     let folder = Folder::new();
-    let made = sh(&folder, "mkdir in && head -c 300000000 /dev/zero > in/zeros && head -c 30000000 /dev/urandom > in/noise && tar cz in > a.tgz && rm -r in", &[]);
+    let made = sh(
+        &folder,
+        "mkdir in && head -c 300000000 /dev/zero > in/zeros && head -c 30000000 /dev/urandom > in/noise && tar cz in > a.tgz && rm -r in",
+        &[],
+    );
     assert_eq!(made.code, 0, "{made:?}");
     let archive = std::fs::read(folder.path().join("a.tgz")).expect("the archive");
     let origin = start(Origin::builder().file("/a.tgz", "application/gzip", archive));

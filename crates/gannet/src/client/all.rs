@@ -13,6 +13,7 @@ use super::Client;
 use super::asked::{Asked, wishes};
 use super::each::Setting;
 use super::handle::JobHandle;
+use crate::engine::errand::Purpose;
 use crate::error::Error;
 use crate::event::Tallies;
 use crate::outcome::Outcome;
@@ -142,7 +143,8 @@ impl<S: Source> FetchAll<S> {
         FetchAll { setting: self.setting, collect: Saved::default() }
     }
 
-    fn bodies<T>(self, of: fn(Outcome) -> Result<T, Error>) -> FetchAll<S, Bodies<T>> {
+    fn bodies<T>(mut self, of: fn(Outcome) -> Result<T, Error>) -> FetchAll<S, Bodies<T>> {
+        self.setting.asked.purpose = Purpose::Read;
         FetchAll { setting: self.setting, collect: Bodies { all: self.collect, of } }
     }
 }

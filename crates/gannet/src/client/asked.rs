@@ -10,11 +10,13 @@ use super::Client;
 use crate::Moment;
 use crate::engine::control::Tokens;
 use crate::engine::core::Core;
+use crate::engine::errand::Purpose;
 use crate::engine::plan::{Plan, StatusSet};
 
 /// What the caller asked for.
 pub(super) struct Asked {
     pub(super) plan: Arc<Plan>,
+    pub(super) purpose: Purpose,
     pub(super) timeout: Option<Duration>,
     pub(super) deadline: Option<Instant>,
     pub(super) tokens: Vec<CancellationToken>,
@@ -25,6 +27,7 @@ impl Asked {
         let scope = client.scope.as_deref();
         Self {
             plan: Arc::clone(&client.core.plan),
+            purpose: Purpose::Store,
             timeout: None,
             deadline: scope.and_then(|scope| scope.deadline),
             tokens: scope.map_or_else(Vec::new, |scope| scope.tokens.clone()),

@@ -8,6 +8,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::Client;
 use crate::clock::Clock;
+#[cfg(feature = "compression")]
+use crate::engine::coding::Decoding;
 use crate::engine::core::Core;
 use crate::engine::hosts::Hosts;
 use crate::engine::lane::Lanes;
@@ -198,6 +200,18 @@ impl ClientBuilder {
     /// What to do about redirects (default: follow at most 10).
     pub fn redirects(mut self, redirects: Redirects) -> Self {
         self.plan.redirects = redirects;
+        self
+    }
+
+    /// Whose bodies are asked for in a content coding and decoded (default [`Decoding::WhereItIsRead`]).
+    ///
+    /// A decoded body counts by its decoded length against [`max_body`](Self::max_body) and
+    /// [`max_memory`](Self::max_memory), and may be at most 1,000 times as long as what came over the wire, once it
+    /// is past 1 MiB. The reply's header fields stay as they were sent, Content-Encoding and Content-Length among
+    /// them.
+    #[cfg(feature = "compression")]
+    pub fn decode(mut self, decoding: Decoding) -> Self {
+        self.plan.decoding = decoding;
         self
     }
 

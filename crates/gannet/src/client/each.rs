@@ -79,6 +79,7 @@ impl<S: Source> Setting<S> {
         let memory = || Arc::new(self.memory.clone()) as Arc<dyn Sink>;
         let terms = JobPlan {
             plan: Arc::clone(&self.asked.plan),
+            purpose: self.asked.purpose,
             sink: self.sink.clone().unwrap_or_else(memory),
             concurrency: self.concurrency,
             goal: self.goal,

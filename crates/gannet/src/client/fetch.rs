@@ -16,7 +16,7 @@ use super::handle::JobHandle;
 use super::response::Response;
 use crate::engine::control::{Control, Tokens, Wish};
 use crate::engine::core::Core;
-use crate::engine::errand::{Errand, Keep, Limits};
+use crate::engine::errand::{Errand, Keep, Limits, Purpose};
 use crate::engine::fetch::{Driven, Prize, Settled, drive};
 use crate::error::{Error, ErrorKind, Phase};
 use crate::event::Tallies;
@@ -105,6 +105,10 @@ impl Fetch {
 
     /// Awaits the whole body as text; what is not UTF-8 is replaced.
     ///
+    /// With the feature `compression` it is asked for in gzip, br, zstd or deflate, and decoded;
+    /// `ClientBuilder::decode` changes that. So it is for [`bytes`](Self::bytes) and
+    /// [`into_json`](Self::into_json).
+    ///
     /// # Errors
     /// The fetch's own; a body that breaks off is fetched anew within the retries.
     pub fn text(self) -> Fetch<String> {
@@ -137,6 +141,7 @@ impl Fetch {
     /// Beside the fetch's own, those of the place: it cannot be written, or its folder does not exist.
     pub fn save_to(mut self, path: impl Into<PathBuf>) -> Fetch<Receipt> {
         if let Some(lazy) = self.lazy_mut() {
+            lazy.asked.purpose = Purpose::Store;
             lazy.keep = Keep::Whole(Arc::new(Files::at(vec![path.into()]).if_exists(IfExists::Overwrite)));
         }
         self.finished_by(|settled, _| match settled.end? {
@@ -148,6 +153,7 @@ impl Fetch {
     fn in_memory<T>(mut self, finish: fn(Settled, Aftermath) -> Result<T, Error>) -> Fetch<T> {
         if let Some(lazy) = self.lazy_mut() {
             lazy.keep = Keep::Whole(Arc::new(Memory::new(lazy.core.memory_each, lazy.core.memory_all)));
+            lazy.asked.purpose = Purpose::Read;
         }
         self.finished_by(finish)
     }
@@ -339,6 +345,7 @@ impl Lazy {
             opening: if requests.len() > 1 || requests[0].raced { Opening::Race } else { Opening::One },
             requests,
             keep: self.keep,
+            purpose: self.asked.purpose,
             limits,
             tallies: self.tallies,
         };

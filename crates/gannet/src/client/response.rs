@@ -84,7 +84,7 @@ impl Response {
         &self.reply.url
     }
 
-    /// The body's length in bytes, if the head announced it.
+    /// The body's length in bytes, if the head announced it; `None` for a body that is decoded.
     pub fn content_length(&self) -> Option<u64> {
         self.body.promised
     }
@@ -176,11 +176,19 @@ impl Body {
             return Poll::Ready(Some(Ok(first)));
         }
         let Some(wire) = &mut self.wire else { return Poll::Ready(None) };
-        let end = match wire.poll_chunk(cx) {
+        let next = wire.poll_chunk(cx);
+        let came = wire.wire_length(match &next {
+            Poll::Ready(Some(Ok(chunk))) => chunk.len(),
+            _ => 0,
+        });
+        if came > 0 {
+            self.leg.moved(came);
+            self.asked_at = None;
+        }
+        let end = match next {
             Poll::Ready(Some(Ok(chunk))) => {
                 self.asked_at = None;
                 self.taken += chunk.len() as u64;
-                self.leg.moved(chunk.len());
                 if let Some(limit) = self.aftermath.asked.plan.max_body
                     && self.taken > limit
                 {
@@ -189,7 +197,7 @@ impl Body {
                 }
                 return Poll::Ready(Some(Ok(chunk)));
             }
-            Poll::Ready(Some(Err(cause))) => Some(Err(not_resumable(cause))),
+            Poll::Ready(Some(Err(cause))) => Some(Err(handed_on(cause))),
             Poll::Ready(None) => match self.promised {
                 Some(promised) if promised != self.taken => {
                     let message = format!("the body has {} bytes, {promised} were announced", self.taken);
@@ -249,8 +257,11 @@ impl Body {
     }
 }
 
-/// The caller may have acted on the bytes that it was given.
-fn not_resumable(cause: Error) -> Error {
+/// The caller may have acted on the bytes that it was given. What no further attempt could cure keeps its name.
+fn handed_on(cause: Error) -> Error {
+    if matches!(cause.kind(), ErrorKind::CodingBroken | ErrorKind::Bomb) {
+        return cause;
+    }
     Error::new(ErrorKind::BodyNotResumable, Phase::Body, cause.message().to_owned()).caused_by(cause)
 }
 

@@ -140,7 +140,10 @@ pub(crate) async fn lead(
             headers: head.headers,
             url: hop.url.as_str().into(),
         };
-        return Ok(Box::new(Led { reply, body, first, promised, refused: None }));
+        let led = Led { reply, body, first, promised, refused: None };
+        #[cfg(feature = "compression")]
+        let led = super::coding::decoded(&errand, mirror, led)?;
+        return Ok(Box::new(led));
     }
 }
 
@@ -242,6 +245,8 @@ fn headers(errand: &Errand, mirror: u32, hop: &Hop) -> HeaderMap {
             }
         }
     }
+    #[cfg(feature = "compression")]
+    super::coding::ask(errand, request, &mut headers);
     if let Some(value) = request.authorization_of(errand.mirror_index(mirror))
         && !template.headers.contains_key(AUTHORIZATION)
     {
@@ -395,7 +400,13 @@ fn other_type(head: http::response::Parts, accepted: &MediaTypes) -> Error {
         None => String::from("of no Content-Type"),
     };
     let message = format!("the reply is {came}, accepted is {accepted} (--accept)");
-    let reply = ErrorReply { status: head.status, headers: head.headers, body: Bytes::new(), kept: None };
+    let reply = ErrorReply {
+        status: head.status,
+        version: head.version,
+        headers: head.headers,
+        body: Bytes::new(),
+        kept: None,
+    };
     Error::new(ErrorKind::ContentType, Phase::Wait, message).of_reply(reply)
 }
 

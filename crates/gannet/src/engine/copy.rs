@@ -48,8 +48,7 @@ impl Copy {
                 self.waits_for = WaitsFor::Sink;
                 ready!(self.part_mut().poll_ready(cx))?;
                 let chunk = self.led.first.take().expect("a chunk is pending");
-                self.leg.moved(chunk.len());
-                received(chunk.len() as u64);
+                self.heard(chunk.len(), received);
                 self.check_limit(chunk.len())?;
                 self.part_mut().write(chunk)?;
             }
@@ -57,7 +56,10 @@ impl Copy {
                 break;
             }
             self.waits_for = WaitsFor::Wire;
-            match ready!(self.led.body.poll_chunk(cx)) {
+            let next = self.led.body.poll_chunk(cx);
+            // A decoder takes in more than it gives out.
+            self.heard(0, received);
+            match ready!(next) {
                 Some(chunk) => self.led.first = Some(chunk?),
                 None => break,
             }
@@ -65,6 +67,17 @@ impl Copy {
         self.waits_for = WaitsFor::Sink;
         ready!(self.part_mut().poll_flush(cx))?;
         Poll::Ready(self.commit())
+    }
+
+    /// Counts what came over the wire, with a chunk of this length if there is one.
+    fn heard(&mut self, chunk: usize, received: &mut dyn FnMut(u64)) {
+        let came = self.led.body.wire_length(chunk);
+        if came > 0 {
+            received(came as u64);
+        }
+        if came > 0 || chunk > 0 {
+            self.leg.moved(came);
+        }
     }
 
     pub(crate) fn waits_for(&self) -> WaitsFor {

@@ -24,6 +24,8 @@ pub(crate) struct Errand {
     pub(crate) requests: SmallVec<[Request; 1]>,
     pub(crate) opening: Opening,
     pub(crate) keep: Keep,
+    #[cfg_attr(not(feature = "compression"), expect(dead_code, reason = "only decoding asks"))]
+    pub(crate) purpose: Purpose,
     pub(crate) limits: Limits,
     pub(crate) tallies: Option<Arc<Tallies>>,
 }
@@ -70,6 +72,15 @@ pub(crate) enum Keep {
     Head,
     /// Whole, into a sink.
     Whole(Arc<dyn Sink>),
+}
+
+/// What a body is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To be kept as it was sent.
+    Store,
+    /// To be read by the caller, in memory.
+    Read,
 }
 
 /// When a fetch has to be over.

@@ -15,7 +15,7 @@ use smallvec::smallvec;
 use super::attempt::Place;
 use super::control::{Control, Tokens, Wish};
 use super::core::Core;
-use super::errand::{Errand, Keep, Limits};
+use super::errand::{Errand, Keep, Limits, Purpose};
 use super::fetch::{Driven, Prize, Settled, drive};
 use super::gate::Entering;
 use super::hosts::Host;
@@ -40,6 +40,7 @@ use crate::transport::body::Permit;
 pub(crate) struct JobPlan {
     pub(crate) plan: Arc<Plan>,
     pub(crate) sink: Arc<dyn Sink>,
+    pub(crate) purpose: Purpose,
     pub(crate) concurrency: usize,
     pub(crate) goal: Goal,
     pub(crate) on_failure: OnFailure,
@@ -338,6 +339,7 @@ impl Job {
             opening: if request.raced { Opening::Race } else { Opening::One },
             requests: smallvec![request],
             keep: Keep::Whole(Arc::clone(&self.terms.sink)),
+            purpose: self.terms.purpose,
             limits: Limits {
                 job: self.terms.deadline,
                 item: self.terms.plan.timeout.map(|limit| now + limit),

@@ -3,6 +3,8 @@
 
 pub(crate) mod attempt;
 pub(crate) mod book;
+#[cfg(feature = "compression")]
+pub(crate) mod coding;
 pub(crate) mod control;
 pub(crate) mod copy;
 pub(crate) mod core;

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+#[cfg(feature = "compression")]
+use super::coding::Decoding;
 use super::media::MediaTypes;
 use crate::error::{Error, ErrorKind, Phase, shown};
 use crate::policy::backoff::Backoff;
@@ -37,6 +39,8 @@ pub(crate) struct Plan {
     pub(crate) max_body: Option<u64>,
     pub(crate) redirects: Redirects,
     pub(crate) schemes: Schemes,
+    #[cfg(feature = "compression")]
+    pub(crate) decoding: Decoding,
     /// For one fetch, from its first poll or, in a job, from its start.
     pub(crate) timeout: Option<Duration>,
 }
@@ -60,6 +64,8 @@ impl Default for Plan {
             max_body: None,
             redirects: Redirects::Follow(10),
             schemes: Schemes::HttpAndHttps,
+            #[cfg(feature = "compression")]
+            decoding: Decoding::default(),
             timeout: None,
         }
     }

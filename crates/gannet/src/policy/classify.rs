@@ -52,6 +52,7 @@ pub(crate) fn class(error: &Error) -> Class {
         | Kind::FirstByteTimeout
         | Kind::BodyStalled
         | Kind::BodyTruncated
+        | Kind::CodingCut
         | Kind::Transport => Class::Passing,
         Kind::NameNotFound
         | Kind::CertExpired
@@ -63,6 +64,9 @@ pub(crate) fn class(error: &Error) -> Class {
         | Kind::HeadTooLarge
         | Kind::BodyTooLarge
         | Kind::BadBody
+        | Kind::CodingBroken
+        | Kind::CodingUnknown
+        | Kind::Bomb
         | Kind::TooManyRedirects
         | Kind::BadRedirect
         | Kind::RedirectRefused => Class::LastingHere,

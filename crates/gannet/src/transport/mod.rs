@@ -13,6 +13,8 @@ use http_body_util::BodyExt as _;
 use crate::error::Error;
 
 pub(crate) mod body;
+#[cfg(feature = "compression")]
+pub(crate) mod coding;
 pub(crate) mod connect;
 pub(crate) mod connection;
 pub(crate) mod dns;
@@ -101,6 +103,9 @@ pub(crate) trait Spawn: Send + Sync {
 pub(crate) enum WireBody {
     Http(body::HttpBody),
     Custom(Custom),
+    /// Either, with its content codings taken off.
+    #[cfg(feature = "compression")]
+    Decoded(Box<coding::body::Decoded>),
 }
 
 /// The body of a custom transport's reply, with its place at the host's gate.
@@ -122,6 +127,8 @@ impl WireBody {
             let frame = match self {
                 Self::Http(body) => std::task::ready!(body.poll_frame(cx)),
                 Self::Custom(held) => std::task::ready!(Pin::new(&mut held.body).poll_frame(cx)),
+                #[cfg(feature = "compression")]
+                Self::Decoded(body) => return body.poll_piece(cx),
             };
             match frame.map(|frame| frame.map(Frame::into_data)) {
                 None => return Poll::Ready(None),
@@ -136,6 +143,18 @@ impl WireBody {
         match self {
             Self::Http(body) => body.is_over(),
             Self::Custom(held) => held.body.is_end_stream(),
+            #[cfg(feature = "compression")]
+            Self::Decoded(body) => body.is_over(),
+        }
+    }
+
+    /// Of a chunk of this length that was given out, the bytes that came over the wire: as many, unless the body is
+    /// decoded; then those that came since this was asked last.
+    pub(crate) fn wire_length(&mut self, length: usize) -> usize {
+        match self {
+            Self::Http(_) | Self::Custom(_) => length,
+            #[cfg(feature = "compression")]
+            Self::Decoded(body) => body.take_received(),
         }
     }
 
@@ -144,6 +163,8 @@ impl WireBody {
         match self {
             Self::Http(body) => body.left(),
             Self::Custom(held) => held.body.size_hint().exact(),
+            #[cfg(feature = "compression")]
+            Self::Decoded(_) => None,
         }
     }
 }
