@@ -61,6 +61,7 @@ pub use policy::classify::RetryErrors;
 pub use policy::job::Goal;
 pub use report::JobReport;
 pub use request::body::{Body, BoxError};
+pub use request::form::{Form, Part};
 pub use request::{IntoRequest, Repeat, Request};
 pub use tokio_util::sync::CancellationToken;
 pub use transport::connect::HttpVersions;

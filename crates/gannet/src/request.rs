@@ -12,8 +12,10 @@ use crate::error::{Error, ErrorKind, Phase};
 
 pub(crate) mod body;
 mod file;
+pub(crate) mod form;
 
 use body::Body;
+use form::Form;
 
 /// What the caller wants fetched. Cheap to clone; requests of one list share all but their URL.
 #[derive(Debug, Clone)]
@@ -111,6 +113,15 @@ impl Request {
     /// Sends `body`: bytes, or a [`Body::stream`]. Clones of the request share its stream, which goes out once.
     pub fn body(self, body: impl Into<Body>) -> Self {
         self.change(|template| template.body = body.into())
+    }
+
+    /// Sends a form of several parts, and says so in its Content-Type.
+    pub fn multipart(self, form: Form) -> Self {
+        let content_type = form.content_type();
+        self.change(|template| {
+            template.headers.insert(CONTENT_TYPE, content_type);
+            template.body = form.into_body();
+        })
     }
 
     /// Says that the same content lies at `url` too; retries and hedges go there. Header fields go to each mirror;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::channel::mpsc;
 use futures::{SinkExt as _, Stream, StreamExt as _, stream};
-use gannet::{Body, Client, ErrorKind, HttpVersions, Phase};
+use gannet::{Body, Client, ErrorKind, Form, HttpVersions, Part, Phase};
 use gannet_origin::Origin;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -267,4 +267,44 @@ async fn a_file_is_sent_in_pieces_and_one_that_changed_is_an_error() {
     std::fs::remove_file(&path).expect("it is ours");
     let error = Body::file(&path).expect_err("it is gone");
     assert_eq!(error.kind(), ErrorKind::BadRequest);
+}
+
+#[tokio::test]
+async fn a_form_with_a_file_goes_out_with_its_length_and_one_with_an_endless_part_in_chunks() {
+    let origin = origin().await;
+    let path = std::env::temp_dir().join(format!("gannet-form-{}.txt", std::process::id()));
+    std::fs::write(&path, "of a file").expect("it can be written");
+    let client = client(HttpVersions::Http1);
+    let form = Form::new().text("a", "of a text").file("b", &path).expect("it is there");
+    let fields = form.content_type().to_str().expect("it is text").to_owned();
+    let told: Value = client.post(origin.url("/echo")).multipart(form).into_json().await.expect("echoed");
+    let boundary = fields.rsplit_once('=').expect("it has a boundary").1;
+    let name = path.file_name().expect("it has a name").to_string_lossy();
+    let whole = format!(
+        "--{boundary}\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nof a text\r\n--{boundary}\r\n\
+         Content-Disposition: form-data; name=\"b\"; filename=\"{name}\"\r\n\
+         Content-Type: application/octet-stream\r\n\r\nof a file\r\n--{boundary}--\r\n"
+    );
+    assert_eq!(told["body"].as_str(), Some(whole.as_str()));
+    assert!(told["headers"].to_string().contains(&fields), "{told}");
+    assert!(told["headers"].to_string().contains(&format!("\"{}\"", whole.len())), "{told}");
+    std::fs::remove_file(&path).expect("it is ours");
+
+    let endless = Part::new(Body::stream(pieces(["of a ", "stream"]), None));
+    let (body, coding) =
+        echoed(&client, &origin, Form::new().part("c", endless).into_body(), "transfer-encoding").await;
+    assert!(body.contains("\r\n\r\nof a stream\r\n--"), "{body}");
+    assert_eq!(coding.as_deref(), Some("chunked"));
+}
+
+#[tokio::test]
+async fn a_form_of_texts_is_retried_and_a_part_that_lies_about_its_length_is_told() {
+    let origin = origin().await;
+    let client = client(HttpVersions::Http1);
+    let fetch = client.put(origin.url("/?script=503,200")).multipart(Form::new().text("a", "b"));
+    assert_eq!(fetch.await.expect("the second serves").attempts().len(), 2);
+    let short = Part::new(Body::stream(pieces(["x"]), Some(2)));
+    let form = Form::new().part("a", short).text("b", "c");
+    let error = client.post(origin.url("/echo")).multipart(form).text().await.expect_err("it lies");
+    assert!(error.message().contains("a part of the form ended 1 bytes before its length"), "{error}");
 }

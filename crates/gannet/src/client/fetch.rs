@@ -23,6 +23,7 @@ use crate::event::Tallies;
 use crate::outcome::{Receipt, Record};
 use crate::policy::fetch::Opening;
 use crate::request::body::Body;
+use crate::request::form::Form;
 use crate::request::{Repeat, Request, basic, bearer, set_authorization, set_body};
 use crate::sink::{Admission, Files, IfExists, Memory};
 
@@ -196,6 +197,11 @@ impl<T> Fetch<T> {
             Ok(request
                 .change(|template| set_body(template, "application/x-www-form-urlencoded", body.into())))
         })
+    }
+
+    /// Sends a form of several parts (`multipart/form-data`, RFC 7578), with the files in it as a stream.
+    pub fn multipart(self, form: Form) -> Self {
+        self.change(|request| Ok(request.multipart(form)))
     }
 
     /// Sends `value` as JSON.
