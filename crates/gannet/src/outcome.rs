@@ -101,6 +101,17 @@ impl ReplyHead {
     }
 }
 
+impl From<ReplyHead> for http::Response<()> {
+    /// Status, version and header fields.
+    fn from(head: ReplyHead) -> Self {
+        let mut response = Self::new(());
+        *response.status_mut() = head.status;
+        *response.version_mut() = head.version;
+        *response.headers_mut() = head.headers;
+        response
+    }
+}
+
 /// Where a body lies and how long it is. Given by a sink at its commit.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
@@ -415,6 +426,17 @@ impl Outcome {
             *error = error.clone().without_bodies();
         }
         self.record.attempts.iter_mut().for_each(AttemptRecord::forget_error_body);
+    }
+
+    /// The whole reply as other libraries want it, or why there is none.
+    ///
+    /// # Errors
+    /// As [`into_result`](Self::into_result).
+    pub fn into_http(self) -> Result<http::Response<Bytes>, Error> {
+        let head = self.reply().cloned();
+        let body = self.into_result()?;
+        let head = head.map_or_else(|| http::Response::new(()), http::Response::from);
+        Ok(head.map(|()| body))
     }
 
     /// The body's bytes, or why there are none.

@@ -355,6 +355,23 @@ impl IntoRequest for Uri {
     }
 }
 
+impl<B: Into<Body>> IntoRequest for http::Request<B> {
+    /// Method, absolute URL, header fields and body are taken over; version and extensions are not.
+    fn into_request(self) -> Result<Request, Error> {
+        let (head, body) = self.into_parts();
+        let request = Request::new(&head.uri.to_string())?;
+        Ok(request.change(|template| {
+            template.method = head.method;
+            template.headers = head.headers;
+            for (name, value) in &mut template.headers {
+                // Not shown by Debug.
+                value.set_sensitive(value.is_sensitive() || is_secret(name));
+            }
+            template.body = body.into();
+        }))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

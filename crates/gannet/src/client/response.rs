@@ -111,6 +111,14 @@ impl Response {
         Chunks { body: self.body, url: self.reply.url }
     }
 
+    /// The reply as other libraries want it, with its body still on its way. The URL that answered is in
+    /// [`url`](Self::url) alone.
+    pub fn into_http(self) -> http::Response<Chunks> {
+        let Self { reply, body, .. } = self;
+        let url = reply.url.clone();
+        http::Response::from(reply).map(|()| Chunks { body, url })
+    }
+
     /// The whole body, up to the client's limit (64 MiB unless set).
     ///
     /// # Errors
@@ -170,6 +178,15 @@ pub(super) fn read_json<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T
 }
 
 impl Body {
+    /// Bytes that are still to be handed over, if known.
+    fn left(&self) -> Option<u64> {
+        match &self.wire {
+            None => Some(0),
+            Some(wire) if wire.is_over() => Some(self.first.as_ref().map_or(0, |first| first.len() as u64)),
+            Some(_) => self.promised.map(|promised| promised.saturating_sub(self.taken)),
+        }
+    }
+
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
         if let Some(first) = self.first.take() {
             self.taken += first.len() as u64;
@@ -265,7 +282,7 @@ fn handed_on(cause: Error) -> Error {
     Error::new(ErrorKind::BodyNotResumable, Phase::Body, cause.message().to_owned()).caused_by(cause)
 }
 
-/// The pieces of a body, as they come.
+/// The pieces of a body, as they come: a [`Stream`], and an [`http_body::Body`].
 pub struct Chunks {
     body: Body,
     url: Box<str>,
@@ -287,6 +304,26 @@ impl Stream for Chunks {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let chunk = std::task::ready!(self.body.poll(cx));
         Poll::Ready(chunk.map(|chunk| chunk.map_err(|error| error.of_url(self.url.clone()))))
+    }
+}
+
+impl http_body::Body for Chunks {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, Error>>> {
+        self.poll_next(cx).map(|chunk| chunk.map(|chunk| chunk.map(http_body::Frame::data)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.left() == Some(0)
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        self.body.left().map_or_else(http_body::SizeHint::default, http_body::SizeHint::with_exact)
     }
 }
 
