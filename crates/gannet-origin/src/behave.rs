@@ -9,37 +9,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use percent_encoding::percent_decode_str;
 
-/// Each query key, the form of its value, and what it does; the program's `--help` prints them.
-pub const QUERY_KEYS: &[(&str, &str, &str)] = &[
-    ("status", "503", "the status of the reply, 100 to 999"),
-    ("size", "64k", "a body of that many bytes (k, m, g: powers of 1024), each set by seed and offset"),
-    ("seed", "7", "the seed of the body; default 0"),
-    ("text", "hello", "this text is the body"),
-    ("type", "text/plain", "the Content-Type"),
-    ("header", "Name:value", "one more header; repeatable"),
-    ("delay", "200ms", "wait before the head; a bare number is milliseconds"),
-    ("body-delay", "200ms", "wait between head and body"),
-    ("latency", "lognormal:5ms,0.3", "a further wait before the head, drawn anew each time: median, sigma"),
-    ("stragglers", "1%x50", "that share of the requests waits that many times as long"),
-    ("drip", "1/100ms", "send the body by that many bytes at each interval"),
-    ("never", "", "read the request, never answer"),
-    ("stall", "N", "send N bytes of the body, then silence"),
-    ("stall-at", "N", "send N bytes of the whole reply, head included, then silence"),
-    ("truncate", "N", "send N bytes of the body, then close in good order"),
-    ("fin", "N", "send N bytes of the whole reply, then FIN (under TLS without close_notify)"),
-    ("reset", "N", "send N bytes of the whole reply, then RST"),
-    ("lie", "+10", "Content-Length says that many more, or fewer (-10)"),
-    ("chunked", "", "chunked coding instead of Content-Length"),
-    ("no-length", "", "neither length nor chunks: the body ends by close"),
-    ("close", "", "Connection: close; GOAWAY over HTTP/2"),
-    ("then-close", "", "answer, and close when the next request's first byte comes"),
-    ("redirect", "URL", "redirect there; status=301..308 chooses how, default 302"),
-    ("hops", "N", "N redirects to this path, then the body"),
-    ("loop", "", "redirect to itself"),
-    ("fail", "30%", "that share of the requests gets 500 or 503"),
-    ("script", "503,reset,200", "the n-th request of this path gets the n-th entry; the last one stays"),
-    ("raw", "HTTP%2f1.1...", "these bytes are the reply (HTTP/1 only), then FIN"),
-];
+use crate::coding::CodingAsked;
+use crate::entity::EntityAsked;
+use crate::limits::Limit;
 
 /// What the client asked for.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -64,6 +36,22 @@ pub(crate) struct Behaviour {
     pub(crate) fail: f64,
     pub(crate) script: Vec<ScriptStep>,
     pub(crate) raw: Option<Bytes>,
+    pub(crate) coding: CodingAsked,
+    pub(crate) entity: EntityAsked,
+    pub(crate) limit: Limit,
+    pub(crate) retry_after: Option<RetryAfter>,
+    /// So many requests of a path come before it is up.
+    pub(crate) up_after: u64,
+    pub(crate) events: Option<u64>,
+    pub(crate) every: Duration,
+}
+
+/// What Retry-After says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum RetryAfter {
+    Text(Bytes),
+    /// A date so many seconds from now, or back.
+    DateIn(i64),
 }
 
 /// A wait whose logarithm is normal: most are near the median, some are far beyond.
@@ -211,7 +199,26 @@ impl Behaviour {
             "fail" => self.fail = share(text()?)?,
             "script" | "then" => self.script = text()?.split(',').map(script_step).collect::<Option<_>>()?,
             "raw" => self.raw = Some(Bytes::copy_from_slice(bytes)),
-            _ => {}
+            _ => self.apply_further(key, bytes)?,
+        }
+        Some(())
+    }
+
+    fn apply_further(&mut self, key: &str, bytes: &[u8]) -> Option<()> {
+        let text = || std::str::from_utf8(bytes).ok();
+        match key {
+            "retry-after" => self.retry_after = Some(retry_after(bytes)?),
+            "up-after" => self.up_after = text()?.parse().ok()?,
+            "count" => self.events = Some(text()?.parse().ok()?),
+            "every" => self.every = duration(text()?)?,
+            "set-cookie" => {
+                self.headers.push((Bytes::from_static(b"set-cookie"), Bytes::copy_from_slice(bytes)));
+            }
+            _ => {
+                self.coding.apply(key, bytes)?;
+                self.entity.apply(key, bytes)?;
+                self.limit.apply(key, bytes)?;
+            }
         }
         Some(())
     }
@@ -221,19 +228,22 @@ fn status(text: &str) -> Option<u16> {
     text.parse().ok().filter(|status| (100..=999).contains(status))
 }
 
-fn size(text: &str) -> Option<u64> {
+/// Reads a number of bytes.
+pub(crate) fn size(text: &str) -> Option<u64> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let factor: u64 = match &text[digits.len()..] {
         "" => 1,
         "k" | "K" => 1 << 10,
         "m" | "M" => 1 << 20,
         "g" | "G" => 1 << 30,
+        "t" | "T" => 1 << 40,
         _ => return None,
     };
     digits.parse::<u64>().ok()?.checked_mul(factor)
 }
 
-fn duration(text: &str) -> Option<Duration> {
+/// Reads a wait.
+pub(crate) fn duration(text: &str) -> Option<Duration> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let seconds_per_unit = match &text[digits.len()..] {
         "us" => 1e-6,
@@ -242,6 +252,17 @@ fn duration(text: &str) -> Option<Duration> {
         _ => return None,
     };
     Duration::try_from_secs_f64(digits.parse::<f64>().ok()? * seconds_per_unit).ok()
+}
+
+fn retry_after(bytes: &[u8]) -> Option<RetryAfter> {
+    match std::str::from_utf8(bytes).ok().and_then(|text| text.strip_prefix("date")) {
+        Some(offset) if offset.starts_with(['+', '-']) => {
+            // Beyond some 30,000 years a date has no form.
+            let seconds = offset.parse().ok().filter(|seconds: &i64| seconds.unsigned_abs() < 1 << 40)?;
+            Some(RetryAfter::DateIn(seconds))
+        }
+        _ => Some(RetryAfter::Text(Bytes::copy_from_slice(bytes))),
+    }
 }
 
 fn header(bytes: &[u8]) -> Option<(Bytes, Bytes)> {
@@ -284,6 +305,7 @@ fn script_step(text: &str) -> Option<ScriptStep> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keys::QUERY_KEYS;
 
     fn parsed(query: &str) -> Behaviour {
         let mut behaviour = Behaviour::default();
@@ -335,7 +357,17 @@ mod tests {
 
     #[test]
     fn a_known_key_with_nonsense_is_refused() {
-        for query in ["status=99", "size=x", "delay=1h", "drip=0/1s", "fail=101%", "script=2x", "header=a"] {
+        for query in [
+            "status=99",
+            "size=x",
+            "delay=1h",
+            "drip=0/1s",
+            "fail=101%",
+            "script=2x",
+            "header=a",
+            "coding=lzw",
+            "range=x",
+        ] {
             assert!(is_refused(query), "{query} was taken");
         }
     }

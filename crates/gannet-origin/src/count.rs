@@ -44,6 +44,8 @@ pub struct Counts {
     pub resets_sent: u64,
     /// Connections that were closed when a next request's first byte came (`then-close`).
     pub dropped_unread: u64,
+    /// Requests that a limit of rate or concurrency answered with 429.
+    pub refused: u64,
     /// Heads that were no HTTP.
     pub bad_requests: u64,
     /// Bytes of replies: with heads over HTTP/1, bodies only over HTTP/2; before encryption.
@@ -52,7 +54,7 @@ pub struct Counts {
 
 impl Counts {
     /// Names each count with its value, in the order of the fields.
-    pub fn entries(&self) -> [(&'static str, u64); 15] {
+    pub fn entries(&self) -> [(&'static str, u64); 16] {
         [
             ("connections", self.connections),
             ("open_connections", self.open_connections),
@@ -67,6 +69,7 @@ impl Counts {
             ("replies_cut", self.replies_cut),
             ("resets_sent", self.resets_sent),
             ("dropped_unread", self.dropped_unread),
+            ("refused", self.refused),
             ("bad_requests", self.bad_requests),
             ("bytes_sent", self.bytes_sent),
         ]

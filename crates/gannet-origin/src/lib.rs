@@ -8,10 +8,16 @@
 
 mod behave;
 mod body;
+mod coding;
 mod count;
 mod echo;
+mod entity;
+mod fields;
+mod keys;
+mod limits;
 mod link;
 mod origin;
+mod range;
 mod raw;
 mod reply;
 mod request1;
@@ -21,9 +27,9 @@ mod unanswered;
 mod wire1;
 mod wire2;
 
-pub use behave::QUERY_KEYS;
 pub use body::{body, body_byte};
 pub use count::{Counts, HowEnded, RequestRecord};
+pub use keys::QUERY_KEYS;
 pub use origin::{Origin, OriginBuilder};
 pub use raw::{RawReply, Step};
 pub use tls::{Certificate, Credentials, Tls};

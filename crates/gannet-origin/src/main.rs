@@ -150,6 +150,25 @@ Each request says in its query what is done to it, at any path; keys combine wit
 
 const HELP_TAIL: &str = "
   /echo answers with the request as it was read, in JSON.
+  /events sends server-sent events, each a chunk of its own.
+
+Range and conditions are heeded once etag, last-modified or range is there. `range` says how:
+  ok                 as it should be (RFC 9110)
+  ignore             200 and the whole
+  wrong-start        206 for a range that begins one byte before, or at 1
+  wrong-total        Content-Range says one byte more of the whole
+  wrong-length       a body one byte shorter than Content-Range says
+  no-content-range   206 without Content-Range
+  multipart          one range in a body of many parts
+  short              the first half of what was asked for, and says so
+  416                416 without Content-Range, though the range could be had
+  416-here           416 with */N, where N is the first byte asked for
+  404, 503           an error page for the range
+  changed-etag       206 with another ETag; weak-etag: with W/ before it
+  ignore-if-range    206 although If-Range does not fit
+
+A server that is not yet up: /health?up-after=3, or script=503,503,200; one that fails: fail=30%.
+Under TLS, no-length with fin=999g sends a whole body without length and closes without close_notify.
 
 Waits: 200ms, 2s, 50us, or a bare number of milliseconds. Values are percent-decoded.
 Over HTTP/2, `reset` is RST_STREAM, N counts bytes of the body, and `fin` and `truncate` end the stream

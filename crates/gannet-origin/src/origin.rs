@@ -6,11 +6,13 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use crate::count::{Counts, Ledger, RequestRecord};
+use crate::limits::{Limit, Rate};
 use crate::raw::RawReply;
-use crate::reply::Rulebook;
+use crate::reply::{File, Rulebook};
 use crate::serve::{self, Shared};
 use crate::tls::{self, Certificate, Tls};
 
@@ -226,6 +228,40 @@ impl OriginBuilder {
         self
     }
 
+    /// Serves these bytes at that path, of that type; an empty type sends no Content-Type. The path is
+    /// written as it is meant (`/a b.txt`): a request fits whose path is the same once its escapes are
+    /// resolved. All query keys hold for it as for any other body; one that asks for another body goes above.
+    #[must_use]
+    pub fn file(
+        mut self,
+        path: impl Into<String>,
+        content_type: impl Into<String>,
+        bytes: impl Into<Bytes>,
+    ) -> Self {
+        let file = File { content_type: Bytes::from(content_type.into()), bytes: bytes.into() };
+        self.rules.files.insert(path.into().into_bytes(), file);
+        self
+    }
+
+    /// Answers with 429 what comes to the paths that start with `prefix`, together, beyond that many
+    /// requests in that time: a bucket of `requests` tokens that fills at an even pace. The key `rate` does
+    /// the same for each path alone; with `retry-after`, that header comes with each 429.
+    #[must_use]
+    pub fn rate(mut self, prefix: impl Into<String>, requests: u32, per: Duration) -> Self {
+        let limit = Limit { rate: Some(Rate { requests, per }), ..Limit::default() };
+        self.rules.limits.push((prefix.into(), limit));
+        self
+    }
+
+    /// Answers with 429 what comes to the paths that start with `prefix`, together, while that many
+    /// requests are in flight. The key `concurrency` does the same for each path alone.
+    #[must_use]
+    pub fn concurrency(mut self, prefix: impl Into<String>, most: u64) -> Self {
+        let limit = Limit { concurrency: Some(most), ..Limit::default() };
+        self.rules.limits.push((prefix.into(), limit));
+        self
+    }
+
     /// Answers each request of exactly that path (the query is not looked at) with these bytes, over
     /// HTTP/1; over HTTP/2 the stream is reset.
     #[must_use]
@@ -238,7 +274,7 @@ impl OriginBuilder {
     ///
     /// # Errors
     ///
-    /// If the address is not of the loopback, a script makes no sense, the port is taken, or no
+    /// If the address is not of the loopback, a script or a rate makes no sense, the port is taken, or no
     /// certificate can be made.
     ///
     /// # Cancel safety
@@ -255,6 +291,9 @@ impl OriginBuilder {
             return Err(refuse(format!("refuses to listen on {}, which is not loopback", self.bind)));
         }
         self.rules.check().map_err(|nonsense| refuse(nonsense.to_string()))?;
+        if self.rules.limits.iter().any(|(_, limit)| limit.rate.is_some_and(|rate| rate.per.is_zero())) {
+            return Err(refuse("a rate over no time at all makes no sense".to_owned()));
+        }
         let (acceptor, ca_pem) = match self.tls {
             Some(tls) => tls::acceptor(tls, self.certificate).map(|(acceptor, pem)| (Some(acceptor), pem))?,
             None => (None, String::new()),
@@ -267,7 +306,7 @@ impl OriginBuilder {
             ca_pem,
             ledger: Arc::clone(&ledger),
         };
-        let shared = Arc::new(Shared { ledger, rules: self.rules });
+        let shared = Arc::new(Shared { ledger, rules: self.rules, gates: Arc::default() });
         Ok((face, serve::accept(listener, acceptor, shared)))
     }
 }

@@ -1,21 +1,34 @@
 //! Decides what one request gets: from the rules of the origin, the query, the number of the request
 //! and a seed. Pure: the same arguments give the same answer, and nothing is written here.
 
+use std::collections::HashMap;
 use std::f64::consts::TAU;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use fastrand::Rng;
 use http::Method;
+use percent_encoding::percent_decode_str;
 
 use crate::behave::{
-    Afterwards, BadQuery, Behaviour, Cut, CutAt, Drip, Ending, Framing, LogNormal, Redirect, ScriptStep,
+    Afterwards, BadQuery, Behaviour, Cut, CutAt, Drip, Ending, Framing, LogNormal, Redirect, RetryAfter,
+    ScriptStep,
 };
-use crate::body;
+use crate::body::{self, Body, EVENT_LEN};
+use crate::coding::{Coded, Coding};
+use crate::entity::Selected;
+use crate::fields::Fields;
+use crate::limits::{Entry, Limit, Scope};
 use crate::raw::{RawReply, Step};
 
 /// The longest wait that is drawn; what is asked for in `delay` may be longer.
 const MAX_DRAWN_WAIT: Duration = Duration::from_secs(3600);
+
+/// Events that are sent unless told otherwise.
+const DEFAULT_EVENTS: u64 = 10;
+
+/// Seconds from 1970 to the year 10000.
+const FIVE_DIGIT_YEARS: u64 = 253_402_300_800;
 
 /// What an origin was told about its paths before it started.
 #[derive(Debug, Clone, Default)]
@@ -24,14 +37,28 @@ pub(crate) struct Rulebook {
     pub(crate) scripts: Vec<(String, Vec<String>)>,
     /// Exact path and its raw reply.
     pub(crate) raws: Vec<(String, RawReply)>,
+    /// What a test gave to be served, by the path with its escapes resolved.
+    pub(crate) files: HashMap<Vec<u8>, File>,
+    /// Path prefix and the limit that its paths share.
+    pub(crate) limits: Vec<(String, Limit)>,
     /// What the draws grow from.
     pub(crate) seed: u64,
+}
+
+/// A body that a test gave.
+#[derive(Debug, Clone)]
+pub(crate) struct File {
+    pub(crate) content_type: Bytes,
+    pub(crate) bytes: Bytes,
 }
 
 /// A request, as far as the answer depends on it.
 pub(crate) struct Question<'a> {
     pub(crate) path_and_query: &'a str,
     pub(crate) method: &'a Method,
+    pub(crate) fields: &'a Fields,
+    /// What dates are told by.
+    pub(crate) now: SystemTime,
     /// The number of the request at this origin.
     pub(crate) seq: u64,
     /// How many requests of the same path came before.
@@ -54,6 +81,8 @@ pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(Bytes, Bytes)>,
     pub(crate) body: Body,
+    /// Codings that the body goes through as it is sent; then its length is not known before.
+    pub(crate) stream_through: Vec<Coding>,
     pub(crate) content: Content,
     /// What Content-Length says, where one is sent.
     pub(crate) declared: Option<u64>,
@@ -76,32 +105,6 @@ pub(crate) enum Content {
     Absent,
 }
 
-/// The body of a reply.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Body {
-    Pattern { len: u64, seed: u64 },
-    Given(Bytes),
-}
-
-impl Body {
-    pub(crate) const EMPTY: Self = Self::Given(Bytes::new());
-
-    pub(crate) fn len(&self) -> u64 {
-        match self {
-            Self::Pattern { len, .. } => *len,
-            Self::Given(bytes) => bytes.len() as u64,
-        }
-    }
-
-    /// Appends `len` bytes from `offset` on, all of which lie within the body.
-    pub(crate) fn append_to(&self, out: &mut Vec<u8>, offset: u64, len: usize) {
-        match self {
-            Self::Pattern { seed, .. } => body::append(out, offset, len, *seed),
-            Self::Given(bytes) => out.extend_from_slice(&bytes[offset as usize..offset as usize + len]),
-        }
-    }
-}
-
 impl Reply {
     /// A reply with this status and this text, and nothing odd about it.
     pub(crate) fn plain(status: u16, text: impl Into<Bytes>) -> Self {
@@ -109,6 +112,7 @@ impl Reply {
         Self {
             status,
             headers: Vec::new(),
+            stream_through: Vec::new(),
             content: Content::AsPromised,
             declared: Some(body.len()),
             body,
@@ -137,20 +141,50 @@ impl Rulebook {
         queries.try_for_each(|query| Behaviour::default().apply_query(query))
     }
 
-    /// Decides what a request gets.
-    pub(crate) fn answer(&self, question: &Question<'_>) -> Answer {
+    /// Decides what a request gets, once the gates have let it in; `admit` takes it to those that stand
+    /// before its path.
+    pub(crate) fn answer(
+        &self,
+        question: &Question<'_>,
+        admit: impl FnOnce(Vec<(Scope, Limit)>) -> Entry,
+    ) -> (Answer, Entry) {
         let (path, query) = question.path_and_query.split_once('?').unwrap_or((question.path_and_query, ""));
         if let Some((_, raw)) = self.raws.iter().find(|(raw_path, _)| raw_path == path) {
-            return Answer::Raw(raw.clone());
+            return (Answer::Raw(raw.clone()), Entry::Free);
         }
-        match self.behaviour(path, query, question.nth) {
-            Ok(behaviour) => self.play(behaviour, question),
-            Err(nonsense) => Answer::Reply(Reply::plain(400, nonsense.to_string())),
+        let behaviour = match self.behaviour(path, query, question.nth) {
+            Ok(behaviour) => behaviour,
+            Err(nonsense) => return (Answer::Reply(Reply::plain(400, nonsense.to_string())), Entry::Free),
+        };
+        match admit(self.limits_of(path, &behaviour)) {
+            Entry::Free => (self.play(behaviour, question), Entry::Free),
+            Entry::Refused => (self.play(behaviour.refused(), question), Entry::Refused),
+            admitted @ Entry::Admitted(_) => {
+                let behaviour = Behaviour { retry_after: None, ..behaviour };
+                (self.play(behaviour, question), admitted)
+            }
         }
+    }
+
+    fn limits_of(&self, path: &str, behaviour: &Behaviour) -> Vec<(Scope, Limit)> {
+        let own = Some((Scope::Path(path.to_owned()), behaviour.limit)).filter(|(_, limit)| limit.is_asked());
+        let shared = self.limits.iter().filter(|(prefix, _)| path.starts_with(prefix.as_str()));
+        own.into_iter().chain(shared.map(|(prefix, limit)| (Scope::Prefix(prefix.clone()), *limit))).collect()
+    }
+
+    fn file(&self, path: &str) -> Option<&File> {
+        if self.files.is_empty() {
+            return None;
+        }
+        self.files.get(&percent_decode_str(path).collect::<Vec<_>>())
     }
 
     fn behaviour(&self, path: &str, query: &str, nth: u64) -> Result<Behaviour, BadQuery> {
         let mut behaviour = Behaviour::default();
+        if let Some(file) = self.file(path) {
+            behaviour.text = Some(file.bytes.clone());
+            behaviour.content_type = Some(file.content_type.clone()).filter(|kind| !kind.is_empty());
+        }
         for (_, queries) in self.scripts.iter().filter(|(prefix, _)| path.starts_with(prefix.as_str())) {
             if let Some(query) = nth_or_last(queries, nth) {
                 behaviour.apply_query(query)?;
@@ -169,6 +203,9 @@ impl Rulebook {
             Some(ScriptStep::Reset) => asked.cut = Some(Cut { at: CutAt::Wire(0), how: Ending::Reset }),
             Some(ScriptStep::Fin) => asked.cut = Some(Cut { at: CutAt::Wire(0), how: Ending::Fin }),
             None => {}
+        }
+        if question.nth < asked.up_after {
+            asked.answer_with_status(503);
         }
         if asked.fail > 0.0 && rng.f64() < asked.fail {
             asked.answer_with_status(*rng.choice(&[500, 503]).expect("the choice is not empty"));
@@ -191,23 +228,41 @@ impl Behaviour {
         self.status = Some(status);
         if status >= 400 {
             (self.size, self.text, self.redirect) = (None, None, None);
+            self.coding.forget_body();
         }
+    }
+
+    /// What a request gets that a gate did not let in: nothing but the refusal.
+    fn refused(self) -> Self {
+        Self { status: Some(429), headers: self.headers, retry_after: self.retry_after, ..Self::default() }
     }
 
     fn into_reply(mut self, question: &Question<'_>) -> Reply {
         if matches!(self.redirect, Some(Redirect::Hops(1..) | Redirect::Itself)) {
             (self.size, self.text) = (None, None);
+            self.coding.forget_body();
         }
-        if question.echo.is_some() && self.content_type.is_none() {
-            self.content_type = Some(Bytes::from_static(b"application/json"));
-        }
-        let mut headers = std::mem::take(&mut self.headers);
-        headers.extend(self.content_type.take().map(|kind| (Bytes::from_static(b"content-type"), kind)));
         let location = self.location(question.path_and_query);
         let status = self.status.unwrap_or(if location.is_some() { 302 } else { 200 });
-        let asks_for_body = self.size.is_some() || self.text.is_some();
-        headers.extend(location.map(|url| (Bytes::from_static(b"location"), url)));
-        let whole = self.body(status, question.echo.clone());
+        if status == 200 && is_events(question.path_and_query) && !self.asks_for_body() {
+            self.become_events();
+        }
+        let asks_for_body = self.asks_for_body();
+        let mut headers = self.headers(question, location);
+        let Coded { body, stream_through, headers: of_coding } = self.coded(status, question);
+        headers.extend(of_coding);
+        let is_streamed = !stream_through.is_empty();
+        let Selected { status, headers: of_entity, body: whole } = match is_streamed {
+            true => Selected { status, headers: Vec::new(), body },
+            false => self.select(status, body, question),
+        };
+        // A part that is of many parts has a type of its own.
+        let retypes = of_entity.iter().any(|(name, _)| name == "content-type");
+        headers.retain(|(name, _)| !(retypes && name == "content-type"));
+        headers.extend(of_entity);
+        if is_streamed && self.framing == Framing::Length {
+            self.framing = Framing::Chunked;
+        }
         let has_no_body = question.method == Method::HEAD || status == 204 || status == 304 || status < 200;
         let declares = self.framing == Framing::Length
             && (question.method == Method::HEAD || !has_no_body || asks_for_body);
@@ -221,6 +276,7 @@ impl Behaviour {
             },
             declared: declares.then(|| whole.len().saturating_add_signed(self.lie)),
             body: if has_no_body { Body::EMPTY } else { whole },
+            stream_through: if has_no_body { Vec::new() } else { stream_through },
             framing: self.framing,
             delay: Duration::ZERO,
             body_delay: self.body_delay,
@@ -230,9 +286,63 @@ impl Behaviour {
         }
     }
 
+    fn asks_for_body(&self) -> bool {
+        self.size.is_some() || self.text.is_some() || self.coding.body().is_some()
+    }
+
+    /// Sends events one by one, each a chunk of its own.
+    fn become_events(&mut self) {
+        self.events.get_or_insert(DEFAULT_EVENTS);
+        self.drip.get_or_insert(Drip { bytes: EVENT_LEN, interval: self.every });
+        self.content_type.get_or_insert(Bytes::from_static(b"text/event-stream"));
+        if self.framing == Framing::Length {
+            self.framing = Framing::Chunked;
+        }
+    }
+
+    fn headers(&mut self, question: &Question<'_>, location: Option<Bytes>) -> Vec<(Bytes, Bytes)> {
+        if question.echo.is_some() && self.content_type.is_none() {
+            self.content_type = Some(Bytes::from_static(b"application/json"));
+        }
+        let mut headers = std::mem::take(&mut self.headers);
+        headers.extend(self.content_type.take().map(|kind| (Bytes::from_static(b"content-type"), kind)));
+        headers.extend(location.map(|url| (Bytes::from_static(b"location"), url)));
+        let retry_after = self.retry_after.take().and_then(|when| when.told(question.now));
+        headers.extend(retry_after.map(|when| (Bytes::from_static(b"retry-after"), when)));
+        headers
+    }
+
+    fn coded(&self, status: u16, question: &Question<'_>) -> Coded {
+        let is_events = status == 200 && is_events(question.path_and_query) && !self.asks_for_body();
+        let body = match self.events.filter(|_| is_events) {
+            Some(count) => Body::Events { count },
+            None => self.body(status, question.echo.clone()),
+        };
+        let body = if self.entity.has_changed(question.nth) { body.changed() } else { body };
+        self.coding.code(body, question.fields)
+    }
+
+    /// Heeds conditions and ranges, where validators were asked for and the answer is a plain 200.
+    fn select(&self, status: u16, body: Body, question: &Question<'_>) -> Selected {
+        if status != 200 || !self.entity.is_asked() {
+            return Selected { status, headers: Vec::new(), body };
+        }
+        match *question.method {
+            Method::GET => self.entity.select(body, question.fields, question.nth),
+            Method::HEAD => {
+                let without_range = Fields { range: None, ..question.fields.clone() };
+                self.entity.select(body, &without_range, question.nth)
+            }
+            _ => Selected { status, headers: Vec::new(), body },
+        }
+    }
+
     fn body(&self, status: u16, echo: Option<Bytes>) -> Body {
+        if let Some(bomb) = self.coding.body() {
+            return bomb;
+        }
         match (self.size, self.text.clone().or(echo)) {
-            (Some(len), _) => Body::Pattern { len, seed: self.seed },
+            (Some(len), _) => Body::Pattern { start: 0, len, seed: self.seed },
             (None, Some(text)) => Body::Given(text),
             (None, None) if status == 200 => Body::Given(Bytes::from_static(b"ok\n")),
             (None, None) => Body::EMPTY,
@@ -255,6 +365,30 @@ impl Behaviour {
             }
         }
     }
+}
+
+impl RetryAfter {
+    /// Writes it; `None` where the date has no form.
+    fn told(self, now: SystemTime) -> Option<Bytes> {
+        let seconds = match self {
+            Self::Text(text) => return Some(text),
+            Self::DateIn(seconds) => seconds,
+        };
+        let offset = Duration::from_secs(seconds.unsigned_abs());
+        let date = if seconds < 0 { now.checked_sub(offset) } else { now.checked_add(offset) };
+        // The form of a date begins in 1970 and has four digits for the year.
+        date.filter(|date| is_sayable(*date)).map(|date| Bytes::from(httpdate::fmt_http_date(date)))
+    }
+}
+
+fn is_sayable(date: SystemTime) -> bool {
+    let since = date.duration_since(SystemTime::UNIX_EPOCH);
+    since.is_ok_and(|since| since.as_secs() < FIVE_DIGIT_YEARS)
+}
+
+/// Says whether a path asks for events.
+fn is_events(path_and_query: &str) -> bool {
+    path_and_query.split('?').next() == Some("/events")
 }
 
 fn nth_or_last<T>(entries: &[T], nth: u64) -> Option<&T> {
@@ -299,11 +433,13 @@ mod tests {
     use super::*;
 
     fn question(path_and_query: &str, nth: u64) -> Question<'_> {
-        Question { path_and_query, method: &Method::GET, seq: nth, nth, echo: None }
+        let fields = Box::leak(Box::default());
+        let now = SystemTime::UNIX_EPOCH;
+        Question { path_and_query, method: &Method::GET, fields, now, seq: nth, nth, echo: None }
     }
 
     fn reply(rules: &Rulebook, path_and_query: &str, nth: u64) -> Reply {
-        match rules.answer(&question(path_and_query, nth)) {
+        match rules.answer(&question(path_and_query, nth), |_| Entry::Free).0 {
             Answer::Reply(reply) => reply,
             other => panic!("{path_and_query} got {other:?}"),
         }

@@ -7,6 +7,7 @@ use std::ops::Range;
 use bytes::{Buf, Bytes, BytesMut};
 use http::{Method, Version};
 
+use crate::fields::Fields;
 use crate::link::{ClientLeft, Link, Wire};
 
 /// The longest head that is read.
@@ -33,6 +34,7 @@ pub(crate) struct RequestHead {
     body: Framed,
     pub(crate) keeps_alive: bool,
     expects_continue: bool,
+    pub(crate) fields: Fields,
 }
 
 /// How the body of a request is framed.
@@ -95,6 +97,7 @@ impl RequestHead {
             body: Framed::Length(0),
             keeps_alive: is_http11,
             expects_continue: false,
+            fields: Fields::default(),
         };
         for line in request.headers.iter() {
             head.heed(line).ok_or(NoRequest::Malformed)?;
@@ -114,6 +117,8 @@ impl RequestHead {
             self.keeps_alive = (self.keeps_alive || says(b"keep-alive")) && !says(b"close");
         } else if line.name.eq_ignore_ascii_case("expect") {
             self.expects_continue = says(b"100-continue");
+        } else {
+            self.fields.heed(line.name, line.value);
         }
         Some(())
     }

@@ -2,15 +2,16 @@
 //! ends, all of them end.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use crate::count::{ConnectionTicket, Ledger};
+use crate::limits::{Entry, Gates};
 use crate::link::{ClientLeft, Link, Wire};
-use crate::reply::Rulebook;
+use crate::reply::{Answer, Question, Rulebook};
 use crate::{wire1, wire2};
 
 /// The first bytes of an HTTP/2 connection (RFC 9113, section 3.4).
@@ -27,6 +28,18 @@ const ACCEPT_REST: Duration = Duration::from_millis(10);
 pub(crate) struct Shared {
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) rules: Rulebook,
+    pub(crate) gates: Arc<Gates>,
+}
+
+impl Shared {
+    /// Decides what a request gets; it is in for as long as the entry lives.
+    pub(crate) fn answer(&self, question: &Question<'_>) -> (Answer, Entry) {
+        let (answer, entry) = self.rules.answer(question, |limits| self.gates.admit(limits, Instant::now()));
+        if matches!(entry, Entry::Refused) {
+            self.ledger.count(|counts| counts.refused += 1);
+        }
+        (answer, entry)
+    }
 }
 
 enum Woke {

@@ -2,13 +2,14 @@
 //! A plain reply is one write. What to answer is decided elsewhere.
 
 use std::io::Write;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::{StatusCode, Version};
 use tokio::time::Instant;
 
 use crate::behave::{Afterwards, Cut, CutAt, Ending, Framing};
+use crate::coding::{Encoder, More};
 use crate::count::{Arrival, HowEnded};
 use crate::echo;
 use crate::link::{ClientLeft, Link, Pause, Wire};
@@ -114,9 +115,12 @@ impl<W: Wire> Talk<'_, W> {
         (self.sent, self.cut) = (0, None);
         let (how, then) = match head.read_body(&mut self.link).await {
             Ok(body) => {
-                let answer = self.shared.rules.answer(&Question {
+                // The entry is given back once the reply is over.
+                let (answer, _entry) = self.shared.answer(&Question {
                     path_and_query: head.path_and_query(),
                     method: &head.method,
+                    fields: &head.fields,
+                    now: SystemTime::now(),
                     seq: ticket.seq,
                     nth: ticket.nth,
                     echo: echo::of_http1(head, &body),
@@ -242,6 +246,9 @@ impl<W: Wire> Talk<'_, W> {
             self.put().await?;
             self.link.wait(Pause::lasting(reply.body_delay)).await?;
         }
+        if !reply.stream_through.is_empty() {
+            return self.send_coded(reply).await;
+        }
         let start = Instant::now();
         let piece = reply.drip.map_or(PIECE as u64, |drip| drip.bytes.min(PIECE as u64));
         let (mut offset, mut pieces, limit) = (0, 0, reply.body_limit());
@@ -266,11 +273,49 @@ impl<W: Wire> Talk<'_, W> {
         self.put().await
     }
 
+    /// Sends a body that is coded on its way.
+    async fn send_coded(&mut self, reply: &Reply) -> Result<(), Stop> {
+        let mut encoder = Encoder::new(&reply.body, &reply.stream_through);
+        let cut = reply.cut.filter(|cut| matches!(cut.at, CutAt::Body(_)));
+        let mut room = match cut {
+            Some(Cut { at: CutAt::Body(limit), .. }) => limit,
+            _ => u64::MAX,
+        };
+        let mut piece = Vec::new();
+        loop {
+            let more = encoder.append_next(&mut piece);
+            let n = (piece.len() as u64).min(room) as usize;
+            let is_cut = n < piece.len();
+            if n > 0 {
+                self.frame_piece(reply, n, |out| out.extend_from_slice(&piece[..n]));
+                self.put().await?;
+            }
+            room -= n as u64;
+            piece.clear();
+            if let Some(Cut { how, .. }) = cut.filter(|_| is_cut) {
+                return Err(self.cut_by(how).await);
+            }
+            if more == More::WasLast {
+                break;
+            }
+            // Coding takes long, and others share the thread.
+            tokio::task::yield_now().await;
+        }
+        if reply.framing == Framing::Chunked {
+            self.out.extend_from_slice(b"0\r\n\r\n");
+        }
+        self.put().await
+    }
+
     fn append_piece(&mut self, reply: &Reply, offset: u64, n: usize) {
+        self.frame_piece(reply, n, |out| reply.body.append_to(out, offset, n));
+    }
+
+    fn frame_piece(&mut self, reply: &Reply, n: usize, append_to: impl FnOnce(&mut Vec<u8>)) {
         if reply.framing == Framing::Chunked {
             append(&mut self.out, format_args!("{n:x}\r\n"));
         }
-        reply.body.append_to(&mut self.out, offset, n);
+        append_to(&mut self.out);
         if reply.framing == Framing::Chunked {
             self.out.extend_from_slice(b"\r\n");
         }

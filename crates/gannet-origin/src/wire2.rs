@@ -5,7 +5,7 @@
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use h2::server::{Connection, SendResponse};
@@ -17,8 +17,10 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::behave::{Afterwards, Cut, CutAt, Ending};
+use crate::coding::{Encoder, More};
 use crate::count::{Arrival, HowEnded};
 use crate::echo;
+use crate::fields::Fields;
 use crate::link::{ClientLeft, Link, Pause, Wire};
 use crate::reply::{Answer, Content, Question, Reply};
 use crate::request1::MAX_KEPT_BODY;
@@ -146,12 +148,17 @@ impl Exchange {
             http_version: Version::HTTP_2,
             connection: self.connection,
         });
+        let mut fields = Fields::default();
+        head.headers.iter().for_each(|(name, value)| fields.heed(name.as_str(), value.as_bytes()));
         let mut sent = 0;
         let result = match read_body(&mut incoming).await {
             Ok(body) => {
-                let answer = self.shared.rules.answer(&Question {
+                // The entry is given back once the reply is over.
+                let (answer, _entry) = self.shared.answer(&Question {
                     path_and_query,
                     method: &head.method,
+                    fields: &fields,
+                    now: SystemTime::now(),
                     seq: ticket.seq,
                     nth: ticket.nth,
                     echo: echo::of_http2(&head, path_and_query, &body),
@@ -241,6 +248,9 @@ fn head_of(reply: &Reply) -> Response<()> {
 
 async fn send_body(reply: &Reply, stream: &mut SendStream<Bytes>, sent: &mut u64) -> Result<(), Stop> {
     wait(Pause::lasting(reply.body_delay), |cx| stream.poll_reset(cx)).await?;
+    if !reply.stream_through.is_empty() {
+        return send_coded(reply, stream, sent).await;
+    }
     let start = Instant::now();
     let piece = reply.drip.map_or(PIECE as u64, |drip| drip.bytes.min(PIECE as u64));
     let (cut, limit) = body_cut(reply);
@@ -261,6 +271,32 @@ async fn send_body(reply: &Reply, stream: &mut SendStream<Bytes>, sent: &mut u64
         None if limit == 0 => Ok(stream.send_data(Bytes::new(), true)?),
         None if reply.content == Content::Short => Err(Stop::Truncated),
         None => Ok(()),
+    }
+}
+
+/// Sends a body that is coded on its way. It has no length, so a cut of any kind but silence is a reset.
+async fn send_coded(reply: &Reply, stream: &mut SendStream<Bytes>, sent: &mut u64) -> Result<(), Stop> {
+    let mut encoder = Encoder::new(&reply.body, &reply.stream_through);
+    let mut room = match reply.cut {
+        Some(Cut { at: CutAt::Body(limit) | CutAt::Wire(limit), .. }) => limit,
+        None => u64::MAX,
+    };
+    loop {
+        let mut piece = Vec::new();
+        let more = encoder.append_next(&mut piece);
+        let n = (piece.len() as u64).min(room) as usize;
+        let is_cut = n < piece.len();
+        piece.truncate(n);
+        room -= n as u64;
+        send_piece(stream, Bytes::from(piece), Place::Within, sent).await?;
+        if let Some(Cut { how, .. }) = reply.cut.filter(|_| is_cut) {
+            return Err(cut_by(how, reply, stream).await);
+        }
+        if more == More::WasLast {
+            return Ok(stream.send_data(Bytes::new(), true)?);
+        }
+        // Coding takes long, and others share the thread.
+        tokio::task::yield_now().await;
     }
 }
 

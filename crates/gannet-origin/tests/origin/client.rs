@@ -40,6 +40,23 @@ impl Client {
         self.send(format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n"));
     }
 
+    /// Asks with these header lines, each ended by CRLF.
+    pub(crate) fn ask(&mut self, path: &str, lines: &str) {
+        self.send(format!("GET {path} HTTP/1.1\r\nhost: x\r\n{lines}\r\n"));
+    }
+
+    /// Reads one chunk; an empty one is the last.
+    pub(crate) fn chunk(&mut self) -> Vec<u8> {
+        let mut line = Vec::new();
+        while !line.ends_with(b"\r\n") {
+            line.extend(self.take(1));
+        }
+        let len = usize::from_str_radix(std::str::from_utf8(&line).unwrap().trim(), 16).unwrap();
+        let mut chunk = self.take(len + 2);
+        chunk.truncate(len);
+        chunk
+    }
+
     /// Reads exactly that many bytes.
     pub(crate) fn take(&mut self, len: usize) -> Vec<u8> {
         let mut bytes = vec![0; len];
@@ -97,4 +114,16 @@ pub(crate) fn reply(origin: &Origin, path: &str) -> (String, Vec<u8>) {
     let mut client = Client::of(origin);
     client.get(path);
     client.reply()
+}
+
+/// Asks for one path with header lines, each ended by CRLF, and reads a reply with a Content-Length.
+pub(crate) fn reply_to(origin: &Origin, path: &str, lines: &str) -> (String, Vec<u8>) {
+    let mut client = Client::of(origin);
+    client.ask(path, lines);
+    client.reply()
+}
+
+/// The value of a header line of a head.
+pub(crate) fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+    head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use gannet_origin::{HowEnded, Origin, body};
+use gannet_origin::{HowEnded, Origin, OriginBuilder, body};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -11,14 +11,18 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 const SOON: Duration = Duration::from_millis(50);
 const PATIENCE: Duration = Duration::from_secs(5);
 
-struct Client {
-    origin: Origin,
+pub(crate) struct Client {
+    pub(crate) origin: Origin,
     requests: SendRequest<Full<Bytes>>,
 }
 
 impl Client {
-    async fn new() -> Self {
-        let origin = Origin::builder().start().await.unwrap();
+    pub(crate) async fn new() -> Self {
+        Self::of(Origin::builder()).await
+    }
+
+    pub(crate) async fn of(builder: OriginBuilder) -> Self {
+        let origin = builder.start().await.unwrap();
         let stream = tokio::net::TcpStream::connect(origin.addr()).await.unwrap();
         let (requests, connection) =
             http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
@@ -36,7 +40,22 @@ impl Client {
         Ok((head, body.collect().await?.to_bytes()))
     }
 
-    async fn get(&mut self, path: &str) -> hyper::Result<(http::response::Parts, Bytes)> {
+    /// Asks with these header fields.
+    pub(crate) async fn ask(
+        &mut self,
+        path: &str,
+        fields: &[(&str, &str)],
+    ) -> hyper::Result<(http::response::Parts, Bytes)> {
+        let mut request = http::Request::get(self.origin.url(path)).body(Full::default()).unwrap();
+        for (name, value) in fields {
+            let name: http::HeaderName = name.parse().unwrap();
+            request.headers_mut().append(name, value.parse().unwrap());
+        }
+        let (head, body) = self.requests.send_request(request).await?.into_parts();
+        Ok((head, body.collect().await?.to_bytes()))
+    }
+
+    pub(crate) async fn get(&mut self, path: &str) -> hyper::Result<(http::response::Parts, Bytes)> {
         self.send(path, "").await
     }
 
