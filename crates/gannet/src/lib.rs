@@ -38,7 +38,9 @@ mod outcome;
 mod policy;
 mod report;
 mod request;
-#[cfg(test)]
+#[cfg(feature = "sim")]
+pub mod sim;
+#[cfg(all(test, not(feature = "sim")))]
 mod sim;
 pub mod sink;
 pub mod source;

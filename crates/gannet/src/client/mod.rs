@@ -9,6 +9,8 @@ mod fetch;
 mod first;
 mod handle;
 mod response;
+#[cfg(feature = "tower")]
+mod service;
 
 use std::sync::{Arc, LazyLock};
 
