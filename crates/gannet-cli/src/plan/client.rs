@@ -28,7 +28,7 @@ pub(super) fn settings(
 /// What is asked of bodies.
 pub(super) fn with_bodies(mut builder: ClientBuilder, body: &BodyArgs) -> Result<ClientBuilder, Complaint> {
     if !body.accept.is_empty() {
-        let types = MediaTypes::parse(&body.accept.join(",")).map_err(|error| {
+        let types = body.accept.join(",").parse::<MediaTypes>().map_err(|error| {
             Complaint::new(format!("--accept {} cannot be used", body.accept.join(","))).why(error.message())
         })?;
         builder = builder.accept_types(types);

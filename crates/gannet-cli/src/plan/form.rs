@@ -1,8 +1,8 @@
 //! The parts of `-F`, in curl's syntax. Files are named here, and read when they are sent.
 
-use std::path::PathBuf;
+use std::path::Path;
 
-use gannet::multipart::{Form, Part};
+use gannet::{Form, Part};
 
 use super::data;
 use crate::say::Complaint;
@@ -25,31 +25,29 @@ enum Content {
     TextOf(String),
 }
 
+/// Files up to this length are read at the start, in bytes: such a form can be sent more than once.
+const READ_AT_START: u64 = 8 << 20;
+
 /// The form of all `-F`.
 pub(super) fn form(fields: &[String]) -> Result<Form, Complaint> {
     let mut form = Form::new();
     for field in fields {
         for written in read(field)? {
-            form = form.part(part(written)?);
+            let name = written.name.clone();
+            form = form.part(name, part(written)?);
         }
     }
     Ok(form)
 }
 
 fn part(written: Written) -> Result<Part, Complaint> {
-    let name = written.name;
     let mut part = match written.content {
-        Content::Text(text) => Part::text(name, text),
-        Content::TextOf(file) => Part::bytes(name, data::read(&file)?),
-        Content::File(file) if file == "-" => Part::bytes(name, data::read("-")?).file_name("-"),
-        Content::File(file) => {
-            let path = PathBuf::from(&file);
-            Part::file(name, &path)
-                .map_err(|error| Complaint::new(format!("-F @{file} cannot be read")).why(error.message()))?
-        }
+        Content::Text(text) => Part::new(text),
+        Content::TextOf(file) => Part::new(data::read(&file)?),
+        Content::File(file) => file_part(&file)?,
     };
     if let Some(media_type) = written.media_type {
-        part = part.media_type(&media_type).map_err(|error| {
+        part = part.content_type(&media_type).map_err(|error| {
             Complaint::new(format!("-F ...;type={media_type} cannot be sent")).why(error.message())
         })?;
     }
@@ -57,6 +55,17 @@ fn part(written: Written) -> Result<Part, Complaint> {
         Some(file_name) => part.file_name(file_name),
         None => part,
     })
+}
+
+fn file_part(file: &str) -> Result<Part, Complaint> {
+    let length = std::fs::metadata(file).map_or(u64::MAX, |met| if met.is_file() { met.len() } else { u64::MAX });
+    if file == "-" || length <= READ_AT_START {
+        let name = Path::new(file).file_name().map_or(file.into(), |name| name.to_string_lossy());
+        let part = Part::new(data::read(file)?).file_name(name);
+        return Ok(part.content_type("application/octet-stream").expect("a media type"));
+    }
+    Part::file(file)
+        .map_err(|error| Complaint::new(format!("-F @{file} cannot be read")).why(error.message()))
 }
 
 /// Whether standard input is read for a part.
