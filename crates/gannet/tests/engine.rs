@@ -271,7 +271,7 @@ async fn closing_a_client_ends_what_it_shares() {
 #[tokio::test]
 async fn bodies_that_wait_for_their_turn_do_not_starve_the_one_whose_turn_it_is() {
     let (origin, client) = (origin().await, Client::builder().per_host(2).build().expect("settings agree"));
-    let sink = Ordered::to(std::io::sink()).hold(64 << 10);
+    let sink = Ordered::to(std::io::sink()).hold(64 << 10).spill(0);
     let mut urls = vec![origin.url("/first?script=503,200")];
     urls.extend(paths(&origin, 4, "size=500000"));
     let job = client.fetch_all(&urls).save_with(Arc::new(sink)).timeout(Duration::from_secs(20)).await;

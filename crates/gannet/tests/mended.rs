@@ -131,7 +131,7 @@ async fn a_redirected_body_that_waits_for_its_turn_does_not_block_the_one_whose_
         away.url(&format!("/r?redirect={target}")),
     ];
     let client = Client::builder().per_host(1).build().expect("settings agree");
-    let sink = Arc::new(Ordered::to(std::io::sink()).hold(10));
+    let sink = Arc::new(Ordered::to(std::io::sink()).hold(10).spill(0));
     let job = client.fetch_all(urls).save_with(sink);
     let report = timeout(Duration::from_secs(5), job).await.expect("no deadlock");
     assert_eq!(report.expect("the output stays").obtained(), 4);
@@ -143,7 +143,7 @@ async fn a_turn_beyond_the_concurrency_starts_when_all_others_wait_for_it() {
     let client = Client::builder().per_host(1).build().expect("settings agree");
     let mut urls = vec![slow.url("/0?delay=100ms"), slow.url("/1?text=1")];
     urls.extend((0..20).map(|index| quick.url(&format!("/{index}?size=100000"))));
-    let sink = Arc::new(Ordered::to(std::io::sink()).hold(1_000));
+    let sink = Arc::new(Ordered::to(std::io::sink()).hold(1_000).spill(0));
     let job = client.fetch_all(urls).save_with(sink).concurrency(2);
     let report = timeout(Duration::from_secs(5), job).await.expect("no deadlock");
     assert_eq!(report.expect("the output stays").obtained(), 22);

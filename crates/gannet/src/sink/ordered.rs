@@ -1,17 +1,23 @@
 //! The sink that writes all bodies to one writer, in input order and never interleaved. What may be written when is
-//! in `state`, the thread that writes in `writer`. Nothing here waits on the writer itself.
+//! in `state`, the thread that writes in `writer`, what waits on the disk in `spill`. Nothing here waits on the
+//! writer or the disk itself.
 
 use std::future::poll_fn;
 use std::io::Write;
+use std::path::Path;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 
+mod chunks;
+mod segment;
+mod spill;
 mod state;
 mod writer;
 
-use self::state::{Chunks, QUEUE, State};
+use self::chunks::{Chunks, Landed};
+use self::state::{Passing, QUEUE, Showing, State};
 use self::writer::{Owner, Shared};
 use super::{Part, Room, Sink};
 use crate::error::Error;
@@ -20,14 +26,18 @@ use crate::request::Request;
 
 /// Writes all bodies to one writer, such as standard output, in input order and never interleaved.
 ///
-/// The body whose turn it is streams to the writer as it comes; later ones are held in memory, 64 MiB in all unless
-/// [`hold`](Self::hold) says otherwise. When that is full, only the request whose turn it is may start or go on.
-/// The bound is exceeded by at most 1 MiB on its way to the writer and one chunk for each body in progress.
+/// The body whose turn it is streams to the writer as it comes. Later ones are held in memory, 64 MiB in all unless
+/// [`hold`](Self::hold) says otherwise; beyond that on the disk, in temporary files that have no name and go with
+/// the process, however it ends, 1 GiB in all unless [`spill`](Self::spill) says otherwise. When both are full, only
+/// the request whose turn it is may start or go on. The bound of memory is exceeded by at most 5 MiB on their way to
+/// the writer and to the disk, and one chunk for each body in progress; that of the disk by at most 1 MiB and one
+/// chunk. Room on the disk is given back file by file, of which there are about 64. Where a body cannot be held,
+/// since the disk is full or there is no such folder, that body fails.
 ///
-/// The writer runs on a thread of its own, since it may block for ever; nothing waits for it but
-/// [`finish`](Self::finish). A body is committed when it is queued, so an outcome may say that a body was obtained
-/// which the writer then fails to write: `finish` tells. Bytes that were handed to the writer are never repeated:
-/// if a body breaks after that, they stay.
+/// The writer runs on a thread of its own, since it may block for ever, and so does what writes to the disk; nothing
+/// waits for the writer but [`finish`](Self::finish). A body is committed when it is queued, so an outcome may say
+/// that a body was obtained which the writer then fails to write: `finish` tells. Bytes that were handed to the
+/// writer are never repeated: if a body breaks after that, they stay, unless [`whole`](Self::whole) holds each back.
 ///
 /// Cheap to clone; clones write to the same writer.
 #[derive(Debug, Clone)]
@@ -36,8 +46,11 @@ pub struct Ordered {
 }
 
 impl Ordered {
-    /// What is held for later turns unless [`hold`](Self::hold) says otherwise, in bytes: 64 MiB.
+    /// What is held in memory for later turns unless [`hold`](Self::hold) says otherwise, in bytes: 64 MiB.
     pub const DEFAULT_HOLD: usize = 64 << 20;
+
+    /// What is held on the disk for later turns unless [`spill`](Self::spill) says otherwise, in bytes: 1 GiB.
+    pub const DEFAULT_SPILL: u64 = 1 << 30;
 
     /// Writes to standard output.
     pub fn to_stdout() -> Self {
@@ -50,14 +63,62 @@ impl Ordered {
     }
 
     fn over(name: &'static str, writer: Box<dyn Write + Send>) -> Self {
-        Self { owner: Arc::new(Owner::new(Shared::new(name, writer, Self::DEFAULT_HOLD))) }
+        let state = State::new(Self::DEFAULT_HOLD as u64, Self::DEFAULT_SPILL);
+        Self { owner: Arc::new(Owner::new(Shared::new(name, writer, state))) }
     }
 
-    /// Holds up to `bytes` of the bodies that are not at their turn.
+    /// Holds up to `bytes` in memory of the bodies that are not at their turn.
     #[must_use]
     pub fn hold(self, bytes: usize) -> Self {
-        self.shared().change(|state| state.set_hold(bytes));
+        self.shared().change(|state| state.set_hold(bytes as u64));
         self
+    }
+
+    /// Holds up to `bytes` on the disk of the bodies that are not at their turn, once memory is full; 0 holds
+    /// nothing there.
+    #[must_use]
+    pub fn spill(self, bytes: u64) -> Self {
+        self.shared().change(|state| state.set_spill(bytes));
+        self
+    }
+
+    /// Puts the unnamed files into `folder`; by default the system's for temporary files, which is `$TMPDIR` or
+    /// `/tmp` on unix. On a file system that knows no files without a name they have one, made up and for this user
+    /// alone, for a moment before the first byte is in them.
+    ///
+    /// A folder that lies in memory (tmpfs) is no relief for memory.
+    #[must_use]
+    pub fn spill_in(self, folder: impl AsRef<Path>) -> Self {
+        self.shared().change(|state| state.set_folder(folder.as_ref()));
+        self
+    }
+
+    /// Holds each body back until it is whole, that whose turn it is too: nothing of a body that fails is written,
+    /// and each can be begun anew until its commit.
+    ///
+    /// Later bodies may then use half of what [`hold`](Self::hold) and [`spill`](Self::spill) allow; the rest is for
+    /// the body whose turn it is. If that does not fit, it fails with [`MemoryFull`](crate::ErrorKind::MemoryFull).
+    #[must_use]
+    pub fn whole(self) -> Self {
+        self.shared().change(|state| state.showing = Showing::WhenWhole);
+        self
+    }
+
+    /// Lets the turn pass on only when an [`epilogue`](Self::epilogue) was given as well, for every request.
+    #[must_use]
+    pub fn epilogues(self) -> Self {
+        self.shared().change(|state| state.passing = Passing::SettledAndClosed);
+        self
+    }
+
+    /// Gives the text that is written behind the body of the request of this number, or in its place if it has none;
+    /// it may be empty. To be called once for each number, from any thread, in any order, before its request has
+    /// settled or after. A second text for a number is ignored, as are all without [`epilogues`](Self::epilogues).
+    ///
+    /// Texts that wait for their turn count as held in memory.
+    pub fn epilogue(&self, seq: u64, text: impl Into<Bytes>) {
+        let text = text.into();
+        self.shared().change(|state| state.close(seq, text));
     }
 
     /// Waits until all that was committed, and whose turn came, is written and flushed.
@@ -100,9 +161,9 @@ impl Sink for Ordered {
     }
 
     fn begin(&self, seq: u64, _: &Request, _: &ReplyHead) -> Result<Box<dyn Part>, Error> {
-        self.shared().change(|state| state.check())?;
         let shared = self.shared().clone();
-        Ok(Box::new(Turn { shared, seq, held: Chunks::default(), length: 0, handed: 0 }))
+        let held = shared.change(|state| state.check().map(|()| Chunks::new(&state.memory)))?;
+        Ok(Box::new(Turn { shared, seq, held, length: 0, handed: 0 }))
     }
 
     fn settled(&self, seq: u64) {
@@ -122,15 +183,15 @@ struct Turn {
 }
 
 impl Turn {
-    /// Hands what is held to the writer, if it is this body's turn.
-    fn hand_over(&mut self, state: &mut State) -> bool {
-        let is_at_turn = state.is_at_turn(self.seq);
-        if is_at_turn && self.held.len() > 0 {
-            self.handed += self.held.len() as u64;
-            state.release(self.held.len());
-            state.enqueue(std::mem::take(&mut self.held));
+    /// Hands what is held to the writer, if this body's bytes are to go there.
+    fn hand_over(&mut self, state: &mut State) -> Result<bool, Error> {
+        let streams = state.streams(self.seq);
+        if streams && self.held.len() > 0 {
+            let length = self.held.len();
+            state.enqueue(self.held.take()?);
+            self.handed += length;
         }
-        is_at_turn
+        Ok(streams)
     }
 }
 
@@ -139,9 +200,10 @@ impl Part for Turn {
         let shared = self.shared.clone();
         shared.change(|state| {
             state.check()?;
-            let has_room = match self.hand_over(state) {
+            self.held.look()?;
+            let has_room = match self.hand_over(state)? {
                 true => state.queued() < QUEUE,
-                false => state.has_room(),
+                false => state.may_hold(self.seq, &mut self.held)?,
             };
             if has_room {
                 return Poll::Ready(Ok(()));
@@ -156,19 +218,30 @@ impl Part for Turn {
         shared.change(|state| {
             state.check()?;
             self.length += chunk.len() as u64;
-            state.keep(chunk.len());
             self.held.push(chunk);
-            self.hand_over(state);
+            if !self.hand_over(state)? {
+                state.relieve(self.seq, &mut self.held);
+            }
             Ok(())
         })
     }
 
-    fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+    fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
         let shared = self.shared.clone();
         shared.change(|state| {
             state.check()?;
-            self.hand_over(state);
-            Poll::Ready(Ok(()))
+            if self.hand_over(state)? {
+                return Poll::Ready(Ok(()));
+            }
+            // At its turn it is written at once after its commit, so the disk would be a detour.
+            if !state.is_at_turn(self.seq) {
+                state.send_off(self.seq, &mut self.held);
+            }
+            if self.held.look()? == Landed::All || state.is_at_turn(self.seq) {
+                return Poll::Ready(Ok(()));
+            }
+            state.wait(self.seq, context);
+            Poll::Pending
         })
     }
 
@@ -184,8 +257,10 @@ impl Part for Turn {
         let shared = self.shared.clone();
         shared.change(|state| {
             state.check()?;
-            if !self.hand_over(state) {
-                state.commit(self.seq, std::mem::take(&mut self.held));
+            let pieces = self.held.take()?;
+            match state.is_at_turn(self.seq) {
+                true => state.enqueue(pieces),
+                false => state.commit(self.seq, pieces),
             }
             Ok(Receipt::of_length(self.length))
         })
@@ -195,9 +270,15 @@ impl Part for Turn {
 impl Drop for Turn {
     /// What is held still is forgotten.
     fn drop(&mut self) {
+        let held = std::mem::replace(&mut self.held, Chunks::none());
+        // Memory is given back before the lock is taken, since the drop of a chunk can run anyone's code.
+        let away = held.is_away().then_some(held);
         self.shared.change(|state| {
-            state.release(self.held.len());
+            if let Some(away) = away {
+                state.drop_later(away);
+            }
             state.stop_waiting(self.seq);
+            state.announce();
         });
     }
 }
@@ -215,6 +296,7 @@ mod tests {
     use super::*;
     use crate::ErrorKind;
     use crate::sink::conformance;
+    use crate::sink::scratch::Scratch;
 
     #[derive(Clone, Default)]
     struct Tape(Arc<Mutex<Vec<u8>>>);
@@ -303,11 +385,27 @@ mod tests {
         sink.settled(0);
     }
 
+    /// Each way to hold bodies back.
+    fn modes() -> [fn(Ordered) -> Ordered; 6] {
+        [
+            |sink| sink,
+            |sink| sink.whole(),
+            |sink| sink.hold(0),
+            |sink| sink.hold(0).whole(),
+            |sink| sink.hold(100_000),
+            |sink| sink.hold(100_000).whole(),
+        ]
+    }
+
     #[test]
-    fn ordered_keeps_every_promise() {
+    fn ordered_keeps_every_promise_in_each_mode() {
+        modes().into_iter().for_each(keeps_every_promise);
+    }
+
+    fn keeps_every_promise(mode: fn(Ordered) -> Ordered) {
         conformance::all(|| {
             let tape = Tape::default();
-            let sink = Ordered::to(tape.clone());
+            let sink = mode(Ordered::to(tape.clone()));
             let (reader, whole) = (sink.clone(), Mutex::new(None));
             let kept = move |seq: u64, _: Option<&Receipt>| {
                 block_on(reader.finish()).expect("a tape takes all");
@@ -347,11 +445,14 @@ mod tests {
 
     #[test]
     fn random_jobs_are_written_in_order_and_never_interleaved() {
-        for round in 0..200 {
+        for round in 0..300 {
             let seed = fastrand::u64(..);
             let mut random = fastrand::Rng::with_seed(seed);
             let tape = Tape::default();
-            let sink = Ordered::to(tape.clone()).hold(random.usize(..3000));
+            let mut sink = Ordered::to(tape.clone()).hold(random.usize(..3000));
+            sink = if random.bool() { sink.spill(0) } else { sink.spill(random.u64(..200_000)) };
+            let is_whole = random.bool();
+            sink = if is_whole { sink.whole() } else { sink };
             let (mut next, mut wanted) = (0_u64, Vec::new());
             let mut open: Vec<(u64, Box<dyn Part>)> = Vec::new();
             while next < 50 || !open.is_empty() {
@@ -382,12 +483,25 @@ mod tests {
                         drop(part);
                         sink.settled(seq);
                     }
-                    _ if is_ready(part.as_mut()) => {
-                        let chunk = format!("<{seq}>").repeat(random.usize(..300));
-                        body.push_str(&chunk);
-                        part.write(chunk.into()).expect("a tape takes all");
-                    }
-                    _ => {}
+                    _ => match part.poll_ready(&mut Context::from_waker(Waker::noop())) {
+                        Poll::Ready(Ok(())) => {
+                            let chunk = format!("<{seq}>").repeat(random.usize(..300));
+                            body.push_str(&chunk);
+                            part.write(chunk.into()).expect("a tape takes all");
+                        }
+                        Poll::Ready(Err(error)) => {
+                            assert!(
+                                is_whole && error.kind() == ErrorKind::MemoryFull,
+                                "{error}, seed {seed}"
+                            );
+                            body.clear();
+                            let (seq, part) = open.swap_remove(index);
+                            assert!(part.restartable());
+                            drop(part);
+                            sink.settled(seq);
+                        }
+                        Poll::Pending => {}
+                    },
                 }
             }
             block_on(sink.finish()).expect("a tape takes all");
@@ -400,7 +514,7 @@ mod tests {
         const HOLD: usize = 3 << 20;
         let (gate, leave) = mpsc::channel();
         let tape = Tape::default();
-        let sink = Ordered::to(Gated(tape.clone(), leave)).hold(HOLD);
+        let sink = Ordered::to(Gated(tape.clone(), leave)).hold(HOLD).spill(0);
         let mut parts: Vec<_> = (0..20).map(|seq| begin(&sink, seq)).collect();
         let chunk = Bytes::from(vec![b'x'; 50_000]);
         let mut taken = 0;
@@ -411,7 +525,7 @@ mod tests {
             }
         }
         // What the writer's own buffer took, one piece and one chunk, no longer counts.
-        assert!(taken <= HOLD + QUEUE + 22 * chunk.len() + (128 << 10), "{taken} bytes were taken");
+        assert!(taken <= HOLD + (1 << 20) + 22 * chunk.len() + (128 << 10), "{taken} bytes were taken");
         assert_eq!(sink.room(&mut Context::from_waker(Waker::noop())), Room::Only(0));
         drop(gate);
         for (seq, part) in (0..).zip(parts) {
@@ -424,7 +538,7 @@ mod tests {
 
     #[test]
     fn what_waits_is_woken_when_the_turn_moves() {
-        let sink = Ordered::to(Tape::default()).hold(10);
+        let sink = Ordered::to(Tape::default()).hold(10).spill(0);
         let mut first = begin(&sink, 1);
         assert!(is_ready(first.as_mut()));
         first.write(Bytes::from_static(&[0; 10])).expect("a tape takes all");
@@ -516,11 +630,359 @@ mod tests {
     }
 
     #[test]
-    fn many_that_settle_before_their_turn_cost_one_byte_each() {
+    fn many_that_settle_before_their_turn_cost_two_bytes_each() {
         let sink = Ordered::to(Tape::default());
         (1..100_000).for_each(|seq| sink.settled(seq));
         assert_eq!(sink.room(&mut Context::from_waker(Waker::noop())), Room::Any);
         sink.settled(0);
         put(&sink, 100_000, "a");
+    }
+
+    /// Polls on this thread until the part takes a chunk, then gives it one.
+    fn write(part: &mut dyn Part, chunk: Bytes) {
+        block_on(poll_fn(|context| part.poll_ready(context))).expect("there is room");
+        part.write(chunk).expect("the writer is well");
+    }
+
+    fn flush_and_commit(mut part: Box<dyn Part>) -> Result<Receipt, Error> {
+        block_on(poll_fn(|context| part.poll_flush(context)))?;
+        part.commit()
+    }
+
+    fn levels(sink: &Ordered) -> (u64, u64) {
+        sink.shared().change(|state| (state.memory.now(), state.ground.disk.now()))
+    }
+
+    fn most(sink: &Ordered) -> (u64, u64) {
+        sink.shared().change(|state| (state.memory.most(), state.ground.disk.most()))
+    }
+
+    /// A body that says whose it is, at each place.
+    fn body(seq: u64, length: usize) -> Vec<u8> {
+        (0..length).map(|at| (seq as u8).wrapping_mul(31) ^ (at >> 8) as u8 ^ at as u8).collect()
+    }
+
+    #[test]
+    fn with_a_slow_reader_many_bodies_and_a_huge_one_stay_within_both_bounds() {
+        const HOLD: usize = 1 << 20;
+        const SPILL: u64 = 24 << 20;
+        let (gate, leave) = mpsc::channel();
+        let (tape, scratch) = (Tape::default(), Scratch::new());
+        let sink = Ordered::to(Gated(tape.clone(), leave)).hold(HOLD).spill(SPILL).spill_in(scratch.path());
+        let mut wanted = vec![body(0, 10)];
+        // A huge body, then many of all lengths that are whole before the first.
+        for (seq, length) in
+            (1_u64..).zip(std::iter::once(12 << 20).chain((0..400).map(|at| at * 97 % 40_000)))
+        {
+            let whole = body(seq, length);
+            let mut part = begin(&sink, seq);
+            whole.chunks(16 << 10).for_each(|chunk| write(part.as_mut(), Bytes::copy_from_slice(chunk)));
+            flush_and_commit(part).expect("it is held");
+            sink.settled(seq);
+            wanted.push(whole);
+            assert_eq!(scratch.names(), Vec::<String>::new(), "a file of bodies has a name");
+        }
+        let (memory, disk) = most(&sink);
+        assert!(memory <= HOLD as u64 + state::MOVING + state::SLACK + (1 << 20), "{memory} bytes in memory");
+        assert!((16 << 20..=SPILL + (2 << 20)).contains(&disk), "{disk} bytes on the disk");
+        let mut part = begin(&sink, 0);
+        write(part.as_mut(), Bytes::from(wanted[0].clone()));
+        part.commit().expect("it is its turn");
+        sink.settled(0);
+        drop(gate);
+        block_on(sink.finish()).expect("the writer is slow, not broken");
+        assert!(*tape.0.lock().expect("no panic") == wanted.concat(), "other bytes were written");
+        assert_eq!(levels(&sink), (0, 0));
+    }
+
+    #[test]
+    fn when_memory_and_disk_are_full_only_the_turn_may_start_and_all_is_woken_when_it_moves() {
+        let tape = Tape::default();
+        let sink = Ordered::to(tape.clone()).hold(10_000).spill(100_000);
+        let mut later = begin(&sink, 1);
+        let mut taken = Vec::new();
+        let count = Arc::new(Count::default());
+        let waker = Waker::from(count.clone());
+        while sink.room(&mut Context::from_waker(&waker)) == Room::Any {
+            write(later.as_mut(), Bytes::from(body(1, 5000)));
+            taken.extend(body(1, 5000));
+        }
+        assert_eq!(sink.room(&mut Context::from_waker(&waker)), Room::Only(0));
+        assert!(taken.len() >= 110_000, "{} bytes were taken", taken.len());
+        let before = count.0.load(Ordering::SeqCst);
+        put(&sink, 0, "first ");
+        assert!(count.0.load(Ordering::SeqCst) > before);
+        write(later.as_mut(), Bytes::from_static(b" last"));
+        later.commit().expect("it is its turn");
+        sink.settled(1);
+        block_on(sink.finish()).expect("a tape takes all");
+        let wanted = [&b"first "[..], &taken, b" last"].concat();
+        assert!(*tape.0.lock().expect("no panic") == wanted, "other bytes were written");
+    }
+
+    #[test]
+    fn a_full_disk_is_the_error_of_the_body_that_it_cannot_hold_and_no_other() {
+        let tape = Tape::default();
+        let sink = Ordered::to(tape.clone()).hold(1000);
+        #[cfg(target_os = "linux")]
+        sink.shared().change(|state| {
+            state.ground.open = |_| std::fs::OpenOptions::new().read(true).write(true).open("/dev/full");
+        });
+        #[cfg(not(target_os = "linux"))]
+        sink.shared().change(|state| state.ground.open = |_| Err(io::ErrorKind::StorageFull.into()));
+        put(&sink, 2, "held ");
+        let mut large = begin(&sink, 1);
+        let error = block_on(async {
+            loop {
+                poll_fn(|context| large.poll_ready(context)).await?;
+                large.write(Bytes::from(vec![0; 50_000]))?;
+                poll_fn(|context| large.poll_flush(context)).await?;
+            }
+            #[expect(unreachable_code, reason = "it says the type of the block")]
+            Ok::<(), Error>(())
+        })
+        .expect_err("the disk is full");
+        assert_eq!((error.kind(), error.phase()), (ErrorKind::DiskFull, crate::Phase::Sink));
+        assert!(error.message().contains("temporary file") && error.message().contains("full"), "{error}");
+        assert!(large.commit().is_err());
+        sink.settled(1);
+        put(&sink, 0, "first ");
+        put(&sink, 3, "last");
+        block_on(sink.finish()).expect("a tape takes all");
+        assert_eq!(tape.text(), "first held last");
+        assert_eq!(levels(&sink).0, 0);
+    }
+
+    #[test]
+    fn a_missing_folder_for_what_is_held_is_said() {
+        let scratch = Scratch::new();
+        let sink = Ordered::to(Tape::default()).hold(0).spill_in(scratch.join("none"));
+        let mut part = begin(&sink, 1);
+        part.write(Bytes::from_static(b"x")).expect("it is noticed later");
+        let error = flush_and_commit(part).expect_err("there is no such folder");
+        assert_eq!(error.kind(), ErrorKind::BadPlace);
+        assert!(error.message().contains("none"), "{error}");
+    }
+
+    #[test]
+    fn a_dropped_body_gives_memory_and_disk_back() {
+        let sink = Ordered::to(Tape::default()).hold(1000);
+        let mut part = begin(&sink, 1);
+        (0..300).for_each(|_| write(part.as_mut(), Bytes::from(vec![7; 10_000])));
+        assert!(block_on(poll_fn(|context| part.poll_flush(context))).is_ok());
+        assert!(levels(&sink).1 > 2_900_000);
+        drop(part);
+        while levels(&sink) != (0, 0) {
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_body_that_is_held_until_whole_can_be_begun_anew_at_its_turn() {
+        let tape = Tape::default();
+        let sink = Ordered::to(tape.clone()).hold(100_000).whole();
+        let mut broken = begin(&sink, 0);
+        (0..50).for_each(|_| write(broken.as_mut(), Bytes::from(vec![b'x'; 10_000])));
+        assert!(broken.restartable());
+        drop(broken);
+        let mut again = begin(&sink, 0);
+        write(again.as_mut(), Bytes::from_static(b"good "));
+        assert!(again.restartable());
+        block_on(sink.finish()).expect("a tape takes all");
+        assert_eq!(tape.text(), "");
+        flush_and_commit(again).expect("it is held");
+        sink.settled(0);
+        let mut failed = begin(&sink, 1);
+        write(failed.as_mut(), Bytes::from_static(b"bad "));
+        drop(failed);
+        sink.settled(1);
+        put(&sink, 2, "end");
+        block_on(sink.finish()).expect("a tape takes all");
+        assert_eq!(tape.text(), "good end");
+    }
+
+    #[test]
+    fn later_whole_bodies_leave_room_for_the_one_whose_turn_it_is_and_a_larger_one_fails() {
+        let tape = Tape::default();
+        let sink = Ordered::to(tape.clone()).hold(100_000).spill(0).whole();
+        let mut later = begin(&sink, 1);
+        while is_ready(later.as_mut()) {
+            later.write(Bytes::from(vec![b'b'; 5000])).expect("the writer is well");
+        }
+        assert_eq!(later.length(), 50_000);
+        assert_eq!(sink.room(&mut Context::from_waker(Waker::noop())), Room::Only(0));
+        let mut first = begin(&sink, 0);
+        (0..10).for_each(|_| write(first.as_mut(), Bytes::from(vec![b'a'; 5000])));
+        let mut context = Context::from_waker(Waker::noop());
+        let Poll::Ready(Err(error)) = first.poll_ready(&mut context) else { panic!("it never fits") };
+        assert_eq!(error.kind(), ErrorKind::MemoryFull);
+        assert!(error.message().contains("100000 bytes in memory"), "{error}");
+        drop(first);
+        sink.settled(0);
+        flush_and_commit(later).expect("it is held");
+        sink.settled(1);
+        block_on(sink.finish()).expect("a tape takes all");
+        assert_eq!(tape.text(), "b".repeat(50_000));
+    }
+
+    #[test]
+    fn the_turn_passes_only_with_an_epilogue_whichever_comes_first() {
+        let tape = Tape::default();
+        let sink = Ordered::to(tape.clone()).epilogues();
+        sink.epilogue(2, "(no body)");
+        put(&sink, 1, "b");
+        put(&sink, 0, "a");
+        sink.settled(2);
+        block_on(sink.finish()).expect("a tape takes all");
+        assert_eq!(tape.text(), "a");
+        sink.epilogue(1, "(1)");
+        sink.epilogue(0, "(0)");
+        sink.epilogue(0, "(once more)");
+        block_on(sink.finish()).expect("a tape takes all");
+        assert_eq!(tape.text(), "a(0)b(1)(no body)");
+        sink.epilogue(3, "");
+        sink.settled(3);
+        put(&sink, 4, "e");
+        block_on(sink.finish()).expect("a tape takes all");
+        assert_eq!(tape.text(), "a(0)b(1)(no body)e");
+        assert_eq!(levels(&sink), (0, 0));
+    }
+
+    #[test]
+    fn random_epilogues_from_several_threads_stand_behind_their_bodies() {
+        const COUNT: u64 = 60;
+        for round in 0..50 {
+            let seed = fastrand::u64(..);
+            let mut random = fastrand::Rng::with_seed(seed);
+            let tape = Tape::default();
+            let sink = Ordered::to(tape.clone()).hold(random.usize(..200)).epilogues();
+            let mut bodies: Vec<u64> = (0..COUNT).collect();
+            let mut texts = bodies.clone();
+            random.shuffle(&mut bodies);
+            random.shuffle(&mut texts);
+            std::thread::scope(|scope| {
+                let closing = sink.clone();
+                scope.spawn(move || texts.iter().for_each(|seq| closing.epilogue(*seq, format!("({seq})"))));
+                for seq in bodies {
+                    if seq % 3 > 0 {
+                        let mut part = begin(&sink, seq);
+                        write(part.as_mut(), format!("<{seq}>").into());
+                        flush_and_commit(part).expect("it is held");
+                    }
+                    sink.settled(seq);
+                }
+            });
+            block_on(sink.finish()).expect("a tape takes all");
+            let each = |seq| if seq % 3 > 0 { format!("<{seq}>({seq})") } else { format!("({seq})") };
+            assert_eq!(tape.text(), (0..COUNT).map(each).collect::<String>(), "round {round}, seed {seed}");
+            assert_eq!(levels(&sink), (0, 0), "round {round}, seed {seed}");
+        }
+    }
+
+    /// Writes a head before each body, as a program does that shows the reply's head.
+    struct WithHead(Ordered);
+
+    struct Headed {
+        part: Box<dyn Part>,
+        head: Option<Bytes>,
+        length: u64,
+    }
+
+    impl Headed {
+        fn put_head(&mut self) -> Result<(), Error> {
+            self.head.take().map_or(Ok(()), |head| self.part.write(head))
+        }
+    }
+
+    impl Sink for WithHead {
+        fn admit(&self, seq: u64, request: &mut Request) -> Result<crate::sink::Admission, Error> {
+            self.0.admit(seq, request)
+        }
+
+        fn room(&self, context: &mut Context<'_>) -> Room {
+            self.0.room(context)
+        }
+
+        fn keeps_order(&self) -> bool {
+            self.0.keeps_order()
+        }
+
+        fn begin(&self, seq: u64, request: &Request, head: &ReplyHead) -> Result<Box<dyn Part>, Error> {
+            let part = self.0.begin(seq, request, head)?;
+            Ok(Box::new(Headed { part, head: Some(format!("[head {seq}]").into()), length: 0 }))
+        }
+
+        fn settled(&self, seq: u64) {
+            self.0.settled(seq);
+        }
+    }
+
+    impl Part for Headed {
+        fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
+            self.part.poll_ready(context)
+        }
+
+        fn write(&mut self, chunk: Bytes) -> Result<(), Error> {
+            self.put_head()?;
+            self.length += chunk.len() as u64;
+            self.part.write(chunk)
+        }
+
+        fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
+            if self.head.is_some() {
+                std::task::ready!(self.part.poll_ready(context))?;
+                self.put_head()?;
+            }
+            self.part.poll_flush(context)
+        }
+
+        fn length(&self) -> u64 {
+            self.length
+        }
+
+        fn restartable(&self) -> bool {
+            self.part.restartable()
+        }
+
+        fn commit(self: Box<Self>) -> Result<Receipt, Error> {
+            let mut receipt = self.part.commit()?;
+            receipt.length = self.length;
+            Ok(receipt)
+        }
+    }
+
+    #[test]
+    fn a_wrapper_that_writes_heads_keeps_order_counts_and_whether_a_body_can_be_begun_anew() {
+        for mode in modes() {
+            let tape = Tape::default();
+            let inner = mode(Ordered::to(tape.clone()));
+            let sink = WithHead(inner.clone());
+            let request = Request::new("http://h/").expect("a good URL");
+            let head = ReplyHead {
+                status: http::StatusCode::OK,
+                version: http::Version::HTTP_11,
+                headers: http::HeaderMap::new(),
+                url: request.url().into(),
+            };
+            assert!(sink.keeps_order());
+            for seq in [2, 1, 0] {
+                let mut part = sink.begin(seq, &request, &head).expect("the writer is well");
+                let length = if seq == 1 { 0 } else { 70_000 };
+                if length > 0 {
+                    write(part.as_mut(), Bytes::from(vec![b'0' + seq as u8; length]));
+                }
+                assert_eq!(part.length(), length as u64);
+                if seq > 0 {
+                    assert!(part.restartable());
+                }
+                let receipt = flush_and_commit(part).expect("it is held");
+                assert_eq!(receipt.length, length as u64);
+                sink.settled(seq);
+            }
+            block_on(inner.finish()).expect("a tape takes all");
+            let wanted = format!("[head 0]{}[head 1][head 2]{}", "0".repeat(70_000), "2".repeat(70_000));
+            assert!(tape.text() == wanted, "{}", tape.text().len());
+            assert_eq!(levels(&inner), (0, 0));
+        }
     }
 }
