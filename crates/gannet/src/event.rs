@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
+use http::StatusCode;
+
+use crate::error::Phase;
 use crate::outcome::{Ending, Outcome, WhyStarted};
 
 /// One thing that happened. Told synchronously: a watcher must not block.
@@ -81,6 +85,122 @@ pub struct Progress {
     pub hedges: u64,
     /// Bytes of bodies received.
     pub bytes: u64,
+}
+
+/// What holds a job back: why it does not run faster, as of its last step.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum HeldBack {
+    /// Nothing of ours: all that is left is on the wire.
+    #[default]
+    Nothing,
+    /// As many fetches run as may, and there is, or may be, more input.
+    Concurrency {
+        /// Fetches that may run at once.
+        limit: usize,
+    },
+    /// All that waits is for hosts that are full.
+    PerHost {
+        /// Requests that this host may have in flight.
+        limit: u32,
+        /// One of these hosts, as `http://name:port`.
+        host: Box<str>,
+    },
+    /// All that is left waits for its backoff or for a Retry-After.
+    Waiting {
+        /// The host of the request whose time comes first, as `http://name:port`.
+        host: Box<str>,
+        /// The status that it answered last, if it answered.
+        status: Option<StatusCode>,
+        /// Until the next attempt starts.
+        left: Duration,
+    },
+    /// As many connections are open as may be, and an attempt waits for one.
+    Connections {
+        /// Connections that may be open at once.
+        limit: usize,
+    },
+    /// The input is silent, and more could run.
+    Input,
+    /// The output has no room for further bodies.
+    Output,
+}
+
+/// A cause of [`HeldBack`], without its particulars.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum HeldBackBy {
+    /// See [`HeldBack::Concurrency`].
+    Concurrency,
+    /// See [`HeldBack::PerHost`].
+    PerHost,
+    /// See [`HeldBack::Waiting`].
+    Waiting,
+    /// See [`HeldBack::Connections`].
+    Connections,
+    /// See [`HeldBack::Input`].
+    Input,
+    /// See [`HeldBack::Output`].
+    Output,
+}
+
+impl HeldBackBy {
+    /// Every cause there is.
+    pub const ALL: [Self; 6] =
+        [Self::Concurrency, Self::PerHost, Self::Waiting, Self::Connections, Self::Input, Self::Output];
+
+    /// The stable spelling in reports.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Concurrency => "concurrency",
+            Self::PerHost => "per_host",
+            Self::Waiting => "waiting",
+            Self::Connections => "connections",
+            Self::Input => "input",
+            Self::Output => "output",
+        }
+    }
+}
+
+/// For how long each cause has held a job back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct HeldBackTimes([Duration; HeldBackBy::ALL.len()]);
+
+impl HeldBackTimes {
+    /// For how long this cause has.
+    pub fn by(&self, cause: HeldBackBy) -> Duration {
+        self.0[cause as usize]
+    }
+
+    /// The cause that has for the longest; `None` if nothing has.
+    pub fn most(&self) -> Option<HeldBackBy> {
+        HeldBackBy::ALL
+            .into_iter()
+            .filter(|cause| !self.by(*cause).is_zero())
+            .max_by_key(|cause| self.by(*cause))
+    }
+
+    pub(crate) fn add(&mut self, cause: HeldBackBy, length: Duration) {
+        self.0[cause as usize] += length;
+    }
+}
+
+/// One of the fetches under way, to show which hold a job up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Slow {
+    /// The request's place in the input.
+    pub seq: u64,
+    /// Its URL, without credentials.
+    pub url: Box<str>,
+    /// Since its first attempt began.
+    pub since: Duration,
+    /// Bytes of body that its newest attempt has received.
+    pub bytes: u64,
+    /// Where its newest attempt stands; [`Phase::Queue`] while it waits for a turn or a backoff.
+    pub phase: Phase,
+    /// Attempts started so far.
+    pub attempts: u32,
 }
 
 impl Tallies {

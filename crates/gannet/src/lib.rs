@@ -55,7 +55,7 @@ pub use engine::coding::Decoding;
 pub use engine::media::MediaTypes;
 pub use engine::plan::{Redirects, Schemes, StatusSet};
 pub use error::{Error, ErrorKind, ErrorReply, Phase};
-pub use event::{Event, Progress};
+pub use event::{Event, HeldBack, HeldBackBy, HeldBackTimes, Progress, Slow};
 pub use outcome::{
     AttemptRecord, ConnectionUsed, Ending, Outcome, Receipt, ReplyHead, Timings, WhyStarted, WhyStopped,
 };

@@ -196,6 +196,14 @@ pub enum WhyStopped {
 }
 
 impl WhyStopped {
+    /// Why it failed, if it did.
+    pub fn error(&self) -> Option<&Error> {
+        match self {
+            Self::Failed(error) => Some(error),
+            Self::Won | Self::Superseded | Self::Deadline | Self::Cancelled => None,
+        }
+    }
+
     /// The stable spelling in reports.
     pub const fn as_str(&self) -> &'static str {
         match self {
@@ -214,6 +222,8 @@ impl WhyStopped {
 pub struct AttemptRecord {
     /// Which of the request's URLs it tried: 0 is the request's own, then its mirrors in order.
     pub mirror: usize,
+    /// The mirror's URL, without credentials; `None` for the request's own. [`Outcome::url_of`] gives either.
+    pub mirror_url: Option<Box<str>>,
     /// Why it was started.
     pub why_started: WhyStarted,
     /// Why it stopped.
@@ -385,6 +395,12 @@ impl Outcome {
     /// Every attempt, in the order in which they started.
     pub fn attempts(&self) -> &[AttemptRecord] {
         &self.record.attempts
+    }
+
+    /// The URL that this attempt of the outcome tried first, without credentials; redirects are its
+    /// [`hops`](AttemptRecord::hops).
+    pub fn url_of<'a>(&'a self, attempt: &'a AttemptRecord) -> &'a str {
+        attempt.mirror_url.as_deref().unwrap_or(&self.url)
     }
 
     /// The attempt whose body was kept, by its place in [`attempts`](Self::attempts).

@@ -6,6 +6,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 
 use crate::error::{Error, ErrorKind};
+use crate::event::{HeldBackBy, HeldBackTimes};
 use crate::outcome::{Ending, Outcome, WhyStarted};
 
 /// Counts and quantiles of a job, in constant memory.
@@ -24,6 +25,7 @@ pub struct JobReport {
     /// Microseconds of the requests that were obtained.
     totals: Histogram<u64>,
     fatal: Option<Error>,
+    held_back: HeldBackTimes,
 }
 
 /// The longest time that is told apart, in microseconds: a hundred days.
@@ -43,6 +45,7 @@ impl Default for JobReport {
             errors: BTreeMap::new(),
             totals: Histogram::new_with_bounds(1, LONGEST, 3).expect("the bounds lie in order"),
             fatal: None,
+            held_back: HeldBackTimes::default(),
         }
     }
 }
@@ -137,6 +140,22 @@ impl JobReport {
     /// The time within which this share (0 to 1) of the obtained requests was obtained; `None` if none was.
     pub fn quantile(&self, share: f64) -> Option<Duration> {
         (!self.totals.is_empty()).then(|| Duration::from_micros(self.totals.value_at_quantile(share)))
+    }
+
+    /// What held the job back for the longest; `None` if nothing did, or it was not noted.
+    pub fn held_back_by(&self) -> Option<HeldBackBy> {
+        self.held_back.most()
+    }
+
+    /// For how long each cause has held the job back.
+    pub fn held_back(&self) -> HeldBackTimes {
+        self.held_back
+    }
+
+    /// Notes what has held the job back, from [`FetchEach::held_back_times`](crate::FetchEach::held_back_times), in
+    /// the place of what was noted before.
+    pub fn note_held_back(&mut self, times: HeldBackTimes) {
+        self.held_back = times;
     }
 
     /// The error that ended the job as a whole: the output is gone.

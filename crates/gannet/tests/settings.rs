@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use gannet::sink::Ordered;
 use gannet::{
-    CancellationToken, Client, ClientBuilder, Ending, ErrorKind, Event, MediaTypes, RetryErrors, Schemes,
-    TlsVersion, WhyStarted,
+    CancellationToken, Client, ClientBuilder, Ending, ErrorKind, Event, MediaTypes, Request, RetryErrors,
+    Schemes, TlsVersion, WhyStarted,
 };
 use gannet_origin::Origin;
 use http::StatusCode;
@@ -256,4 +256,23 @@ async fn the_accepted_types_are_sent_unless_the_caller_set_a_field() {
     assert_eq!(accept_of(&client, None).await, "image/png, image/webp");
     assert_eq!(accept_of(&client, Some("image/png;q=0.5")).await, "image/png;q=0.5");
     assert_eq!(accept_of(&Client::new(), None).await, "*/*");
+}
+
+#[tokio::test]
+async fn each_attempt_of_an_outcome_tells_where_it_went_and_how_it_ended() {
+    let (origin, mirror) = (origin().await, origin().await);
+    let gone = origin.url("/gone?status=404&text=no");
+    let there = mirror.url("/there?hops=1&text=yes");
+    let request = Request::new(&gone).and_then(|request| request.mirror(&there)).expect("two URLs");
+    let outcome = Client::new().fetch_all([request]).await.remove(0);
+    let [first, second] = outcome.attempts() else { panic!("{:?}", outcome.attempts()) };
+    assert_eq!((outcome.url_of(first), outcome.url_of(second)), (gone.as_str(), there.as_str()));
+    assert_eq!((first.why_started, second.why_started), (WhyStarted::First, WhyStarted::Retry));
+    let code = first.why_stopped.error().map(|error| error.kind().code());
+    assert_eq!((first.why_stopped.as_str(), code), ("failed", Some("reply.status")));
+    assert_eq!((second.why_stopped.as_str(), second.why_stopped.error().is_none()), ("won", true));
+    let statuses = [first, second].map(|attempt| attempt.status.map(|status| status.as_u16()));
+    assert_eq!(statuses, [Some(404), Some(200)]);
+    assert_eq!((second.hops.len(), second.bytes, second.mirror), (1, 3, 1));
+    assert!(second.began >= first.began && second.address.is_some() && second.connection.is_some());
 }

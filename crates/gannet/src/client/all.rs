@@ -15,7 +15,7 @@ use super::each::Setting;
 use super::handle::JobHandle;
 use crate::engine::errand::Purpose;
 use crate::error::Error;
-use crate::event::Tallies;
+use crate::event::{HeldBackTimes, Tallies};
 use crate::outcome::Outcome;
 use crate::policy::job::{Goal, OnFailure};
 use crate::report::JobReport;
@@ -47,6 +47,11 @@ pub trait Collect: sealed::Sealed {
 
     #[doc(hidden)]
     fn add(&mut self, outcome: Outcome);
+
+    #[doc(hidden)]
+    fn was_held_back(&mut self, times: HeldBackTimes) {
+        let _ = times;
+    }
 
     #[doc(hidden)]
     fn end(&mut self) -> Self::Output;
@@ -213,7 +218,10 @@ where
         for _ in 0..AT_ONCE {
             match std::task::ready!(setting.poll_next(cx)) {
                 Ok(Some(outcome)) => collect.add(outcome),
-                Ok(None) => return Poll::Ready(collect.end()),
+                Ok(None) => {
+                    collect.was_held_back(setting.held_back_times());
+                    return Poll::Ready(collect.end());
+                }
                 Err(error) => return Poll::Ready(collect.fail(error)),
             }
         }
@@ -303,6 +311,10 @@ impl Collect for Saved {
 
     fn add(&mut self, outcome: Outcome) {
         self.0.add(&outcome);
+    }
+
+    fn was_held_back(&mut self, times: HeldBackTimes) {
+        self.0.note_held_back(times);
     }
 
     fn end(&mut self) -> Self::Output {

@@ -15,7 +15,7 @@ use crate::engine::control::Control;
 use crate::engine::core::Core;
 use crate::engine::job::{Job, JobPlan};
 use crate::error::Error;
-use crate::event::{Progress, Tallies};
+use crate::event::{HeldBack, HeldBackTimes, Progress, Slow, Tallies};
 use crate::outcome::Outcome;
 use crate::policy::job::{Goal, OnFailure};
 use crate::sink::{Memory, Sink};
@@ -92,6 +92,12 @@ impl<S: Source> Setting<S> {
     }
 }
 
+impl<S> Setting<S> {
+    pub(super) fn held_back_times(&self) -> HeldBackTimes {
+        self.job.as_ref().map_or_else(HeldBackTimes::default, |job| job.held_back_times())
+    }
+}
+
 /// Outcomes as they settle. The input is read lazily, no further than places are free for it, and may be endless.
 ///
 /// # Cancel safety
@@ -145,6 +151,21 @@ impl<S> FetchEach<S> {
     /// How far it is.
     pub fn progress(&self) -> Progress {
         self.setting.tallies.now()
+    }
+
+    /// What holds it back, as of its last step.
+    pub fn held_back(&self) -> HeldBack {
+        self.setting.job.as_ref().map_or(HeldBack::Nothing, |job| job.held_back())
+    }
+
+    /// For how long each cause has held it back until now.
+    pub fn held_back_times(&self) -> HeldBackTimes {
+        self.setting.held_back_times()
+    }
+
+    /// Up to 3 fetches that have been under way for the longest, the slowest first. Looks at each that is under way.
+    pub fn slowest(&self) -> Vec<Slow> {
+        self.setting.job.as_ref().map_or_else(Vec::new, |job| job.slowest())
     }
 
     /// Stops it now; [`next`](Self::next) goes on giving outcomes, until every request that was read has one.

@@ -22,6 +22,7 @@ pub(crate) struct Book {
 struct Page {
     leg: Arc<Leg>,
     mirror: u32,
+    mirror_url: Option<Box<str>>,
     why: WhyStarted,
     began: Moment,
     record: Option<AttemptRecord>,
@@ -36,13 +37,13 @@ impl Book {
     pub(crate) fn started(
         &mut self,
         leg: Arc<Leg>,
-        mirror: u32,
+        (mirror, mirror_url): (u32, Option<Box<str>>),
         why: WhyStarted,
         now: Moment,
         wall: SystemTime,
     ) {
         self.first_started.get_or_insert((now, wall));
-        self.pages.push(Page { leg, mirror, why, began: now, record: None });
+        self.pages.push(Page { leg, mirror, mirror_url, why, began: now, record: None });
     }
 
     /// An attempt has ended; the first end counts.
@@ -55,6 +56,7 @@ impl Book {
         let trace = page.leg.trace(now);
         page.record = Some(AttemptRecord {
             mirror: page.mirror as usize,
+            mirror_url: page.mirror_url.take(),
             why_started: page.why,
             why_stopped: why,
             began: page.began.since(first),
@@ -77,6 +79,11 @@ impl Book {
 
     pub(crate) fn leg(&self, attempt: u32) -> Option<&Arc<Leg>> {
         self.pages.get(attempt as usize).map(|page| &page.leg)
+    }
+
+    /// How many attempts have started.
+    pub(crate) fn count(&self) -> u32 {
+        self.pages.len() as u32
     }
 
     pub(crate) fn mirror(&self, attempt: u32) -> u32 {

@@ -24,8 +24,10 @@ use crate::request::body::Body;
 use crate::transport::Leg;
 use crate::transport::leg::Ground;
 
+pub(crate) use look::Look;
 use refused::Refused;
 
+mod look;
 mod refused;
 
 /// What a settled fetch leaves.
@@ -44,6 +46,9 @@ pub(crate) enum Prize {
 pub(crate) trait Driven: Future<Output = Settled> {
     /// The caller stops it: all attempts end now, and it settles.
     fn stop(self: Pin<&mut Self>) -> Settled;
+
+    /// Where it stands.
+    fn look(&self) -> Look;
 }
 
 /// Starts a fetch; lazy until polled.
@@ -136,8 +141,9 @@ impl<A: Future<Output = Result<Box<Led>, Error>>> Drive<A> {
             leg.ground = if why == WhyStarted::Redo { Ground::Fresh } else { Ground::Any };
         }
         let leg = Arc::new(leg);
-        rest.book.started(Arc::clone(&leg), mirror, why, now, Clock::wall());
         let (_, url) = errand.target(mirror);
+        let other = (mirror > 0).then(|| shown(url));
+        rest.book.started(Arc::clone(&leg), (mirror, other), why, now, Clock::wall());
         errand.tell(&Event::AttemptStarted { seq: errand.seq, url: url.as_str(), why });
         let future = (this.launch)(errand, mirror, leg, rest.place.take());
         if this.first.is_none() && attempt == 0 {
@@ -255,6 +261,10 @@ impl<A: Future<Output = Result<Box<Led>, Error>>> Future for Drive<A> {
 }
 
 impl<A: Future<Output = Result<Box<Led>, Error>>> Driven for Drive<A> {
+    fn look(&self) -> Look {
+        self.rest.look()
+    }
+
     fn stop(mut self: Pin<&mut Self>) -> Settled {
         let now = self.as_mut().clock().now();
         if self.rest.refused.is_kept() {

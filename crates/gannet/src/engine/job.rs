@@ -36,6 +36,10 @@ use crate::sink::{Admission, Room, Sink};
 use crate::source::{Input, Source};
 use crate::transport::body::Permit;
 
+use held::{Held, Supply};
+
+mod held;
+
 /// What a job holds to.
 pub(crate) struct JobPlan {
     pub(crate) plan: Arc<Plan>,
@@ -68,6 +72,7 @@ pub(crate) struct Job {
     read_until: Option<Moment>,
     tokens: Tokens,
     timer: Timer,
+    held: Held,
 }
 
 /// A request that was read and waits for its turn.
@@ -165,6 +170,7 @@ impl Job {
             read_until: None,
             tokens,
             timer: Timer::default(),
+            held: Held::default(),
         }
     }
 
@@ -194,6 +200,7 @@ impl Job {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
+            let mut supply = Supply::Enough;
             if self.wants_input() {
                 if self.has_read_enough(source) {
                     self.input_ended();
@@ -204,8 +211,10 @@ impl Job {
                     self.read(input);
                     continue;
                 }
+                supply = Supply::Silent;
             }
             if self.is_over() {
+                self.change_held(None);
                 return Poll::Ready(None);
             }
             // After a stop the source is waited for a little, for what it still holds.
@@ -215,6 +224,7 @@ impl Job {
                 Some(_) => None,
             };
             if self.timer.poll(cx, &self.core.clock, at).is_pending() {
+                self.note_held_back(cx, supply);
                 return Poll::Pending;
             }
             self.obey(cx);

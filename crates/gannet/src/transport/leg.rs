@@ -154,6 +154,11 @@ impl Leg {
         (state.phase, state.moved)
     }
 
+    /// Bytes of body received so far.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.lock().bytes
+    }
+
     /// Closes the current phase at `now` and tells all.
     pub(crate) fn trace(&self, now: Moment) -> Trace {
         let mut state = self.lock();

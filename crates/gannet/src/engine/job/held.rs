@@ -1,0 +1,140 @@
+//! What holds a job back, for displays and reports. It is noted whenever the job begins to wait, by a few comparisons;
+//! the clock is read only when the cause has changed, and the particulars are looked up only when asked for.
+
+use std::task::Context;
+
+use url::Url;
+
+use super::{Job, Reading, Running};
+use crate::Moment;
+use crate::event::{HeldBack, HeldBackBy, HeldBackTimes, Slow};
+use crate::sink::Room;
+
+/// What has held a job back so far.
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    by: Option<HeldBackBy>,
+    since: Moment,
+    times: HeldBackTimes,
+}
+
+/// Whether the source has kept the job waiting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Supply {
+    /// It was asked, and has nothing yet.
+    Silent,
+    /// It was not asked, or has given.
+    Enough,
+}
+
+/// Fetches under way that are shown as slow.
+const SLOWEST: usize = 3;
+
+impl Job {
+    /// Notes what holds the job back from now on.
+    pub(super) fn note_held_back(&mut self, cx: &mut Context<'_>, supply: Supply) {
+        let by = self.held_by(cx, supply);
+        if by != self.held.by {
+            self.change_held(by);
+        }
+    }
+
+    /// From now on it is held back by this, or by nothing.
+    pub(super) fn change_held(&mut self, by: Option<HeldBackBy>) {
+        let now = self.core.clock.now();
+        let held = &mut self.held;
+        if let Some(before) = held.by {
+            held.times.add(before, now.since(held.since));
+        }
+        (held.by, held.since) = (by, now);
+    }
+
+    fn held_by(&self, cx: &mut Context<'_>, supply: Supply) -> Option<HeldBackBy> {
+        if self.stopped.is_some() {
+            return None;
+        }
+        let (running, parked) = (self.running.len(), self.terms.tallies.parked());
+        let more = self.reading == Reading::On || !self.queue.is_empty();
+        if more && self.terms.sink.keeps_order() && self.terms.sink.room(cx) != Room::Any {
+            return Some(HeldBackBy::Output);
+        }
+        if supply == Supply::Silent {
+            return Some(HeldBackBy::Input);
+        }
+        if more && running.saturating_sub(parked) >= self.terms.concurrency {
+            return Some(HeldBackBy::Concurrency);
+        }
+        let cap = self.core.connections;
+        if cap != usize::MAX && parked > 0 && self.core.lanes.connections(cap) >= cap {
+            return Some(HeldBackBy::Connections);
+        }
+        if !self.queue.is_empty() {
+            return Some(HeldBackBy::PerHost);
+        }
+        (running > 0 && parked >= running).then_some(HeldBackBy::Waiting)
+    }
+
+    /// What holds it back, in particular.
+    pub(crate) fn held_back(&self) -> HeldBack {
+        match self.held.by {
+            None => HeldBack::Nothing,
+            Some(HeldBackBy::Concurrency) => HeldBack::Concurrency { limit: self.terms.concurrency },
+            Some(HeldBackBy::Connections) => HeldBack::Connections { limit: self.core.connections },
+            Some(HeldBackBy::Input) => HeldBack::Input,
+            Some(HeldBackBy::Output) => HeldBack::Output,
+            Some(HeldBackBy::PerHost) => self.full_host(),
+            Some(HeldBackBy::Waiting) => self.nearest_pause().unwrap_or_else(|| self.full_host()),
+        }
+    }
+
+    /// For how long each cause has held it back until now.
+    pub(crate) fn held_back_times(&self) -> HeldBackTimes {
+        let mut times = self.held.times;
+        if let Some(by) = self.held.by {
+            times.add(by, self.core.clock.now().since(self.held.since));
+        }
+        times
+    }
+
+    /// The fetches that have been under way for the longest, the slowest first.
+    pub(crate) fn slowest(&self) -> Vec<Slow> {
+        let now = self.core.clock.now();
+        let mut all: Vec<(Moment, &Running)> = self
+            .running
+            .iter()
+            .filter_map(|running| Some((running.fetch.look().started?, running)))
+            .collect();
+        all.sort_by_key(|(started, running)| (*started, running.seq));
+        let slow = |(started, running): (Moment, &Running)| {
+            let look = running.fetch.look();
+            Slow {
+                seq: running.seq,
+                url: running.url.clone(),
+                since: now.since(started),
+                bytes: look.bytes,
+                phase: look.phase,
+                attempts: look.attempts,
+            }
+        };
+        all.into_iter().take(SLOWEST).map(slow).collect()
+    }
+
+    /// The pause that ends first, among the fetches that wait for their next attempt.
+    fn nearest_pause(&self) -> Option<HeldBack> {
+        let pauses = self.running.iter().filter_map(|running| running.fetch.look().pause);
+        let pause = pauses.min_by_key(|pause| pause.until)?;
+        let left = pause.until.since(self.core.clock.now());
+        Some(HeldBack::Waiting { host: pause.host, status: pause.status, left })
+    }
+
+    /// A host that is full: one that the queue waits for, or else that of a fetch under way.
+    fn full_host(&self) -> HeldBack {
+        let queued = self.at_gates.iter().find_map(|gate| self.hosts.get(&gate.host).cloned());
+        let under_way = || {
+            let url: Url = self.running.iter().next()?.url.parse().ok()?;
+            Some(self.core.hosts.of(&url))
+        };
+        let Some(host) = queued.or_else(under_way) else { return HeldBack::Nothing };
+        HeldBack::PerHost { limit: host.gate.limit(), host: host.origin.key.clone() }
+    }
+}
