@@ -12,7 +12,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior};
 use crate::exit::{Exit, Stopped, judge};
 use crate::plan::{Crowd, Jar, OnFailure, Output, Plan};
 use crate::report::{Closing, Records};
-use crate::say::{Complaint, Errors, Eyes, Meter, Voice, Watched, closing_line};
+use crate::say::{Complaint, Errors, Eyes, Meter, Sight, Voice, Watched, closing_line};
 use crate::signals::{Signal, Signals};
 
 /// After a signal, and after the deadline, what was committed may still be written for so long.
@@ -162,7 +162,10 @@ impl Run {
     }
 
     fn ticked(&mut self, now: Instant) -> Step {
-        self.meter.tell(self.job.progress(), now);
+        let job = &self.job;
+        let look =
+            || Sight { progress: job.progress(), held_back: job.held_back(), slowest: job.slowest() };
+        self.meter.tell(now, look);
         self.records.flush();
         Step::GoOn
     }
@@ -183,6 +186,7 @@ impl Run {
     /// Writes what is left, says how it ended, and gives the exit code.
     async fn close(mut self) -> Exit {
         self.notice_the_end();
+        self.counts.note_held_back(self.job.held_back_times());
         self.finish_output().await;
         self.meter.end();
         self.save_cookies();

@@ -16,9 +16,7 @@ pub(crate) use options::{
     RecordArgs, RequestArgs, RetryArgs, RowOrder, SharedArgs, TimeArgs,
 };
 pub(crate) use values::{Deadline, GivenHeader, Hedge, Retries};
-#[cfg(test)]
-pub(crate) use words::without_userinfo;
-pub(crate) use words::{check_list, check_url};
+pub(crate) use words::{check_list, check_url, distance, without_userinfo};
 
 use crate::say::Complaint;
 

@@ -88,7 +88,7 @@ pub(crate) fn without_userinfo(text: &str) -> String {
 }
 
 /// Levenshtein's distance, in letters.
-fn distance(one: &str, other: &str) -> usize {
+pub(crate) fn distance(one: &str, other: &str) -> usize {
     let other: Vec<char> = other.chars().collect();
     let mut row: Vec<usize> = (0..=other.len()).collect();
     for (line, letter) in one.chars().enumerate() {

@@ -2,13 +2,21 @@
 //! `-w`. Each is a [`Record`]; the texts are made here and in the rooms below, and a pen writes them, at least each
 //! second. Nothing here decides what an outcome means.
 
+mod asked;
 mod attempts;
 mod curl;
+mod curl_line;
+mod har;
+mod headed;
+mod heads;
 mod in_order;
 mod row;
 mod rows;
+#[cfg(test)]
+mod sample;
 mod sheet;
 mod summary;
+mod write_out;
 
 use std::future::Future;
 use std::io;
@@ -17,9 +25,15 @@ use std::time::{Duration, SystemTime};
 use futures_util::future::select_all;
 use gannet::Outcome;
 
+pub(crate) use asked::Asked;
+pub(crate) use curl_line::{CurlBody, CurlLine, CurlRedirects};
+pub(crate) use har::Har;
+pub(crate) use headed::Headed;
+pub(crate) use heads::{Head, Heads};
 pub(crate) use rows::{Attempts, Report, ReportTo};
 pub(crate) use sheet::{Paper, Sheet};
 pub(crate) use summary::Closing;
+pub(crate) use write_out::{Format, WriteOut};
 
 /// Something that is written down about each URL.
 pub(crate) trait Record {

@@ -1,6 +1,7 @@
 //! The report: a row of JSON for each input, as they settle or in the input's order, then one summary.
 
 use std::io;
+use std::sync::OnceLock;
 
 use gannet::Outcome;
 use serde::Serialize;
@@ -50,7 +51,6 @@ impl ReportTo {
 /// A report under way.
 pub(crate) struct Report {
     sheet: [Sheet; 1],
-    job: String,
     order: RowOrder,
     attempts: Attempts,
 }
@@ -63,7 +63,7 @@ impl Report {
             RowOrder::Settled => paper,
             RowOrder::Input => paper.through(InOrder::over),
         };
-        Ok(Self { sheet: [paper.begin()?], job: name_of_job(), order, attempts })
+        Ok(Self { sheet: [paper.begin()?], order, attempts })
     }
 
     fn line(&self, seq: u64, value: &impl Serialize) {
@@ -77,11 +77,11 @@ impl Report {
 
 impl Record for Report {
     fn settled(&mut self, outcome: &Outcome) {
-        self.line(outcome.seq(), &Row::of(outcome, &self.job, self.attempts));
+        self.line(outcome.seq(), &Row::of(outcome, name_of_job(), self.attempts));
     }
 
     fn close(&mut self, closing: &Closing<'_>) {
-        self.line(in_order::LAST, &Summary::of(closing, &self.job));
+        self.line(in_order::LAST, &Summary::of(closing, name_of_job()));
     }
 
     fn sheets(&self) -> &[Sheet] {
@@ -96,8 +96,11 @@ fn line(value: &impl Serialize) -> Vec<u8> {
     text
 }
 
-/// A name for this run, unique enough: its start and its process.
-pub(super) fn name_of_job() -> String {
-    let start = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S");
-    format!("{start}Z-{}", std::process::id())
+/// The name of this run, unique enough: its start and its process.
+pub(super) fn name_of_job() -> &'static str {
+    static NAME: OnceLock<String> = OnceLock::new();
+    NAME.get_or_init(|| {
+        let start = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S");
+        format!("{start}Z-{}", std::process::id())
+    })
 }

@@ -15,8 +15,8 @@ pub(super) struct Bar(ProgressBar);
 impl Bar {
     pub(super) fn draw(voice: &Voice, crowd: Crowd) -> Self {
         let template = match crowd {
-            Crowd::One => "{spinner} {wide_msg}",
-            Crowd::Several | Crowd::Listed => "{bar:24} {wide_msg}",
+            Crowd::One => "{spinner} {wide_msg}{prefix}",
+            Crowd::Several | Crowd::Listed => "{bar:24} {wide_msg}{prefix}",
         };
         let style = ProgressStyle::with_template(template).expect("the template is a good one");
         let terminal = Box::new(Terminal(voice.pen().clone()));
@@ -26,7 +26,11 @@ impl Bar {
         Self(bar)
     }
 
-    pub(super) fn tell(&self, progress: &Progress, text: String) {
+    /// `below` are lines that stand below the bar, each cut to the terminal's width.
+    pub(super) fn tell(&self, progress: &Progress, text: String, below: &[String]) {
+        let width = size().map_or(80, |size| usize::from(size.ws_col)).saturating_sub(1);
+        let cut = |line: &String| format!("\n{}", line.chars().take(width).collect::<String>());
+        self.0.set_prefix(below.iter().map(cut).collect::<String>());
         self.0.set_length(progress.inputs);
         self.0.set_position(progress.settled);
         self.0.set_message(text);
@@ -52,18 +56,19 @@ impl Terminal {
         if count == 0 { Ok(()) } else { self.send(&format!("\u{1b}[{count}{letter}")) }
     }
 
-    fn size(&self) -> Option<rustix::termios::Winsize> {
-        rustix::termios::tcgetwinsize(io::stderr()).ok().filter(|size| size.ws_col > 0 && size.ws_row > 0)
-    }
+}
+
+fn size() -> Option<rustix::termios::Winsize> {
+    rustix::termios::tcgetwinsize(io::stderr()).ok().filter(|size| size.ws_col > 0 && size.ws_row > 0)
 }
 
 impl TermLike for Terminal {
     fn width(&self) -> u16 {
-        self.size().map_or(80, |size| size.ws_col)
+        size().map_or(80, |size| size.ws_col)
     }
 
     fn height(&self) -> u16 {
-        self.size().map_or(24, |size| size.ws_row)
+        size().map_or(24, |size| size.ws_row)
     }
 
     fn move_cursor_up(&self, count: usize) -> io::Result<()> {

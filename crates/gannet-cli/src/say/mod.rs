@@ -8,6 +8,7 @@ mod closing;
 mod complaint;
 mod errors;
 mod hints;
+mod holding;
 mod progress;
 
 use std::io::{self, IsTerminal as _, Write as _};
@@ -21,7 +22,8 @@ pub(crate) use closing::closing_line;
 pub(crate) use complaint::Complaint;
 pub(crate) use errors::Errors;
 pub(crate) use hints::{hint, reason};
-pub(crate) use progress::{Eyes, Meter, Watched};
+pub(crate) use holding::held_back_by;
+pub(crate) use progress::{Eyes, Meter, Sight, Watched};
 
 use crate::exit::Exit;
 use crate::pen::Pen;

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use gannet::Progress;
+use gannet::{HeldBack, Phase, Progress, Slow};
+use serde_json::json;
 use tokio::time::Instant;
 
 use super::amounts::{bytes, seconds};
+use super::holding::{self, Busy};
 use super::{Level, Voice, bar};
 use crate::args::ProgressStyle;
 use crate::plan::Crowd;
@@ -16,6 +18,10 @@ const LINE_EVERY: Duration = Duration::from_secs(30);
 const PATIENCE: Duration = Duration::from_secs(1);
 /// The rate is measured over at least so long.
 const MEASURED_OVER: Duration = Duration::from_millis(500);
+/// A line of JSON comes so often.
+const JSON_EVERY: Duration = Duration::from_secs(1);
+/// A URL is shown as slow when it has been under way for so long.
+const SLOW: Duration = Duration::from_secs(2);
 
 /// Shows how far a run is.
 pub(crate) struct Meter {
@@ -25,7 +31,15 @@ pub(crate) struct Meter {
     begun: Instant,
     due: Instant,
     rate: Rate,
+    busy: Busy,
     bar: Option<bar::Bar>,
+}
+
+/// A run as it stands, for those who look on.
+pub(crate) struct Sight {
+    pub(crate) progress: Progress,
+    pub(crate) held_back: HeldBack,
+    pub(crate) slowest: Vec<Slow>,
 }
 
 /// What decides how progress is shown.
@@ -49,6 +63,7 @@ pub(crate) enum Eyes {
 enum How {
     Nothing,
     Lines,
+    Json,
     Bar { after: Duration },
 }
 
@@ -64,35 +79,50 @@ impl Meter {
     /// A meter for a run that began at `begun`.
     pub(crate) fn new(watched: Watched, voice: &Voice, begun: Instant) -> Self {
         let how = how(watched, voice.level());
-        let first = if let How::Bar { after } = how { after } else { LINE_EVERY };
+        let first = match how {
+            How::Bar { after } => after,
+            How::Json => JSON_EVERY,
+            How::Lines | How::Nothing => LINE_EVERY,
+        };
         let rate = Rate { at: begun, bytes: 0, now: 0.0 };
-        Self { how, crowd: watched.crowd, voice: voice.clone(), begun, due: begun + first, rate, bar: None }
+        let (crowd, voice, busy) = (watched.crowd, voice.clone(), Busy::since(begun));
+        Self { how, crowd, voice, begun, due: begun + first, rate, busy, bar: None }
     }
 
     /// How often it wants to be told.
     pub(crate) fn period(&self) -> Duration {
         match self.how {
             How::Bar { .. } => Duration::from_millis(100),
-            How::Lines | How::Nothing => Duration::from_secs(1),
+            How::Lines | How::Json | How::Nothing => Duration::from_secs(1),
         }
     }
 
-    /// Shows what is due.
-    pub(crate) fn tell(&mut self, progress: Progress, now: Instant) {
-        self.rate.measure(progress.bytes, now);
-        if now < self.due {
+    /// Shows what is due; `look` is called only if something is.
+    pub(crate) fn tell(&mut self, now: Instant, look: impl FnOnce() -> Sight) {
+        if self.how == How::Nothing || now < self.due {
             return;
         }
-        let text = status(&progress, self.crowd, self.rate.now, now - self.begun);
+        let sight = look();
+        self.rate.measure(sight.progress.bytes, now);
+        let elapsed = now - self.begun;
+        let text = || status(&sight.progress, self.crowd, self.rate.now, elapsed);
+        let busy = self.busy.share(now);
         match self.how {
             How::Nothing => {}
             How::Lines => {
                 self.due = now + LINE_EVERY;
-                self.voice.note(&text);
+                let held = holding::told(&sight.held_back, busy).map(|held| format!("; {held}"));
+                self.voice.note(&format!("{}{}", text(), held.unwrap_or_default()));
+            }
+            How::Json => {
+                self.due = now + JSON_EVERY;
+                self.voice.note(&as_json(&sight, self.rate.now, elapsed, busy));
             }
             How::Bar { .. } => {
+                let below = below(&sight, self.crowd, busy);
+                let text = text();
                 let bar = self.bar.get_or_insert_with(|| bar::Bar::draw(&self.voice, self.crowd));
-                bar.tell(&progress, text);
+                bar.tell(&sight.progress, text, &below);
             }
         }
     }
@@ -111,13 +141,48 @@ fn how(watched: Watched, level: Level) -> How {
         _ if level == Level::Nothing => How::Nothing,
         (ProgressStyle::None, ..) => How::Nothing,
         (ProgressStyle::Bar, ..) => How::Bar { after: Duration::ZERO },
-        (ProgressStyle::Plain | ProgressStyle::Json, ..) => How::Lines,
+        (ProgressStyle::Plain, ..) => How::Lines,
+        (ProgressStyle::Json, ..) => How::Json,
         (ProgressStyle::Auto, ..) if level == Level::Errors => How::Nothing,
         (ProgressStyle::Auto, Eyes::Terminal, Crowd::One) => How::Bar { after: PATIENCE },
         (ProgressStyle::Auto, Eyes::Terminal, _) => How::Bar { after: Duration::ZERO },
         (ProgressStyle::Auto, Eyes::Other, Crowd::One) => How::Nothing,
         (ProgressStyle::Auto, Eyes::Other, _) => How::Lines,
     }
+}
+
+/// The lines below the bar: what holds the run back, and its slowest URLs.
+fn below(sight: &Sight, crowd: Crowd, busy: f64) -> Vec<String> {
+    let held = holding::told(&sight.held_back, busy).filter(|_| crowd != Crowd::One);
+    let slow = |slow: &Slow| {
+        let doing = match slow.phase {
+            Phase::Body | Phase::Sink | Phase::Verify => format!("body {}", bytes(slow.bytes)),
+            phase => phase.as_str().to_owned(),
+        };
+        let tries = if slow.attempts > 1 { format!(", attempt {}", slow.attempts) } else { String::new() };
+        format!("{:>7}  {doing}{tries}  {}", seconds(slow.since), slow.url)
+    };
+    let slowest = sight.slowest.iter().filter(|slow| slow.since >= SLOW && crowd != Crowd::One).map(slow);
+    held.into_iter().chain(slowest).map(|line| format!("  {line}")).collect()
+}
+
+/// How far it is, for programs.
+fn as_json(sight: &Sight, rate: f64, elapsed: Duration, busy: f64) -> String {
+    let Sight { progress, held_back, .. } = sight;
+    json!({
+        "type": "progress",
+        "inputs": progress.inputs,
+        "input_ended": progress.input_ended,
+        "settled": progress.settled,
+        "failed": progress.failed,
+        "retries": progress.retries,
+        "hedges": progress.hedges,
+        "bytes": progress.bytes,
+        "bytes_per_second": rate.round(),
+        "elapsed_ms": (elapsed.as_secs_f64() * 1e3).round(),
+        "held_back_by": holding::told(held_back, busy),
+    })
+    .to_string()
 }
 
 /// How far it is, in words.

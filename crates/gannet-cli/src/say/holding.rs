@@ -1,0 +1,93 @@
+//! What holds a run back, in words that name the setting. Words only.
+
+use std::time::Duration;
+
+use gannet::{HeldBack, HeldBackBy};
+
+use super::amounts::seconds;
+
+/// What holds the run back; `None` if nothing of ours does. `busy` is this process's share of one CPU's time.
+pub(super) fn told(held: &HeldBack, busy: f64) -> Option<String> {
+    Some(match held {
+        HeldBack::Concurrency { limit } => format!("limited by -j {limit}, CPU {:.0} %", busy * 100.0),
+        HeldBack::PerHost { limit, host } => format!("held back by --per-host {limit} ({})", name(host)),
+        HeldBack::Waiting { host, status, left } => {
+            let why = status.map_or_else(|| "next try".to_owned(), |status| status.as_u16().to_string());
+            format!("waiting for {}: {why}, again in {}", name(host), seconds(*left))
+        }
+        HeldBack::Connections { limit } => format!("held back by {limit} open connections (ulimit -n)"),
+        HeldBack::Input => "waiting for the input".to_owned(),
+        HeldBack::Output => "held back by the reader of standard output".to_owned(),
+        _ => return None,
+    })
+}
+
+/// What held a whole run back, in the syntax of its flag.
+pub(crate) fn held_back_by(cause: HeldBackBy, at_once: usize, per_host: Option<u32>) -> String {
+    match cause {
+        HeldBackBy::Concurrency => format!("-j {at_once}"),
+        HeldBackBy::PerHost => per_host.map_or_else(|| "--per-host".to_owned(), |most| format!("--per-host {most}")),
+        HeldBackBy::Waiting => "waiting between attempts".to_owned(),
+        HeldBackBy::Connections => "open files (ulimit -n)".to_owned(),
+        HeldBackBy::Input => "the input".to_owned(),
+        HeldBackBy::Output => "the reader of standard output".to_owned(),
+        other => other.as_str().to_owned(),
+    }
+}
+
+/// The host without its scheme.
+fn name(host: &str) -> &str {
+    host.split_once("://").map_or(host, |(_, name)| name)
+}
+
+/// This process's use of CPU time between two looks.
+#[derive(Debug)]
+pub(super) struct Busy {
+    cpu: Duration,
+    wall: tokio::time::Instant,
+    share: f64,
+}
+
+/// The share is measured over at least so long.
+const MEASURED_OVER: Duration = Duration::from_secs(1);
+
+impl Busy {
+    pub(super) fn since(now: tokio::time::Instant) -> Self {
+        Self { cpu: cpu_time(), wall: now, share: 0.0 }
+    }
+
+    /// The share of one CPU, lately.
+    pub(super) fn share(&mut self, now: tokio::time::Instant) -> f64 {
+        let passed = now.saturating_duration_since(self.wall);
+        if passed >= MEASURED_OVER {
+            let cpu = cpu_time();
+            self.share = cpu.saturating_sub(self.cpu).as_secs_f64() / passed.as_secs_f64();
+            (self.cpu, self.wall) = (cpu, now);
+        }
+        self.share
+    }
+}
+
+fn cpu_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::try_from(time).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_holds_back_is_told_by_the_name_of_its_setting() {
+        let host = || Box::<str>::from("http://a.example:81");
+        let told = |held: HeldBack| told(&held, 0.061).unwrap_or_default();
+        assert_eq!(told(HeldBack::Concurrency { limit: 64 }), "limited by -j 64, CPU 6 %");
+        assert_eq!(told(HeldBack::PerHost { limit: 6, host: host() }), "held back by --per-host 6 (a.example:81)");
+        let status = Some(http::StatusCode::TOO_MANY_REQUESTS);
+        let left = Duration::from_secs(75);
+        let waiting = HeldBack::Waiting { host: host(), status, left };
+        assert_eq!(told(waiting), "waiting for a.example:81: 429, again in 75.0 s");
+        assert_eq!(told(HeldBack::Nothing), "");
+        assert_eq!(held_back_by(HeldBackBy::PerHost, 64, Some(2)), "--per-host 2");
+    }
+}
