@@ -61,7 +61,7 @@ fn carry_out(mut plan: Plan, voice: &Voice, begun: Instant) -> io::Result<Exit> 
         return dry_run::show(plan, &shown, voice);
     }
     // Last, so that a run that is refused leaves its files as they were.
-    match std::mem::take(&mut plan.records).open() {
+    match std::mem::take(&mut plan.records).open(voice) {
         Ok(records) => run::run(plan, records, voice, begun),
         Err(complaint) => Ok(voice.refuse(&complaint)),
     }

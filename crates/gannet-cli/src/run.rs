@@ -12,7 +12,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior};
 use crate::exit::{Exit, Stopped, judge};
 use crate::plan::{Crowd, Jar, OnFailure, Output, Plan};
 use crate::report::{Closing, Records};
-use crate::say::{Complaint, Errors, Eyes, Meter, Sight, Voice, Watched, closing_line};
+use crate::say::{Complaint, Errors, Eyes, Meter, Sight, Voice, Watched, closing_line, held_back_by};
 use crate::signals::{Signal, Signals};
 
 /// After a signal, and after the deadline, what was committed may still be written for so long.
@@ -51,6 +51,9 @@ struct Run {
     deadline: Option<Instant>,
     stopped: Option<Stopped>,
     stopped_at: Option<Instant>,
+    at_once: usize,
+    per_host: Option<u32>,
+    held_back_by: Option<String>,
 }
 
 /// Whether the loop goes on.
@@ -97,6 +100,9 @@ impl Run {
             deadline: plan.deadline,
             stopped: None,
             stopped_at: None,
+            at_once: plan.at_once,
+            per_host: plan.per_host,
+            held_back_by: None,
         })
     }
 
@@ -187,6 +193,8 @@ impl Run {
     async fn close(mut self) -> Exit {
         self.notice_the_end();
         self.counts.note_held_back(self.job.held_back_times());
+        self.held_back_by =
+            self.counts.held_back_by().map(|cause| held_back_by(cause, self.at_once, self.per_host));
         self.finish_output().await;
         self.meter.end();
         self.save_cookies();
@@ -208,7 +216,7 @@ impl Run {
                 .voice
                 .complain(&Complaint::new("the input holds no URL").fix("give it one URL a line"));
         }
-        let closing = Closing { report: &self.counts, exit, elapsed: self.begun.elapsed() };
+        let closing = closing(&self.counts, exit, self.begun, self.held_back_by.as_deref());
         if let Some(line) = closing_line(&closing, self.crowd) {
             self.voice.note(&line);
         }
@@ -247,7 +255,7 @@ impl Run {
 
     /// Writes what the records end with, and waits until they are whole.
     async fn finish_records(&mut self, exit: Exit) {
-        self.records.close(&Closing { report: &self.counts, exit, elapsed: self.begun.elapsed() });
+        self.records.close(&closing(&self.counts, exit, self.begun, self.held_back_by.as_deref()));
         let written = self.records.written();
         let is_written = self.patiently(written).await.is_some();
         match self.records.failure() {
@@ -319,6 +327,15 @@ async fn next(
         () = until(leave_by) => {}
     }
     job.next().await
+}
+
+fn closing<'a>(
+    report: &'a JobReport,
+    exit: Exit,
+    begun: Instant,
+    held_back_by: Option<&'a str>,
+) -> Closing<'a> {
+    Closing { report, exit, elapsed: begun.elapsed(), held_back_by }
 }
 
 async fn output_broke(output: &Output) -> Error {

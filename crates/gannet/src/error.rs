@@ -79,6 +79,8 @@ kinds! {
     InputUnreadable => "input.unreadable",
     /// The request cannot be sent as asked: a bad header, a body that does not serialise.
     BadRequest => "input.bad_request",
+    /// A cookie, or a file of cookies, cannot be used.
+    BadCookie => "cookies.unusable",
     /// No URL was given.
     NoInput => "input.empty",
     /// A future of this library was polled outside of a tokio runtime.

@@ -29,6 +29,8 @@
 
 mod client;
 mod clock;
+#[cfg(feature = "cookies")]
+mod cookies;
 mod engine;
 mod error;
 mod event;
@@ -50,6 +52,8 @@ pub use client::{
     AllFailed, Bodies, Chunks, Client, ClientBuilder, Collect, FailFast, Fetch, FetchAll, FetchEach,
     FetchFirst, First, Gauges, JobError, JobHandle, Outcomes, Response, Saved, get,
 };
+#[cfg(feature = "cookies")]
+pub use cookies::{Cookie, Cookies};
 #[cfg(feature = "compression")]
 pub use engine::coding::Decoding;
 pub use engine::media::MediaTypes;

@@ -158,6 +158,23 @@ impl Request {
         &self.template.method
     }
 
+    /// The header fields that it was given, and the credentials that stood in its URL. What a client adds (its name,
+    /// its cookies) is not among them.
+    pub fn headers(&self) -> HeaderMap {
+        let mut headers = self.template.headers.clone();
+        if let Some(value) = self.authorization_of(0)
+            && !headers.contains_key(AUTHORIZATION)
+        {
+            headers.insert(AUTHORIZATION, value.clone());
+        }
+        headers
+    }
+
+    /// What it sends behind its head.
+    pub fn content(&self) -> &Body {
+        &self.template.body
+    }
+
     /// The file name given with [`save_as`](Self::save_as) or by the sink.
     pub fn place(&self) -> Option<&Path> {
         self.place.as_deref()

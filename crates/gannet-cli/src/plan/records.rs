@@ -4,13 +4,14 @@
 use std::sync::Arc;
 
 use gannet::sink::Ordered;
+use http::Method;
 
 use super::output::{Behind, Chosen, Output};
 use crate::args::{RecordArgs, RequestArgs, RowOrder};
 use crate::report::{
-    Attempts, CheckLines, Format, Har, Headed, Heads, Paper, Records, Report, ReportTo, Sheet, WriteOut,
+    Asked, Attempts, CheckLines, Format, Har, Headed, Heads, Paper, Records, Report, ReportTo, Sheet, WriteOut,
 };
-use crate::say::Complaint;
+use crate::say::{Complaint, Voice};
 
 /// What is to be written down.
 #[derive(Default)]
@@ -22,6 +23,8 @@ pub(crate) struct RecordsTo {
     /// Where bodies go to standard output, texts go behind them.
     bodies: Option<Ordered>,
     check: Option<Check>,
+    asked: Asked,
+    attempts: Attempts,
 }
 
 /// That each URL gets a line of its own.
@@ -67,6 +70,8 @@ impl RecordsTo {
             har: record.har.clone(),
             bodies,
             check: None,
+            asked: asked(request),
+            attempts,
         })
     }
 
@@ -82,7 +87,7 @@ impl RecordsTo {
     }
 
     /// Opens all of them.
-    pub(crate) fn open(self) -> Result<Records, Complaint> {
+    pub(crate) fn open(self, voice: &Voice) -> Result<Records, Complaint> {
         let mut records = Records::default();
         let mut stdout = Stdout(None);
         if let Some((name, order, attempts)) = self.report {
@@ -90,7 +95,8 @@ impl RecordsTo {
             records.add(Report::begin(to).map_err(no_thread)?);
         }
         if let Some(name) = self.har {
-            records.add(Har::begin(Paper::open("--har", &name)?).map_err(no_thread)?);
+            let sheet = Paper::open("--har", &name)?.begin().map_err(no_thread)?;
+            records.add(Har::on(sheet, self.asked.clone()));
         }
         if let Some(name) = self.heads {
             let sheet = match name.as_str() {
@@ -103,12 +109,29 @@ impl RecordsTo {
             records.add(CheckLines::on(stdout.sheet()?));
         }
         if let Some(format) = self.format {
+            let stderr = Sheet::of(voice.pen().clone(), "standard error");
+            let (asked, attempts) = (self.asked, self.attempts);
             records.add(match self.bodies {
-                Some(bodies) => WriteOut::behind(format, bodies),
-                None => WriteOut::on(format, stdout.sheet()?),
+                Some(bodies) => WriteOut::behind(format, asked, attempts, bodies, stderr),
+                None => WriteOut::on(format, asked, attempts, stdout.sheet()?, stderr),
             });
         }
         Ok(records)
+    }
+}
+
+/// What is asked, for those who write it down.
+fn asked(request: &RequestArgs) -> Asked {
+    let posts = !request.data.0.is_empty() && !request.get || request.json.is_some() || !request.form.is_empty();
+    let by_itself = match (request.head, posts) {
+        (true, _) => Method::HEAD,
+        (false, true) => Method::POST,
+        (false, false) => Method::GET,
+    };
+    Asked {
+        method: request.method.clone().unwrap_or(by_itself),
+        referer: request.referer.clone(),
+        secret: Vec::new(),
     }
 }
 

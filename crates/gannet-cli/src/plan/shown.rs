@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use gannet::Request;
+use http::header::CONTENT_TYPE;
 
 use super::Kinds;
 use crate::args::{CrowdArgs, Deadline, Retries};
-use crate::report::{CurlFacts, curl_line};
+use crate::report::{CurlBody, CurlLine, CurlRedirects};
 use crate::say::{bytes, seconds};
 
 /// What is shown in the place of a run.
@@ -23,7 +24,7 @@ enum Style {
     /// `URL -> place`.
     Places,
     /// The curl command that does the same.
-    Curl(Box<CurlFacts>),
+    Curl(Box<Curl>),
 }
 
 impl Shown {
@@ -32,7 +33,7 @@ impl Shown {
         let mode = &kinds.shared.mode;
         let style = match (mode.dry_run, mode.curl) {
             (false, false) => return None,
-            (_, true) => Style::Curl(Box::new(facts(kinds))),
+            (_, true) => Style::Curl(Box::new(Curl::of(kinds))),
             (true, false) => Style::Places,
         };
         Some(Self { style, below, limits: limits(kinds, crowd) })
@@ -98,29 +99,84 @@ fn limits(kinds: Kinds<'_>, crowd: Option<&CrowdArgs>) -> Vec<String> {
 }
 
 /// What of the options curl has too.
-fn facts(kinds: Kinds<'_>) -> CurlFacts {
-    let Kinds { shared, time, .. } = kinds;
-    let request = &shared.request;
-    let seconds = |length: Option<Duration>| length.map(|length| length.as_secs_f64());
-    CurlFacts {
-        data: request.data.0.iter().map(|piece| (piece.kind, piece.value.clone())).collect(),
-        json: request.json.clone(),
-        form: request.form.clone(),
-        user: request.user.clone(),
-        cookies: request.cookies.clone(),
-        cookie_jar: request.cookie_jar.clone(),
-        user_agent: request.user_agent.clone(),
-        is_compressed: request.compressed,
-        max_redirects: if request.no_location { Some(0) } else { Some(request.max_redirs.unwrap_or(10)) },
-        max_time: seconds(time.max_time),
-        connect_timeout: seconds(time.connect_timeout),
-        retries: match shared.retry.retry {
-            None => 3,
-            Some(Retries::AtMost(count)) => count,
-            Some(Retries::Endless) => u32::MAX,
-        },
-        insecure: shared.connection.insecure,
-        cacert: shared.connection.cacert.clone(),
-        ..CurlFacts::default()
+struct Curl {
+    flags: Vec<String>,
+    /// The parts of `-F` in the place of the request's own body.
+    is_form: bool,
+    redirects: CurlRedirects,
+    retries: Option<u32>,
+    max_time: Option<Duration>,
+    connect_timeout: Option<Duration>,
+    cacert: Option<PathBuf>,
+}
+
+impl Curl {
+    fn of(kinds: Kinds<'_>) -> Self {
+        let Kinds { shared, time, .. } = kinds;
+        let (request, connection) = (&shared.request, &shared.connection);
+        let mut flags = Vec::new();
+        let switches = [
+            (connection.insecure, "-k"),
+            (connection.http1, "--http1.1"),
+            (connection.http2, "--http2"),
+            (connection.tls13, "--tlsv1.3"),
+            (request.compressed, "--compressed"),
+        ];
+        flags.extend(switches.iter().filter(|(is_on, _)| *is_on).map(|(_, flag)| (*flag).to_owned()));
+        let pairs = request.form.iter().map(|field| ("-F", field));
+        let files = request.cookies.iter().filter(|value| !value.contains('=')).map(|file| ("-b", file));
+        let jar = request.cookie_jar.iter().map(|file| ("-c", file));
+        let proto = connection.proto.iter().map(|text| ("--proto", text));
+        for (flag, value) in pairs.chain(files).chain(jar).chain(proto) {
+            flags.extend([flag.to_owned(), value.clone()]);
+        }
+        if let Some(name) = &request.user_agent {
+            flags.extend(["-A".to_owned(), name.clone()]);
+        }
+        let most = request.max_redirs.unwrap_or(10);
+        Self {
+            flags,
+            is_form: !request.form.is_empty(),
+            redirects: if request.no_location { CurlRedirects::Return } else { CurlRedirects::Follow(most) },
+            retries: match shared.retry.retry {
+                None => Some(3),
+                Some(Retries::AtMost(count)) => Some(count),
+                Some(Retries::Endless) => None,
+            },
+            max_time: time.max_time,
+            connect_timeout: time.connect_timeout,
+            cacert: connection.cacert.clone(),
+        }
+    }
+
+    fn line(&self, request: &Request, output: Option<&Path>) -> Vec<u8> {
+        let headers: Vec<_> = request
+            .headers()
+            .into_iter()
+            .scan(None, |last, (name, value)| {
+                *last = name.or(last.take());
+                Some((last.clone()?, value))
+            })
+            .filter(|(name, _)| !(self.is_form && *name == CONTENT_TYPE))
+            .collect();
+        let flags: Vec<&str> = self.flags.iter().map(String::as_str).collect();
+        let body = match request.content().as_bytes() {
+            Some(bytes) if !self.is_form && !bytes.is_empty() => CurlBody::Bytes(bytes),
+            _ => CurlBody::None,
+        };
+        let line = CurlLine {
+            method: request.http_method(),
+            url: request.url(),
+            headers: &headers,
+            body,
+            redirects: self.redirects,
+            retries: self.retries,
+            max_time: self.max_time,
+            connect_timeout: self.connect_timeout,
+            cacert: self.cacert.as_deref(),
+            output,
+            flags: &flags,
+        };
+        line.text().unwrap_or_else(|| format!("# {}: its body is too long for a command line", request.url()).into())
     }
 }

@@ -4,6 +4,7 @@
 
 mod asked;
 mod attempts;
+mod check_lines;
 mod curl;
 mod curl_line;
 mod har;
@@ -26,6 +27,7 @@ use futures_util::future::select_all;
 use gannet::Outcome;
 
 pub(crate) use asked::Asked;
+pub(crate) use check_lines::CheckLines;
 pub(crate) use curl_line::{CurlBody, CurlLine, CurlRedirects};
 pub(crate) use har::Har;
 pub(crate) use headed::Headed;

@@ -15,6 +15,8 @@ pub(crate) struct Closing<'a> {
     pub(crate) report: &'a JobReport,
     pub(crate) exit: Exit,
     pub(crate) elapsed: Duration,
+    /// The setting that held the run back for the longest.
+    pub(crate) held_back_by: Option<&'a str>,
 }
 
 /// How to go on, before there is a journal.
@@ -55,7 +57,7 @@ pub(super) struct Summary<'a> {
     ms_p: Quantiles,
     bytes: u64,
     elapsed_ms: f64,
-    /// Not known in this version.
+    /// The setting that held the run back for the longest.
     held_back_by: Option<&'a str>,
     resume: Option<&'a str>,
 }
@@ -96,7 +98,7 @@ impl<'a> Summary<'a> {
             ms_p: Quantiles { half: quantile(0.5), most: quantile(0.99), nearly_all: quantile(0.999) },
             bytes: report.bytes(),
             elapsed_ms: millis(closing.elapsed),
-            held_back_by: None,
+            held_back_by: closing.held_back_by,
             resume: closing.resume(),
         }
     }
@@ -110,7 +112,7 @@ mod tests {
     fn the_summary_has_the_fields_of_the_format_in_their_order() {
         let report = JobReport::default();
         let closing =
-            Closing { report: &report, exit: Exit::Deadline, elapsed: Duration::from_micros(60_003_100) };
+            Closing { report: &report, exit: Exit::Deadline, elapsed: Duration::from_micros(60_003_100), held_back_by: None };
         let golden = concat!(
             r#"{"v":1,"type":"summary","job":"j","inputs":0,"ok":0,"failed":0,"unfinished":0,"cancelled":0,"skipped":0,"#,
             r#""exit":4,"deadline_hit":true,"firsts":0,"retries":0,"hedges":0,"hedges_won":0,"attempts":0,"#,

@@ -53,6 +53,8 @@ pub struct ClientBuilder {
     hedge_budget: Ratio,
     memory_each: u64,
     memory_all: u64,
+    #[cfg(feature = "cookies")]
+    cookies: Option<crate::Cookies>,
     wire: Wire,
     watcher: Option<Watcher>,
     network: Network,
@@ -87,6 +89,8 @@ impl Default for ClientBuilder {
             hedge_budget: Ratio::Share(0.02),
             memory_each: Memory::DEFAULT_EACH,
             memory_all: Memory::DEFAULT_ALL,
+            #[cfg(feature = "cookies")]
+            cookies: None,
             wire: Wire::Http,
             watcher: None,
             network: Network::Sockets,
@@ -106,6 +110,14 @@ impl ClientBuilder {
     /// A header field of every request, unless the request has its own of that name.
     pub fn default_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.default_headers.append(name, value);
+        self
+    }
+
+    /// Takes cookies from every reply, and sends them where they belong, beside a Cookie field of the caller's own
+    /// (default: none). The store may be shared by several clients.
+    #[cfg(feature = "cookies")]
+    pub fn cookies(mut self, cookies: crate::Cookies) -> Self {
+        self.cookies = Some(cookies);
         self
     }
 
@@ -289,6 +301,8 @@ impl ClientBuilder {
             plan: Arc::new(self.plan),
             user_agent: self.user_agent?,
             default_headers: self.default_headers,
+            #[cfg(feature = "cookies")]
+            cookies: self.cookies,
             wire: self.wire,
             watcher: self.watcher,
             connections: self.connections,

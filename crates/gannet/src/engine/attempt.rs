@@ -100,7 +100,12 @@ pub(crate) async fn lead(
             }
         };
         let headers = headers(&errand, mirror, &hop);
-        let (head, mut body) = send(&errand, &host, &hop, headers, permit, &leg).await?;
+        #[cfg_attr(not(feature = "cookies"), expect(unused_mut, reason = "cookies are marked in it"))]
+        let (mut head, mut body) = send(&errand, &host, &hop, headers, permit, &leg).await?;
+        #[cfg(feature = "cookies")]
+        if let Some(cookies) = &errand.core.cookies {
+            cookies.take(&mut head.headers, &hop.url);
+        }
         leg.replied(head.status);
         if let Some(next) = redirect(&errand, &hop, &head, &leg)? {
             // Its place goes back before the next gate is asked, or two hosts could wait for one another.
@@ -263,6 +268,11 @@ fn headers(errand: &Errand, mirror: u32, hop: &Hop) -> HeaderMap {
     }
     if hop.secrets == Fields::Dropped {
         drop_secrets(&mut headers, url);
+    }
+    // A hop's own cookies are no secrets of the first origin.
+    #[cfg(feature = "cookies")]
+    if let Some(cookies) = &errand.core.cookies {
+        cookies.give(&mut headers, &hop.url);
     }
     headers
 }

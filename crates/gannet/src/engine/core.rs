@@ -21,6 +21,8 @@ pub(crate) struct Core {
     pub(crate) plan: Arc<Plan>,
     pub(crate) user_agent: HeaderValue,
     pub(crate) default_headers: HeaderMap,
+    #[cfg(feature = "cookies")]
+    pub(crate) cookies: Option<crate::Cookies>,
     pub(crate) wire: Wire,
     pub(crate) watcher: Option<Watcher>,
     pub(crate) connections: usize,

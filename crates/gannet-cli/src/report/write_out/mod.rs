@@ -7,6 +7,7 @@ mod variables;
 use std::io::{self, Read as _};
 
 use gannet::Outcome;
+use gannet::sink::Ordered;
 use http::HeaderName;
 
 use self::values::Values;
@@ -180,24 +181,54 @@ pub(crate) struct WriteOut {
     format: Format,
     asked: Asked,
     attempts: Attempts,
+    /// Where there are bodies on standard output, each text goes behind its body.
+    bodies: Option<Ordered>,
+    stdout: Option<Sheet>,
+    stderr: Option<Sheet>,
     sheets: Vec<Sheet>,
 }
 
 impl WriteOut {
     /// Writes to standard output, and what is behind `%{stderr}` to standard error.
     pub(crate) fn on(format: Format, asked: Asked, attempts: Attempts, stdout: Sheet, stderr: Sheet) -> Self {
-        let sheets = if format.uses_stderr() { vec![stdout, stderr] } else { vec![stdout] };
-        Self { format, asked, attempts, sheets }
+        Self::to(format, asked, attempts, stderr).with_stdout(stdout)
+    }
+
+    /// Writes behind each body on standard output, and what is behind `%{stderr}` to standard error.
+    pub(crate) fn behind(
+        format: Format,
+        asked: Asked,
+        attempts: Attempts,
+        bodies: Ordered,
+        stderr: Sheet,
+    ) -> Self {
+        Self { bodies: Some(bodies), ..Self::to(format, asked, attempts, stderr) }
+    }
+
+    fn to(format: Format, asked: Asked, attempts: Attempts, stderr: Sheet) -> Self {
+        let stderr = format.uses_stderr().then_some(stderr);
+        let sheets = stderr.iter().cloned().collect();
+        Self { format, asked, attempts, bodies: None, stdout: None, stderr, sheets }
+    }
+
+    fn with_stdout(mut self, stdout: Sheet) -> Self {
+        self.sheets.push(stdout.clone());
+        self.stdout = Some(stdout);
+        self
     }
 }
 
 impl Record for WriteOut {
     fn settled(&mut self, outcome: &Outcome) {
         let Written { stdout, stderr } = self.format.render(outcome, &self.asked, self.attempts);
-        for (sheet, text) in self.sheets.iter().zip([stdout, stderr]) {
-            if !text.is_empty() {
-                sheet.pen.write(&text);
-            }
+        if let Some(bodies) = &self.bodies {
+            // Each body waits for it, be it empty.
+            bodies.epilogue(outcome.seq(), stdout);
+        } else if let Some(sheet) = &self.stdout {
+            sheet.pen.write(&stdout);
+        }
+        if let Some(sheet) = &self.stderr {
+            sheet.pen.write(&stderr);
         }
     }
 

@@ -119,7 +119,7 @@ fn plain(dice: &mut fastrand::Rng) -> Vec<u8> {
 fn chains_of_codings_are_taken_off_whatever_the_splits() {
     let seed = std::env::var("GANNET_CODING_SEED").ok().and_then(|seed| seed.parse().ok());
     let seed = seed.unwrap_or_else(|| fastrand::u64(..));
-    println!("GANNET_CODING_SEED={seed} cargo test -p gannet --features compression --lib coding");
+    eprintln!("GANNET_CODING_SEED={seed} cargo test -p gannet --features compression --lib coding");
     let mut dice = fastrand::Rng::with_seed(seed);
     for _ in 0..150 {
         let plain = plain(&mut dice);
