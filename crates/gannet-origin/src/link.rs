@@ -26,6 +26,20 @@ const LINGER: Duration = Duration::from_secs(2);
 pub(crate) trait Wire: AsyncRead + AsyncWrite + Unpin + Send + 'static {
     /// The TCP connection underneath.
     fn tcp(&self) -> &TcpStream;
+
+    /// How it is closed in good order.
+    fn farewell(&self) -> Farewell {
+        Farewell::Full
+    }
+}
+
+/// What is said when a connection is closed in good order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Farewell {
+    /// All that belongs to it: under TLS a close_notify.
+    Full,
+    /// A FIN alone.
+    Bare,
 }
 
 impl Wire for TcpStream {
@@ -34,9 +48,13 @@ impl Wire for TcpStream {
     }
 }
 
-impl Wire for TlsStream<TcpStream> {
+impl<W: Wire> Wire for TlsStream<W> {
     fn tcp(&self) -> &TcpStream {
-        self.get_ref().0
+        self.get_ref().0.tcp()
+    }
+
+    fn farewell(&self) -> Farewell {
+        self.get_ref().0.farewell()
     }
 }
 
@@ -154,12 +172,15 @@ impl<W: Wire> Link<W> {
         self.linger().await;
     }
 
-    /// Closes in good order, under TLS with close_notify, and swallows the rest.
+    /// Closes in good order, under TLS with close_notify unless it is to be left out, and swallows the rest.
     ///
     /// # Cancel safety
     ///
     /// The connection is closed in any case.
     pub(crate) async fn close(mut self) {
+        if self.io.farewell() == Farewell::Bare {
+            return self.fin().await;
+        }
         if self.io.shutdown().await.is_ok() {
             self.linger().await;
         }

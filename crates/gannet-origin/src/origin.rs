@@ -10,11 +10,14 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use crate::count::{Counts, Ledger, RequestRecord};
+use crate::fault2::Http2Fault;
+use crate::hostile2::Hostility;
 use crate::limits::{Limit, Rate};
 use crate::raw::RawReply;
 use crate::reply::{File, Rulebook};
-use crate::serve::{self, Shared};
-use crate::tls::{self, Certificate, Tls};
+use crate::serve::{self, Guarded, Shared};
+use crate::tls::{self, Accepting, Certificate, Tls, TlsVersions};
+use crate::tls_fault::TlsFault;
 
 /// Requests that the log keeps unless told otherwise.
 const DEFAULT_LOG_LIMIT: usize = 100_000;
@@ -39,6 +42,7 @@ pub struct Origin {
     addr: SocketAddr,
     scheme: &'static str,
     ca_pem: String,
+    certificate_pem: String,
     ledger: Arc<Ledger>,
     life: Life,
 }
@@ -91,6 +95,11 @@ impl Origin {
     /// The CA that signed its certificate, in PEM; empty without TLS.
     pub fn ca_pem(&self) -> &str {
         &self.ca_pem
+    }
+
+    /// The certificate that it shows, in PEM; empty without TLS.
+    pub fn certificate_pem(&self) -> &str {
+        &self.certificate_pem
     }
 
     /// What it counted. A client may hold a whole reply an instant before it is counted as complete: see
@@ -149,7 +158,11 @@ impl Drop for Origin {
 pub struct OriginBuilder {
     bind: SocketAddr,
     tls: Option<Tls>,
+    tls_versions: TlsVersions,
+    tls_fault: Option<TlsFault>,
     certificate: Certificate,
+    /// A fault of HTTP/2, and how many connections it befalls.
+    http2_fault: Option<(Http2Fault, u64)>,
     log_limit: usize,
     rules: Rulebook,
 }
@@ -159,7 +172,10 @@ impl Default for OriginBuilder {
         Self {
             bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             tls: None,
+            tls_versions: TlsVersions::Both,
+            tls_fault: None,
             certificate: Certificate::Good,
+            http2_fault: None,
             log_limit: DEFAULT_LOG_LIMIT,
             rules: Rulebook::default(),
         }
@@ -192,6 +208,34 @@ impl OriginBuilder {
     #[must_use]
     pub fn certificate(mut self, certificate: Certificate) -> Self {
         self.certificate = certificate;
+        self
+    }
+
+    /// Speaks those versions of TLS. Default: 1.2 and 1.3.
+    #[must_use]
+    pub fn tls_versions(mut self, versions: TlsVersions) -> Self {
+        self.tls_versions = versions;
+        self
+    }
+
+    /// Does that wrong under TLS, on every connection; nothing without TLS. Default: nothing.
+    #[must_use]
+    pub fn tls_fault(mut self, fault: TlsFault) -> Self {
+        self.tls_fault = Some(fault);
+        self
+    }
+
+    /// Does that wrong on every connection over HTTP/2. Default: nothing.
+    #[must_use]
+    pub fn http2_fault(self, fault: Http2Fault) -> Self {
+        self.http2_fault_first(u64::MAX, fault)
+    }
+
+    /// Does that wrong over HTTP/2 on the first so many connections of the origin, those over HTTP/1 counted
+    /// too; later ones are served as they should be.
+    #[must_use]
+    pub fn http2_fault_first(mut self, connections: u64, fault: Http2Fault) -> Self {
+        self.http2_fault = Some((fault, connections));
         self
     }
 
@@ -294,20 +338,26 @@ impl OriginBuilder {
         if self.rules.limits.iter().any(|(_, limit)| limit.rate.is_some_and(|rate| rate.per.is_zero())) {
             return Err(refuse("a rate over no time at all makes no sense".to_owned()));
         }
-        let (acceptor, ca_pem) = match self.tls {
-            Some(tls) => tls::acceptor(tls, self.certificate).map(|(acceptor, pem)| (Some(acceptor), pem))?,
-            None => (None, String::new()),
-        };
+        let accepting =
+            self.tls.map(|tls| tls::acceptor(tls, self.tls_versions, self.certificate)).transpose()?;
         let listener = tokio::net::TcpListener::bind(self.bind).await?;
         let ledger = Arc::new(Ledger::new(self.log_limit));
+        let (guarded, ca_pem, certificate_pem) = match accepting {
+            Some(Accepting { acceptor, ca_pem, certificate_pem }) => {
+                (Some(Guarded { acceptor, fault: self.tls_fault }), ca_pem, certificate_pem)
+            }
+            None => (None, String::new(), String::new()),
+        };
         let face = Face {
             addr: listener.local_addr()?,
-            scheme: if acceptor.is_some() { "https" } else { "http" },
+            scheme: if guarded.is_some() { "https" } else { "http" },
             ca_pem,
+            certificate_pem,
             ledger: Arc::clone(&ledger),
         };
-        let shared = Arc::new(Shared { ledger, rules: self.rules, gates: Arc::default() });
-        Ok((face, serve::accept(listener, acceptor, shared)))
+        let hostility = self.http2_fault.map(|(fault, connections)| Hostility::new(fault, connections));
+        let shared = Arc::new(Shared { ledger, rules: self.rules, gates: Arc::default(), hostility });
+        Ok((face, serve::accept(listener, guarded, shared)))
     }
 }
 
@@ -316,13 +366,14 @@ struct Face {
     addr: SocketAddr,
     scheme: &'static str,
     ca_pem: String,
+    certificate_pem: String,
     ledger: Arc<Ledger>,
 }
 
 impl Face {
     fn into_origin(self, life: Life) -> Origin {
-        let Self { addr, scheme, ca_pem, ledger } = self;
-        Origin { addr, scheme, ca_pem, ledger, life }
+        let Self { addr, scheme, ca_pem, certificate_pem, ledger } = self;
+        Origin { addr, scheme, ca_pem, certificate_pem, ledger, life }
     }
 }
 

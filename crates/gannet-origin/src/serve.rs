@@ -9,13 +9,15 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use crate::count::{ConnectionTicket, Ledger};
+use crate::hostile2::Hostility;
 use crate::limits::{Entry, Gates};
 use crate::link::{ClientLeft, Link, Wire};
 use crate::reply::{Answer, Question, Rulebook};
-use crate::{wire1, wire2};
+use crate::tls_fault::{self, Clipped, TlsFault};
+use crate::{hostile2, wire1, wire2};
 
 /// The first bytes of an HTTP/2 connection (RFC 9113, section 3.4).
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// How long a TLS handshake may take.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
@@ -29,6 +31,14 @@ pub(crate) struct Shared {
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) rules: Rulebook,
     pub(crate) gates: Arc<Gates>,
+    pub(crate) hostility: Option<Hostility>,
+}
+
+/// TLS as an origin speaks it.
+#[derive(Clone)]
+pub(crate) struct Guarded {
+    pub(crate) acceptor: TlsAcceptor,
+    pub(crate) fault: Option<TlsFault>,
 }
 
 impl Shared {
@@ -52,7 +62,7 @@ enum Woke {
 /// # Cancel safety
 ///
 /// Dropping it closes the listener and every connection.
-pub(crate) async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Arc<Shared>) {
+pub(crate) async fn accept(listener: TcpListener, tls: Option<Guarded>, shared: Arc<Shared>) {
     let mut connections = JoinSet::new();
     loop {
         let woke = tokio::select! {
@@ -70,14 +80,23 @@ pub(crate) async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, shar
     }
 }
 
-async fn attend(stream: TcpStream, tls: Option<TlsAcceptor>, shared: Arc<Shared>, ticket: ConnectionTicket) {
+async fn attend(stream: TcpStream, tls: Option<Guarded>, shared: Arc<Shared>, ticket: ConnectionTicket) {
     // Without it replies only come later; nothing else depends on it.
     let _ = stream.set_nodelay(true);
     let Some(tls) = tls else {
         return converse(stream, shared, &ticket).await;
     };
+    match tls.fault {
+        Some(TlsFault::Alert) => tls_fault::alert(stream).await,
+        Some(TlsFault::Silence) => tls_fault::silence(stream).await,
+        fault => return shake_hands(Clipped::new(stream, fault), &tls.acceptor, shared, &ticket).await,
+    }
+    shared.ledger.count(|counts| counts.tls_failures += 1);
+}
+
+async fn shake_hands(stream: Clipped, tls: &TlsAcceptor, shared: Arc<Shared>, ticket: &ConnectionTicket) {
     match tokio::time::timeout(HANDSHAKE_LIMIT, tls.accept(stream)).await {
-        Ok(Ok(stream)) => converse(stream, shared, &ticket).await,
+        Ok(Ok(stream)) => converse(stream, shared, ticket).await,
         Ok(Err(_)) | Err(_) => shared.ledger.count(|counts| counts.tls_failures += 1),
     }
 }
@@ -85,7 +104,12 @@ async fn attend(stream: TcpStream, tls: Option<TlsAcceptor>, shared: Arc<Shared>
 async fn converse<W: Wire>(stream: W, shared: Arc<Shared>, ticket: &ConnectionTicket) {
     let mut link = Link::new(stream);
     match speaks_http2(&mut link).await {
-        Ok(true) => wire2::serve(link, shared, ticket.number()).await,
+        Ok(true) => match &shared.hostility {
+            Some(hostility) if ticket.number() < hostility.connections => {
+                hostile2::serve(link, &shared, hostility, ticket.number()).await;
+            }
+            _ => wire2::serve(link, shared, ticket.number()).await,
+        },
         Ok(false) => wire1::serve(link, &shared, ticket.number()).await,
         Err(ClientLeft) => {}
     }

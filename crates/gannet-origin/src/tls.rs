@@ -23,16 +23,50 @@ pub enum Tls {
     Http2Only,
 }
 
-/// Which certificate the origin shows; each is signed by the CA of this origin.
+/// Which versions of TLS the origin speaks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum TlsVersions {
+    /// 1.2 and 1.3.
+    #[default]
+    Both,
+    /// 1.2 alone (RFC 5246).
+    Only12,
+    /// 1.3 alone (RFC 8446).
+    Only13,
+}
+
+impl TlsVersions {
+    fn supported(self) -> Vec<&'static rustls::SupportedProtocolVersion> {
+        match self {
+            Self::Both => rustls::ALL_VERSIONS.to_vec(),
+            Self::Only12 => vec![&rustls::version::TLS12],
+            Self::Only13 => vec![&rustls::version::TLS13],
+        }
+    }
+}
+
+/// Which certificate the origin shows; unless it says otherwise, it is in force, for `localhost`,
+/// `127.0.0.1` and `::1`, and signed by the CA of this origin.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Certificate {
-    /// In force, for `localhost`, `127.0.0.1` and `::1`.
+    /// Nothing is wrong with it.
     #[default]
     Good,
     /// Its time ended in 2020.
     Expired,
-    /// In force, for `wrong.invalid` alone.
+    /// Its time begins in 2090.
+    NotYetValid,
+    /// For `wrong.invalid` alone.
     WrongHost,
+    /// The common name is `localhost`, and no alternative name is there (RFC 6125, section 6.4.4).
+    CommonNameOnly,
+    /// Signed by a CA of the same name that is not the one of this origin.
+    UnknownRoot,
+    /// Signed by itself.
+    SelfSigned,
+    /// Signed by itself, and says that it is a CA: what a plain `openssl req -x509` makes.
+    SelfSignedCa,
 }
 
 /// A CA, a certificate that it signed and the key to it, all in PEM, for another server to show.
@@ -64,13 +98,20 @@ impl std::fmt::Debug for Credentials {
     }
 }
 
-/// Makes a CA and a certificate; yields what accepts connections, and the CA in PEM.
-pub(crate) fn acceptor(tls: Tls, certificate: Certificate) -> io::Result<(TlsAcceptor, String)> {
+/// What accepts connections, and what clients may be told of it.
+pub(crate) struct Accepting {
+    pub(crate) acceptor: TlsAcceptor,
+    pub(crate) ca_pem: String,
+    pub(crate) certificate_pem: String,
+}
+
+/// Makes a CA and a certificate, and what accepts connections with it.
+pub(crate) fn acceptor(tls: Tls, versions: TlsVersions, certificate: Certificate) -> io::Result<Accepting> {
     let Made { ca_pem, leaf, key } = make(certificate).map_err(io::Error::other)?;
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(&versions.supported())
         .and_then(|builder| builder.with_no_client_auth().with_single_cert(vec![leaf.der().clone()], key))
         .map_err(io::Error::other)?;
     config.alpn_protocols = match tls {
@@ -78,7 +119,8 @@ pub(crate) fn acceptor(tls: Tls, certificate: Certificate) -> io::Result<(TlsAcc
         Tls::Http1Only => vec![b"http/1.1".to_vec()],
         Tls::Http2Only => vec![b"h2".to_vec()],
     };
-    Ok((TlsAcceptor::from(Arc::new(config)), ca_pem))
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    Ok(Accepting { acceptor, ca_pem, certificate_pem: leaf.pem() })
 }
 
 struct Made {
@@ -88,26 +130,54 @@ struct Made {
 }
 
 fn make(certificate: Certificate) -> Result<Made, rcgen::Error> {
-    let ca_key = KeyPair::generate()?;
+    let (ca, ca_key) = ca()?;
+    let ca_pem = ca.self_signed(&ca_key)?.pem();
+    let key = KeyPair::generate()?;
+    let params = leaf(certificate)?;
+    let leaf = match certificate {
+        Certificate::SelfSigned | Certificate::SelfSignedCa => params.self_signed(&key)?,
+        Certificate::UnknownRoot => {
+            let (other, other_key) = self::ca()?;
+            params.signed_by(&key, &Issuer::new(other, other_key))?
+        }
+        _ => params.signed_by(&key, &Issuer::new(ca, ca_key))?,
+    };
+    Ok(Made { ca_pem, leaf, key })
+}
+
+fn ca() -> Result<(CertificateParams, KeyPair), rcgen::Error> {
     let mut ca = CertificateParams::new(Vec::new())?;
     ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     ca.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     ca.distinguished_name.push(DnType::CommonName, "gannet-origin test CA");
-    let ca_pem = ca.self_signed(&ca_key)?.pem();
+    Ok((ca, KeyPair::generate()?))
+}
 
+fn leaf(certificate: Certificate) -> Result<CertificateParams, rcgen::Error> {
     let names: &[&str] = match certificate {
-        Certificate::Good | Certificate::Expired => &["localhost", "127.0.0.1", "::1"],
         Certificate::WrongHost => &["wrong.invalid"],
+        Certificate::CommonNameOnly => &[],
+        _ => &["localhost", "127.0.0.1", "::1"],
     };
-    let key = KeyPair::generate()?;
     let mut leaf = CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())?;
-    leaf.distinguished_name.push(DnType::CommonName, "gannet-origin");
+    let common_name = if certificate == Certificate::CommonNameOnly { "localhost" } else { "gannet-origin" };
+    leaf.distinguished_name.push(DnType::CommonName, common_name);
     leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     leaf.use_authority_key_identifier_extension = true;
-    if certificate == Certificate::Expired {
-        leaf.not_before = rcgen::date_time_ymd(2019, 1, 1);
-        leaf.not_after = rcgen::date_time_ymd(2020, 1, 1);
+    match certificate {
+        Certificate::Expired => {
+            leaf.not_before = rcgen::date_time_ymd(2019, 1, 1);
+            leaf.not_after = rcgen::date_time_ymd(2020, 1, 1);
+        }
+        Certificate::NotYetValid => {
+            leaf.not_before = rcgen::date_time_ymd(2090, 1, 1);
+            leaf.not_after = rcgen::date_time_ymd(2091, 1, 1);
+        }
+        Certificate::SelfSignedCa => {
+            leaf.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            leaf.extended_key_usages = Vec::new();
+        }
+        _ => {}
     }
-    let leaf = leaf.signed_by(&key, &Issuer::new(ca, ca_key))?;
-    Ok(Made { ca_pem, leaf, key })
+    Ok(leaf)
 }

@@ -11,6 +11,13 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 const SOON: Duration = Duration::from_millis(50);
 const PATIENCE: Duration = Duration::from_secs(5);
 
+async fn connect(origin: &Origin) -> SendRequest<Full<Bytes>> {
+    let stream = tokio::net::TcpStream::connect(origin.addr()).await.unwrap();
+    let (requests, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    requests
+}
+
 pub(crate) struct Client {
     pub(crate) origin: Origin,
     requests: SendRequest<Full<Bytes>>,
@@ -23,11 +30,13 @@ impl Client {
 
     pub(crate) async fn of(builder: OriginBuilder) -> Self {
         let origin = builder.start().await.unwrap();
-        let stream = tokio::net::TcpStream::connect(origin.addr()).await.unwrap();
-        let (requests, connection) =
-            http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
-        tokio::spawn(connection);
+        let requests = connect(&origin).await;
         Self { origin, requests }
+    }
+
+    /// Goes on over another connection.
+    pub(crate) async fn connect_anew(&mut self) {
+        self.requests = connect(&self.origin).await;
     }
 
     async fn send(

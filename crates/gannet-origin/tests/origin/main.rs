@@ -5,6 +5,7 @@ mod coding;
 mod counting;
 mod cuts;
 mod files;
+mod hostile2;
 mod http1;
 mod http2;
 mod limits;

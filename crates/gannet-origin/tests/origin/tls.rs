@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gannet_origin::{Certificate, Origin, Tls};
+use gannet_origin::{Certificate, Origin, Tls, TlsFault, TlsVersions};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName};
@@ -12,13 +12,28 @@ use tokio_rustls::client::TlsStream;
 
 type Connected = std::io::Result<TlsStream<tokio::net::TcpStream>>;
 
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
+
 async fn connect(origin: &Origin, name: &'static str, protocols: &[&str]) -> Connected {
+    connect_trusting(origin, origin.ca_pem(), name, protocols).await
+}
+
+fn config(trusted_pem: &str) -> ClientConfig {
     let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(origin.ca_pem().as_bytes()).unwrap()).unwrap();
+    roots.add(CertificateDer::from_pem_slice(trusted_pem.as_bytes()).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder =
         ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-    let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+    builder.with_root_certificates(roots).with_no_client_auth()
+}
+
+async fn connect_trusting(
+    origin: &Origin,
+    trusted_pem: &str,
+    name: &'static str,
+    protocols: &[&str],
+) -> Connected {
+    let mut config = config(trusted_pem);
     config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
     let stream = tokio::net::TcpStream::connect(origin.addr()).await.unwrap();
     TlsConnector::from(Arc::new(config)).connect(ServerName::try_from(name).unwrap(), stream).await
@@ -53,15 +68,110 @@ async fn a_good_certificate_holds_for_the_name_and_the_address() {
 
 #[tokio::test]
 async fn bad_certificates_are_bad_in_the_way_that_was_asked_for() {
-    for (certificate, complaint) in
-        [(Certificate::Expired, "Expired"), (Certificate::WrongHost, "NotValidForName")]
-    {
+    for (certificate, complaint) in [
+        (Certificate::Expired, "Expired"),
+        (Certificate::NotYetValid, "NotValidYet"),
+        (Certificate::WrongHost, "NotValidForName"),
+        (Certificate::CommonNameOnly, "NotValidForName"),
+        (Certificate::UnknownRoot, "BadSignature"),
+        (Certificate::SelfSigned, "UnknownIssuer"),
+        (Certificate::SelfSignedCa, "CaUsedAsEndEntity"),
+    ] {
         let origin = Origin::builder().tls(Tls::Both).certificate(certificate).start().await.unwrap();
         let error = connect(&origin, "localhost", &[]).await.unwrap_err();
-        assert!(format!("{error:?}").contains(complaint), "{error:?}");
-        assert!(
-            origin.wait_until(|counts| counts.tls_failures == 1, std::time::Duration::from_secs(5)).await
-        );
+        assert!(format!("{error:?}").contains(complaint), "{certificate:?}: {error:?}");
+        assert!(origin.wait_until(|counts| counts.tls_failures == 1, PATIENCE).await);
+    }
+}
+
+#[tokio::test]
+async fn a_self_signed_leaf_holds_for_who_trusts_it_and_no_ca_made_it() {
+    let origin = Origin::builder().tls(Tls::Both).certificate(Certificate::SelfSigned);
+    let origin = origin.start().await.unwrap();
+    assert_ne!(origin.certificate_pem(), origin.ca_pem());
+    assert!(connect_trusting(&origin, origin.certificate_pem(), "localhost", &[]).await.is_ok());
+}
+
+#[tokio::test]
+async fn the_versions_of_tls_are_those_that_were_asked_for() {
+    for (versions, spoken) in [
+        (TlsVersions::Both, rustls::ProtocolVersion::TLSv1_3),
+        (TlsVersions::Only12, rustls::ProtocolVersion::TLSv1_2),
+        (TlsVersions::Only13, rustls::ProtocolVersion::TLSv1_3),
+    ] {
+        let origin = Origin::builder().tls(Tls::Both).tls_versions(versions).start().await.unwrap();
+        let stream = connect(&origin, "localhost", &[]).await.unwrap();
+        assert_eq!(stream.get_ref().1.protocol_version(), Some(spoken));
+    }
+}
+
+async fn faulty(fault: TlsFault) -> Origin {
+    Origin::builder().tls(Tls::Http1Only).tls_fault(fault).start().await.unwrap()
+}
+
+#[tokio::test]
+async fn a_handshake_is_cut_at_the_byte_that_was_asked_for() {
+    for cut in [0, 1, 5, 100, 500] {
+        let origin = faulty(TlsFault::CutAfter(cut)).await;
+        let error = connect(&origin, "localhost", &[]).await.unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::UnexpectedEof, "{cut}: {error:?}");
+        assert!(origin.wait_until(|counts| counts.tls_failures == 1, PATIENCE).await);
+    }
+}
+
+#[tokio::test]
+async fn exactly_the_bytes_before_a_cut_go_out() {
+    let recorded = |cut| async move {
+        let origin = faulty(TlsFault::CutAfter(cut)).await;
+        let mut config = config(origin.ca_pem());
+        config.alpn_protocols.clear();
+        let name = ServerName::try_from("localhost").unwrap();
+        let mut session = rustls::ClientConnection::new(Arc::new(config), name).unwrap();
+        let (mut hello, mut heard) = (Vec::new(), Vec::new());
+        session.write_tls(&mut hello).unwrap();
+        let mut stream = tokio::net::TcpStream::connect(origin.addr()).await.unwrap();
+        stream.write_all(&hello).await.unwrap();
+        stream.read_to_end(&mut heard).await.unwrap();
+        heard.len()
+    };
+    assert_eq!((recorded(0).await, recorded(77).await, recorded(300).await), (0, 77, 300));
+}
+
+#[tokio::test]
+async fn a_cut_beyond_the_handshake_lies_in_the_reply() {
+    let origin = faulty(TlsFault::CutAfter(50_000)).await;
+    let mut stream = connect(&origin, "localhost", &[]).await.unwrap();
+    stream.write_all(b"GET /?size=90k HTTP/1.1\r\n\r\n").await.unwrap();
+    let mut reply = Vec::new();
+    assert!(stream.read_to_end(&mut reply).await.is_err());
+    assert!((30_000..50_000).contains(&reply.len()), "{} bytes", reply.len());
+}
+
+#[tokio::test]
+async fn a_hello_may_get_an_alert() {
+    let origin = faulty(TlsFault::Alert).await;
+    let error = connect(&origin, "localhost", &[]).await.unwrap_err();
+    assert!(format!("{error:?}").contains("AlertReceived(HandshakeFailure)"), "{error:?}");
+    assert!(origin.wait_until(|counts| counts.tls_failures == 1, PATIENCE).await);
+}
+
+#[tokio::test]
+async fn a_hello_may_get_silence_until_the_client_leaves() {
+    let origin = faulty(TlsFault::Silence).await;
+    let connecting = connect(&origin, "localhost", &[]);
+    assert!(tokio::time::timeout(std::time::Duration::from_millis(50), connecting).await.is_err());
+    assert!(origin.wait_until(|counts| counts.open_connections == 0, PATIENCE).await);
+}
+
+#[tokio::test]
+async fn a_body_without_length_may_end_without_close_notify() {
+    for (fault, is_clean) in [(TlsFault::NoCloseNotify, false), (TlsFault::CutAfter(u64::MAX), true)] {
+        let origin = faulty(fault).await;
+        let mut stream = connect(&origin, "localhost", &[]).await.unwrap();
+        stream.write_all(b"GET /?text=whole&no-length HTTP/1.1\r\n\r\n").await.unwrap();
+        let mut reply = Vec::new();
+        assert_eq!(stream.read_to_end(&mut reply).await.is_ok(), is_clean, "{fault:?}");
+        assert!(reply.ends_with(b"whole"));
     }
 }
 
