@@ -1,10 +1,12 @@
 //! The program: starts an origin, prints its URL, and on Ctrl-C what it counted. No behaviour lives here.
 
+mod named;
+
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use gannet_origin::{Origin, QUERY_KEYS, Tls};
+use gannet_origin::{Certificate, Http2Fault, Origin, QUERY_KEYS, Tls, TlsFault, TlsVersions};
 
 fn main() -> ExitCode {
     let outcome = match Flags::read(std::env::args().skip(1)) {
@@ -37,7 +39,19 @@ async fn serve(flags: &Flags) -> io::Result<()> {
     // Only the counts are printed, so no log is kept.
     let mut builder = Origin::builder().port(flags.port).seed(flags.seed).log_limit(0);
     if let Some(tls) = flags.tls {
-        builder = builder.tls(tls);
+        builder = builder.tls(tls).tls_versions(flags.tls_versions).certificate(flags.certificate);
+    }
+    if let Some(fault) = flags.tls_fault {
+        builder = builder.tls_fault(fault);
+    }
+    if let Some(fault) = flags.http2_fault {
+        builder = builder.http2_fault_first(flags.http2_fault_first, fault);
+    }
+    for (path, file) in &flags.files {
+        builder = builder.file(path, "", std::fs::read(file)?);
+    }
+    for (prefix, query) in &flags.behave {
+        builder = builder.behave(prefix, query);
     }
     let origin = builder.start().await?;
     if let Some(path) = &flags.ca_out {
@@ -80,6 +94,16 @@ struct Flags {
     threads: usize,
     seed: u64,
     ca_out: Option<String>,
+    certificate: Certificate,
+    tls_versions: TlsVersions,
+    tls_fault: Option<TlsFault>,
+    http2_fault: Option<Http2Fault>,
+    /// Connections that the fault befalls.
+    http2_fault_first: u64,
+    /// Paths, and the files that they show.
+    files: Vec<(String, String)>,
+    /// Path prefixes, and their queries.
+    behave: Vec<(String, String)>,
     voice: Voice,
 }
 
@@ -89,9 +113,29 @@ enum Voice {
     Quiet,
 }
 
+impl Default for Flags {
+    fn default() -> Self {
+        Self {
+            port: 0,
+            tls: None,
+            threads: 1,
+            seed: 0,
+            ca_out: None,
+            certificate: Certificate::Good,
+            tls_versions: TlsVersions::Both,
+            tls_fault: None,
+            http2_fault: None,
+            http2_fault_first: u64::MAX,
+            files: Vec::new(),
+            behave: Vec::new(),
+            voice: Voice::Normal,
+        }
+    }
+}
+
 impl Flags {
     fn read(mut args: impl Iterator<Item = String>) -> Result<Asked, String> {
-        let mut flags = Self { port: 0, tls: None, threads: 1, seed: 0, ca_out: None, voice: Voice::Normal };
+        let mut flags = Self::default();
         while let Some(arg) = args.next() {
             match arg.as_str() {
                 "--help" | "-h" => return Ok(Asked::Help),
@@ -100,12 +144,24 @@ impl Flags {
                 "--threads" => flags.threads = number::<usize>(&arg, args.next())?.clamp(1, MAX_THREADS),
                 "--seed" => flags.seed = number(&arg, args.next())?,
                 "--ca-out" => flags.ca_out = Some(args.next().ok_or("--ca-out needs a file")?),
+                "--certificate" => flags.certificate = known(&arg, args.next(), named::certificate)?,
+                "--tls-versions" => flags.tls_versions = known(&arg, args.next(), named::tls_versions)?,
+                "--tls-fault" => flags.tls_fault = Some(known(&arg, args.next(), named::tls_fault)?),
+                "--http2-fault" => flags.http2_fault = Some(known(&arg, args.next(), named::http2_fault)?),
+                "--http2-fault-first" => flags.http2_fault_first = number(&arg, args.next())?,
+                "--file" => flags.files.push(pair(&arg, args.next())?),
+                "--behave" => flags.behave.push(pair(&arg, args.next())?),
                 "--quiet" => flags.voice = Voice::Quiet,
                 _ => return Err(format!("unknown flag {arg:?}; see --help")),
             }
         }
         if flags.ca_out.is_some() && flags.tls.is_none() {
             return Err("--ca-out needs --tls: without it there is no CA".to_owned());
+        }
+        let is_of_tls = flags.tls_fault.is_some()
+            || (flags.certificate, flags.tls_versions) != (Certificate::Good, TlsVersions::Both);
+        if is_of_tls && flags.tls.is_none() {
+            return Err("--certificate, --tls-versions and --tls-fault need --tls".to_owned());
         }
         Ok(Asked::Run(flags))
     }
@@ -119,6 +175,17 @@ fn number<N: std::str::FromStr>(flag: &str, value: Option<String>) -> Result<N, 
     value.parse().map_err(|_| format!("{flag} needs a number, and {value:?} is none"))
 }
 
+fn known<T>(flag: &str, value: Option<String>, read: fn(&str) -> Option<T>) -> Result<T, String> {
+    let value = value.ok_or_else(|| format!("{flag} needs a name"))?;
+    read(&value).ok_or_else(|| format!("{flag} knows no {value:?}; see --help"))
+}
+
+fn pair(flag: &str, value: Option<String>) -> Result<(String, String), String> {
+    let value = value.ok_or_else(|| format!("{flag} needs PATH=VALUE"))?;
+    let (path, rest) = value.split_once('=').ok_or_else(|| format!("{flag} needs a = in {value:?}"))?;
+    Ok((path.to_owned(), rest.to_owned()))
+}
+
 fn help() -> String {
     let mut text = HELP_HEAD.to_owned();
     for (key, example, what) in QUERY_KEYS {
@@ -126,6 +193,7 @@ fn help() -> String {
         writeln!(text, "  {pair:<32} {what}").expect("a string takes any text");
     }
     text.push_str(HELP_TAIL);
+    text.push_str(&named::help());
     text
 }
 
@@ -137,6 +205,13 @@ Usage: gannet-origin [FLAGS]
   --port N       listen there; default: any free port
   --tls          speak TLS (ALPN h2 and http/1.1); default: plain, h2 by prior knowledge
   --ca-out FILE  write the CA of the certificate there, in PEM
+  --certificate NAME, --tls-versions 1.2|1.3|both, --tls-fault FAULT
+                 what is wrong with TLS; see the names below
+  --http2-fault FAULT, --http2-fault-first N
+                 what is wrong with HTTP/2, and for how many connections; default: all
+  --file /P=FILE serve that file at that path; repeatable
+  --behave /P=QUERY
+                 treat the paths that start so as if they came with that query; repeatable
   --threads N    serve with that many threads; default: 1
   --seed N       the seed of latency, stragglers and fail; default: 0
   --quiet        only the URL and the counts, on standard output
@@ -195,6 +270,22 @@ mod tests {
     #[test]
     fn a_flag_that_nobody_knows_is_named() {
         assert_eq!(flags("--prot 1").unwrap_err(), "unknown flag \"--prot\"; see --help");
+    }
+
+    #[test]
+    fn faults_and_files_are_read() {
+        let read =
+            flags("--tls --tls-fault alert --certificate self-signed --file /a=b=c --behave /p=etag=x");
+        let read = read.unwrap();
+        assert_eq!((read.tls_fault, read.certificate), (Some(TlsFault::Alert), Certificate::SelfSigned));
+        assert_eq!(read.files, [("/a".to_owned(), "b=c".to_owned())]);
+        assert_eq!(read.behave, [("/p".to_owned(), "etag=x".to_owned())]);
+    }
+
+    #[test]
+    fn a_fault_of_tls_needs_tls_and_one_that_nobody_knows_is_named() {
+        assert!(flags("--tls-fault alert").unwrap_err().contains("need --tls"));
+        assert!(flags("--http2-fault x").unwrap_err().contains("knows no \"x\""));
     }
 
     #[test]
