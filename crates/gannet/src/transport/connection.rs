@@ -44,6 +44,8 @@ pub(crate) struct Http1 {
     pub(crate) sender: hyper::client::conn::http1::SendRequest<RequestBody>,
     /// Whether the last request had a body, which may still be on its way out when the reply has ended.
     pub(crate) sent_body: bool,
+    /// Whether the reply leaves open where it ends, so that what follows it is not trusted.
+    pub(crate) is_last: bool,
     pub(crate) common: Common,
 }
 
@@ -101,7 +103,12 @@ impl Http1 {
             // An error ends the exchange that is on it, which hears of it by itself.
             let _ = connection.await;
         }));
-        Ok(Self { sender, sent_body: false, common: Common::new(counts, address, driver, opening) })
+        Ok(Self {
+            sender,
+            sent_body: false,
+            is_last: false,
+            common: Common::new(counts, address, driver, opening),
+        })
     }
 
     #[cfg(not(feature = "http1"))]
@@ -226,7 +233,8 @@ impl Lease {
     pub(crate) fn give_back(mut self) {
         if let Kind::One(connection) = &mut self.kind {
             let connection = connection.take();
-            if let Some(connection) = connection.filter(|connection| !connection.sender.is_closed()) {
+            let serves_on = |connection: &Http1| !connection.is_last && !connection.sender.is_closed();
+            if let Some(connection) = connection.filter(serves_on) {
                 self.pool.take_back(connection, &self.origin);
             }
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 #[cfg(feature = "http2")]
 use http::header::{CONNECTION, UPGRADE};
-use http::header::{HOST, HeaderValue, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, HOST, HeaderValue, TRANSFER_ENCODING};
 use http::{HeaderMap, Method, Request};
 use url::{Position, Url};
 
@@ -66,6 +66,13 @@ pub(crate) async fn exchange(
     if head.headers.len() > HEAD_FIELDS {
         let message = format!("the reply's head is over its limit of {HEAD_FIELDS} fields");
         return Err(Error::new(ErrorKind::HeadTooLarge, Phase::Wait, message));
+    }
+    // Somebody on the way may have gone by the length (RFC 9112, section 6.3).
+    if head.headers.contains_key(TRANSFER_ENCODING)
+        && head.headers.contains_key(CONTENT_LENGTH)
+        && let Kind::One(Some(connection)) = lease.kind_mut()
+    {
+        connection.is_last = true;
     }
     let streams = lease.streams();
     let hold = Hold { lease, permit, sending };
