@@ -204,3 +204,85 @@ fn row_23_chunks_announced_by_a_reply_without_a_body_are_not_waited_for() {
         assert_eq!((end.code, end.codes(), &end.rows[0]["bytes"]), (0, vec!["ok"], &0.into()), "{end:?}");
     }
 }
+
+/// What may stand behind a body; the second would make a good reply to somebody else.
+fn beyond() -> [String; 4] {
+    let reply = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil";
+    ["X".into(), reply.into(), "\r\n".into(), "evil".repeat(100_000)]
+}
+
+#[test]
+fn row_09_bytes_beyond_the_length_are_no_part_of_the_body_and_the_connection_serves_no_more() {
+    for beyond in beyond() {
+        let reply = format!("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello{beyond}");
+        let server = Speech::Http1.serve(Origin::builder().raw("/a", RawReply::new().send(reply)));
+        let trial = server.trial(["/a", "/b?text=sound", "/a?2", "/c?text=well"]);
+        let end = trial.with("--retry 0 -j 1 --read-timeout 2s").run();
+        assert_eq!(end.code, 0, "{beyond:.40}: {end:?}");
+        let bodies: Vec<_> = (0..4).map(|seq| String::from_utf8_lossy(&end.body(seq)).into_owned()).collect();
+        assert_eq!(bodies, ["hello", "sound", "hello", "well"], "{beyond:.40}");
+        let used: Vec<_> = server.origin.requests().iter().map(|request| request.connection).collect();
+        assert!(used[0] != used[1] && used[2] != used[3], "used again: {beyond:.40}: {used:?}");
+    }
+}
+
+#[test]
+fn row_09_bytes_that_follow_a_reply_later_end_the_connection_too() {
+    for beyond in beyond() {
+        let reply = RawReply::new().send("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello");
+        let late = reply.pause(Duration::from_millis(20)).send(beyond.clone());
+        let server = Speech::Http1.serve(Origin::builder().raw("/a", late));
+        let other = Speech::Http1.server();
+        // The other server takes longer than the late bytes.
+        let trial = server.trial(["/a"]).and(&other, ["/?delay=200ms"]).and(&server, ["/b?text=sound"]);
+        let end = trial.with("--retry 0 -j 1 --read-timeout 2s").run();
+        assert_eq!((end.code, end.body(2)), (0, b"sound".to_vec()), "{beyond:.40}: {end:?}");
+        assert_eq!((end.body(0), server.origin.counts().connections), (b"hello".to_vec(), 2));
+    }
+}
+
+#[test]
+fn row_09_more_bytes_than_the_length_are_an_error_over_http_2() {
+    let server = Speech::Http2.server();
+    let paths = ["/a?size=100&lie=-10", "/b?size=100k&lie=-1", "/c?text=hello&lie=-5", "/d?size=9"];
+    let end = server.trial(paths).with("--retry 0").run();
+    assert_eq!((end.code, end.codes()[3]), (1, "ok"), "{end:?}");
+    assert!(
+        end.codes()[..3].iter().all(|code| ["body.truncated", "reply.malformed"].contains(code)),
+        "{end:?}"
+    );
+    assert_eq!(end.folder.files_below("out"), ["out/d_size=9"]);
+}
+
+#[test]
+fn row_12_where_length_and_chunks_disagree_the_chunks_hold_and_the_connection_serves_no_more() {
+    let fields = [
+        "content-length: 3\r\ntransfer-encoding: chunked",
+        "transfer-encoding: chunked\r\ncontent-length: 3",
+        "Transfer-Encoding: Chunked\r\nContent-Length: 15",
+        "content-length: 500\r\ntransfer-encoding: chunked",
+        "content-length: 0\r\ntransfer-encoding: chunked",
+    ];
+    for fields in fields {
+        let reply = format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\n5\r\nhello\r\n0\r\n\r\n");
+        let server = Speech::Http1.serve(Origin::builder().raw("/a", RawReply::new().send(reply)));
+        let trial = server.trial(["/a", "/b?text=sound"]).with("--retry 0 -j 1 --read-timeout 2s");
+        let end = trial.run();
+        let is_refused = end.codes()[0] == "reply.malformed";
+        assert!(is_refused || (end.codes()[0] == "ok" && end.body(0) == b"hello"), "{fields}: {end:?}");
+        assert_eq!(end.body(1), b"sound", "{fields}");
+        let used: Vec<_> = server.origin.requests().iter().map(|request| request.connection).collect();
+        assert!(used[0] != used[1], "the connection was used again: {fields}");
+    }
+}
+
+#[test]
+fn row_12_a_length_beside_chunks_is_no_way_around_the_length_of_the_body() {
+    // Nothing that either framing would take for a whole body is taken for one where the chunks are cut or broken.
+    let fields = "content-length: 5\r\ntransfer-encoding: chunked";
+    let bodies = ["hello", "5\r\nhello", "5\r\nhello\r\n", "5\r\nhello\r\n0\r\n", "zz\r\nhello\r\n0\r\n\r\n"];
+    are_refused(
+        &bodies.map(|body| format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\n{body}")),
+        &["reply.malformed", "body.truncated"],
+    );
+}

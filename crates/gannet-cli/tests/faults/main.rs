@@ -7,3 +7,4 @@ mod framing;
 mod network;
 mod redirects;
 mod signals;
+mod slow;
