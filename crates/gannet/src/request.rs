@@ -25,6 +25,7 @@ pub struct Request {
     pub(crate) template: Arc<Template>,
     pub(crate) mirrors: Option<Box<[Mirror]>>,
     pub(crate) place: Option<Box<Path>>,
+    id: Option<Box<str>>,
     pub(crate) raced: bool,
     /// From the URL's userinfo, which is taken out of the URL.
     pub(crate) authorization: Option<Box<HeaderValue>>,
@@ -63,7 +64,7 @@ impl Request {
         Self::from_template(url, Arc::default())
     }
 
-    /// The same request for another URL: method, headers and body are shared; mirrors and place are not.
+    /// The same request for another URL: method, headers and body are shared; mirrors, place and id are not.
     ///
     /// # Errors
     /// As [`new`](Self::new).
@@ -85,6 +86,7 @@ impl Request {
             template,
             mirrors: None,
             place: None,
+            id: None,
             raced: false,
             authorization: authorization.map(Box::new),
         })
@@ -148,6 +150,17 @@ impl Request {
         self
     }
 
+    /// Gives it the caller's own id, such as that of its row in the input; names of files may be made of it.
+    pub fn identified(mut self, id: impl Into<Box<str>>) -> Self {
+        self.id = Some(id.into());
+        self
+    }
+
+    /// The caller's own id, given with [`identified`](Self::identified).
+    pub fn id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+
     /// The URL, without userinfo.
     pub fn url(&self) -> &str {
         self.url.as_str()
@@ -194,6 +207,7 @@ impl Request {
             template: Arc::clone(&self.template),
             mirrors: None,
             place: None,
+            id: None,
             raced: false,
             authorization: None,
         })
@@ -234,7 +248,8 @@ impl Request {
             .as_ref()
             .map_or(0, |all| all.iter().map(|mirror| mirror.url.as_str().len() + 140).sum());
         let place = self.place.as_ref().map_or(0, |path| path.as_os_str().len());
-        size_of::<Self>() + self.url.as_str().len() + mirrors + place
+        let id = self.id.as_ref().map_or(0, |id| id.len());
+        size_of::<Self>() + self.url.as_str().len() + mirrors + place + id
     }
 
     pub(crate) fn change(mut self, with: impl FnOnce(&mut Template)) -> Self {

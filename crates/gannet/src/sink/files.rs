@@ -5,10 +5,12 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::SystemTime;
 
 use super::directory::{Directory, Make, Met, look_at};
 use super::names::{self, Given};
 use super::part_file::{FinalName, Naming, PartFile};
+use super::template::NameTemplate;
 use super::{Admission, Part, Sink, io_error};
 use crate::error::{Error, ErrorKind};
 use crate::outcome::ReplyHead;
@@ -29,7 +31,18 @@ pub struct Files {
     places: Places,
     if_exists: IfExists,
     create_directory: CreateDirectory,
+    template: Option<NameTemplate>,
+    times: Times,
     given: Mutex<Given>,
+}
+
+/// When a file says that it was modified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Times {
+    /// When its body was written.
+    Written,
+    /// When the server says.
+    Servers,
 }
 
 /// What to do if a file of that name exists before the job. Names given twice within the job are numbered instead.
@@ -46,10 +59,11 @@ pub enum IfExists {
     Rename,
 }
 
-/// Whether the folder for the files is made.
+/// Whether a folder for files is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CreateDirectory {
-    /// It is made, with its parents, when the first request is admitted.
+    /// It is made, with its parents: the folder of the sink when the first request is admitted, the folder of a given
+    /// path when the first byte of its body has come.
     WhenMissing,
     /// A missing folder is an error.
     Never,
@@ -100,13 +114,37 @@ impl Files {
     ///
     /// The paths are the user's own and taken as they are. Devices and FIFOs, and paths below `/dev` and `/proc`,
     /// are written to as the body comes; a symbolic link elsewhere is replaced, not followed. Existing files are
-    /// overwritten unless [`if_exists`](Self::if_exists) says otherwise.
+    /// overwritten unless [`if_exists`](Self::if_exists) says otherwise. A path given twice is a clash, as below a
+    /// directory, however it is spelled; steps to a parent (`..`) and links apart, which are not looked through. The
+    /// folders must exist unless [`create_directory`](Self::create_directory) says otherwise.
     pub fn at<P: Into<PathBuf>>(paths: impl IntoIterator<Item = P>) -> Self {
         Self::to(Places::At(paths.into_iter().map(Into::into).collect()), IfExists::Overwrite)
     }
 
     fn to(places: Places, if_exists: IfExists) -> Self {
-        Self { places, if_exists, create_directory: CreateDirectory::WhenMissing, given: Mutex::default() }
+        let create_directory = match places {
+            Places::Below(_) => CreateDirectory::WhenMissing,
+            Places::At(_) => CreateDirectory::Never,
+        };
+        let (template, times) = (None, Times::Written);
+        Self { places, if_exists, create_directory, template, times, given: Mutex::default() }
+    }
+
+    /// Names files below the directory by `template`, unless [`Request::save_as`] names them. Folders in the names are
+    /// made. Where one name is a folder of another, such as `a` and `a/b`, only one of the two can be written; the
+    /// other fails with [`BadPlace`](ErrorKind::BadPlace). Without effect on files at given paths.
+    #[must_use]
+    pub fn names(mut self, template: NameTemplate) -> Self {
+        self.template = Some(template);
+        self
+    }
+
+    /// Gives each file the time of its reply's `Last-Modified` (RFC 9110, section 8.8.2) before it gets its name, if
+    /// the reply has one that is a date and the file system takes it. Without effect on devices.
+    #[must_use]
+    pub fn keep_times(mut self) -> Self {
+        self.times = Times::Servers;
+        self
     }
 
     /// What to do if a file exists; by default [`Skip`](IfExists::Skip) in a directory, and
@@ -119,8 +157,9 @@ impl Files {
         self
     }
 
-    /// Whether the directory is made; [`WhenMissing`](CreateDirectory::WhenMissing) by default. Without effect on
-    /// files at given paths, whose folders are never made.
+    /// Whether folders are made: the directory of the sink, by default [`WhenMissing`](CreateDirectory::WhenMissing),
+    /// or those of given paths, by default [`Never`](CreateDirectory::Never). Folders in names below the directory
+    /// are always made.
     #[must_use]
     pub fn create_directory(mut self, rule: CreateDirectory) -> Self {
         self.create_directory = rule;
@@ -130,7 +169,7 @@ impl Files {
     /// The path for the request, which no earlier request of this sink was given.
     fn choose(&self, seq: u64, request: &Request) -> Result<PathBuf, Error> {
         let wanted = match &self.places {
-            Places::Below(_) => place_below(request),
+            Places::Below(_) => self.place_below(seq, request),
             Places::At(paths) => {
                 let index = usize::try_from(seq).unwrap_or(usize::MAX);
                 let path = paths.get(index).ok_or_else(|| no_path(seq, paths.len()))?;
@@ -141,7 +180,21 @@ impl Files {
                 path.clone()
             }
         };
-        Ok(locked(&self.given).give(wanted, seq))
+        let key = match &self.places {
+            Places::Below(_) => Path::to_owned,
+            Places::At(_) => full,
+        };
+        Ok(locked(&self.given).give(wanted, seq, key))
+    }
+
+    /// The request's own place, or one by the template or by its URL, made safe. Gives the same for what it gave
+    /// before.
+    fn place_below(&self, seq: u64, request: &Request) -> PathBuf {
+        match (request.place(), &self.template) {
+            (Some(place), _) => names::below(place),
+            (None, Some(template)) => template.path(seq, request.id(), request.parsed_url()),
+            (None, None) => PathBuf::from(names::of_url(request.parsed_url())),
+        }
     }
 
     /// The folder of a path that [`choose`](Self::choose) chose, and its name there; `None` if a folder between is
@@ -150,8 +203,13 @@ impl Files {
         let folder = place.parent().unwrap_or(Path::new(""));
         let name = own_name(place)?;
         let Places::Below(root) = &self.places else {
-            let directory = Directory::open(folder, Make::Never).map_err(|cause| no_folder(folder, cause))?;
-            return Ok(Some(Located { directory: Arc::new(directory), name }));
+            let may_make = self.create_directory == CreateDirectory::WhenMissing;
+            let make = if may_make { make } else { Make::Never };
+            return match Directory::open(folder, make) {
+                Ok(directory) => Ok(Some(Located { directory: Arc::new(directory), name })),
+                Err(cause) if may_make && cause.kind() == io::ErrorKind::NotFound => Ok(None),
+                Err(cause) => Err(no_folder(folder, cause)),
+            };
         };
         let mut directory = self.open(root)?;
         for step in folder {
@@ -218,9 +276,9 @@ impl Sink for Files {
         Ok(admission)
     }
 
-    fn begin(&self, seq: u64, request: &Request, _: &ReplyHead) -> Result<Box<dyn Part>, Error> {
+    fn begin(&self, seq: u64, request: &Request, head: &ReplyHead) -> Result<Box<dyn Part>, Error> {
         let place = match (&self.places, request.place()) {
-            (Places::Below(_), _) => place_below(request),
+            (Places::Below(_), _) => self.place_below(seq, request),
             (Places::At(_), Some(place)) => place.to_owned(),
             (Places::At(paths), None) => return Err(no_path(seq, paths.len())),
         };
@@ -235,7 +293,11 @@ impl Sink for Files {
             IfExists::Skip | IfExists::Fail => Naming::Refuse,
             IfExists::Rename => Naming::NextFree,
         };
-        Ok(Box::new(PartFile::to_file(FinalName { directory, name, rule })))
+        let modified = match self.times {
+            Times::Written => None,
+            Times::Servers => modified(head),
+        };
+        Ok(Box::new(PartFile::to_file(FinalName { directory, name, rule, modified })))
     }
 }
 
@@ -255,12 +317,15 @@ fn admission(met: Met, rule: IfExists, path: PathBuf) -> Result<Admission, Error
     }
 }
 
-/// The request's own place, or one by its URL, made safe. Gives the same for what it gave before.
-fn place_below(request: &Request) -> PathBuf {
-    match request.place() {
-        Some(place) => names::below(place),
-        None => PathBuf::from(names::of_url(request.parsed_url())),
-    }
+/// The same for the spellings of one path.
+fn full(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+/// When the server says the body was modified last.
+fn modified(head: &ReplyHead) -> Option<SystemTime> {
+    let text = head.headers.get(http::header::LAST_MODIFIED)?.to_str().ok()?;
+    httpdate::parse_http_date(text).ok()
 }
 
 /// The file's name in a path of the user's own.
@@ -374,10 +439,10 @@ mod tests {
 
     #[test]
     fn files_keep_every_promise_with_a_runtime_and_without() {
-        let check = || {
+        let check = |mode: fn(Files) -> Files| {
             conformance::all(|| {
                 let scratch = Scratch::new();
-                let files = Files::in_directory(scratch.path());
+                let files = mode(Files::in_directory(scratch.path()));
                 let kept = move |_: u64, receipt: Option<&crate::Receipt>| match receipt {
                     Some(receipt) => fs::read(receipt.path.as_ref()?).ok(),
                     None => {
@@ -391,10 +456,118 @@ mod tests {
                 (files, kept)
             });
         };
-        check();
+        let named = |files: Files| files.names(template("{hash}-{seq:05}.{ext}")).keep_times();
+        check(|files| files);
+        check(named);
         let runtime = tokio::runtime::Runtime::new().expect("a runtime can be made");
         let _inside = runtime.enter();
-        check();
+        check(|files| files);
+        check(named);
+    }
+
+    fn template(text: &str) -> NameTemplate {
+        NameTemplate::parse(text).expect("a good template")
+    }
+
+    #[test]
+    fn names_by_a_template_are_numbered_when_they_clash_and_their_folders_are_made() {
+        let scratch = Scratch::new();
+        let files = Files::in_directory(scratch.path()).names(template("{host}/{path}"));
+        for (seq, (url, wanted)) in (0..).zip([
+            ("http://h/a/x.txt", "h/a/x.txt"),
+            ("http://h/A/x.txt", "h/A/x.1.txt"),
+            ("http://h/a/x.txt?q", "h/a/x.2.txt"),
+            ("http://h/a/", "h/a/index.html"),
+            ("http://h/%2e%2e%2f%2e%2e%2fx", "h/_._.._x"),
+        ]) {
+            let path = put(&files, seq, request(url), b"x").expect("it is written");
+            assert_eq!(path, scratch.join(wanted), "{url}");
+        }
+        let own = put(&files, 9, request("http://h/a/x.txt").save_as("own"), b"x");
+        assert_eq!(own.expect("its own name goes first"), scratch.join("own"));
+        assert_eq!(refusal(put(&files, 10, request("http://h/a"), b"x")), ErrorKind::BadPlace);
+        let by_id = Files::in_directory(scratch.path()).names(template("{id}"));
+        let path = put(&by_id, 0, request("http://h/").identified("../7"), b"x").expect("it is written");
+        assert_eq!(path, scratch.join("_._7"));
+    }
+
+    #[test]
+    fn a_file_keeps_the_time_of_its_reply_if_that_is_one_and_is_asked_for() {
+        let scratch = Scratch::new();
+        let time = |files: Files, text: &'static str, body: &[u8]| {
+            let mut asked = request("http://h/x");
+            let files = files.if_exists(IfExists::Overwrite);
+            files.admit(0, &mut asked).expect("there is room");
+            let mut head = ReplyHead {
+                status: http::StatusCode::OK,
+                version: http::Version::HTTP_11,
+                headers: http::HeaderMap::new(),
+                url: asked.url().into(),
+            };
+            head.headers.insert("last-modified", http::HeaderValue::from_static(text));
+            let mut part = files.begin(0, &asked, &head).expect("it begins");
+            block_on(fill(part.as_mut(), body)).expect("it is written");
+            part.commit().expect("it is named");
+            fs::metadata(scratch.join("x")).and_then(|met| met.modified()).expect("it is there")
+        };
+        let then = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(784_111_777);
+        let date = "Sun, 06 Nov 1994 08:49:37 GMT";
+        let below = || Files::in_directory(scratch.path());
+        assert_eq!(time(below().keep_times(), date, b"small"), then);
+        assert_eq!(time(below().keep_times(), date, &[7; 900_000]), then);
+        assert_eq!(time(Files::at([scratch.join("x")]).keep_times(), date, b"x"), then);
+        assert!(time(below(), date, b"x") > then);
+        for nonsense in ["", "yesterday", "Sun, 99 Nov 1994 08:49:37 GMT"] {
+            assert!(time(below().keep_times(), nonsense, b"x") > then, "{nonsense}");
+        }
+    }
+
+    #[test]
+    fn the_folders_of_given_paths_are_made_only_when_asked_and_only_with_a_body() {
+        let scratch = Scratch::new();
+        let path = || [scratch.join("a/b/c.txt"), scratch.join("a/d.txt")];
+        assert_eq!(refusal(Files::at(path()).admit(0, &mut request("http://h/"))), ErrorKind::BadPlace);
+        let files = Files::at(path()).create_directory(CreateDirectory::WhenMissing);
+        let mut first = request("http://h/");
+        assert_eq!(files.admit(0, &mut first).expect("it will be made"), Admission::Fetch);
+        assert_eq!(scratch.names(), Vec::<String>::new());
+        assert_eq!(put(&files, 1, request("http://h/"), b"d").expect("it is made"), scratch.join("a/d.txt"));
+        let mut part = begin(&files, 0, &first).expect("it begins");
+        block_on(fill(part.as_mut(), b"c")).expect("it is written");
+        part.commit().expect("it is named");
+        assert_eq!(fs::read(scratch.join("a/b/c.txt")).ok(), Some(b"c".to_vec()));
+        let through = Files::at([scratch.join("a/d.txt/x")]).create_directory(CreateDirectory::WhenMissing);
+        assert_eq!(refusal(through.admit(0, &mut request("http://h/"))), ErrorKind::BadPlace);
+    }
+
+    #[test]
+    fn requests_for_one_place_get_a_file_each_and_their_bytes_never_mix() {
+        let scratch = Scratch::new();
+        fs::create_dir(scratch.join("d")).expect("a folder can be made");
+        let below = Files::in_directory(scratch.join("d"));
+        let spelled = ["same", "./same", "SAME"];
+        let paths = ["d/at", "d/./at", "d//at"].map(|path| scratch.join(path));
+        for (files, places) in [(below, spelled.map(PathBuf::from)), (Files::at(paths.clone()), paths)] {
+            let mut requests = places.map(|place| request("http://h/").save_as(place));
+            for (seq, request) in (0..).zip(&mut requests) {
+                files.admit(seq, request).expect("there is room");
+            }
+            let mut parts: Vec<_> = (0..)
+                .zip(&requests)
+                .map(|(seq, request)| begin(&files, seq, request).expect("it begins"))
+                .collect();
+            for _ in 0..3 {
+                for (byte, part) in (0..3_u8).zip(&mut parts) {
+                    block_on(fill(part.as_mut(), &[byte; 300_000])).expect("it is written");
+                }
+            }
+            for (byte, part) in (0..3_u8).zip(parts).rev() {
+                let path = part.commit().expect("it is named").path.expect("a file has a path");
+                assert!(fs::read(&path).ok() == Some(vec![byte; 900_000]), "{}", path.display());
+            }
+        }
+        let names: Vec<_> = fs::read_dir(scratch.join("d")).expect("it is there").collect();
+        assert_eq!(names.len(), 6, "{names:?}");
     }
 
     #[test]

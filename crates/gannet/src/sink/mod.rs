@@ -21,12 +21,14 @@ mod ordered;
 mod part_file;
 #[cfg(test)]
 pub(crate) mod scratch;
+mod template;
 
 pub use discard::Discard;
 pub use files::{CreateDirectory, Files, IfExists};
 pub use memory::Memory;
 pub(crate) use memory::too_large;
 pub use ordered::Ordered;
+pub use template::NameTemplate;
 
 /// Where the bodies of many requests go.
 pub trait Sink: Send + Sync {

@@ -15,7 +15,7 @@ const LONGEST: usize = 255;
 const LONGEST_EXTENSION: usize = 16;
 
 /// The name of a body whose URL ends in a slash.
-const UNNAMED: &str = "index.html";
+pub(super) const UNNAMED: &str = "index.html";
 
 /// The default name for a URL: its last path segment, and its query behind an underscore, both percent-decoded
 /// and made safe.
@@ -30,7 +30,7 @@ pub(super) fn of_url(url: &Url) -> String {
 }
 
 /// What the text says once decoded; the text itself if that is not UTF-8.
-fn decoded(text: &str) -> String {
+pub(super) fn decoded(text: &str) -> String {
     match percent_encoding::percent_decode_str(text).decode_utf8() {
         Ok(plain) => plain.into_owned(),
         Err(_) => text.to_owned(),
@@ -135,8 +135,10 @@ fn cut(text: &str, room: usize) -> &str {
 pub(super) struct Given(HashSet<u64>);
 
 impl Given {
-    /// Gives `place` to the request of number `seq`; a place that was given before gets the number.
-    pub(super) fn give(&mut self, place: PathBuf, seq: u64) -> PathBuf {
+    /// Gives `place` to the request of number `seq`; a place that was given before gets the number. Places are the
+    /// same for which `key` gives the same.
+    pub(super) fn give(&mut self, place: PathBuf, seq: u64, key: fn(&Path) -> PathBuf) -> PathBuf {
+        let hash = |place: &Path| hash(&key(place));
         if self.0.insert(hash(&place)) {
             return place;
         }
@@ -258,7 +260,9 @@ mod tests {
     #[test]
     fn the_first_keeps_the_plain_name_and_later_ones_get_their_number() {
         let mut given = Given::default();
-        let mut give = |name: &str, seq| given.give(PathBuf::from(name), seq).to_string_lossy().into_owned();
+        let mut give = |name: &str, seq| {
+            given.give(PathBuf::from(name), seq, Path::to_owned).to_string_lossy().into_owned()
+        };
         assert_eq!(give("d/a.tar.gz", 0), "d/a.tar.gz");
         assert_eq!(give("d/A.TAR.gz", 17), "d/A.TAR.17.gz");
         assert_eq!(give("d/a.tar.18.gz", 3), "d/a.tar.18.gz");

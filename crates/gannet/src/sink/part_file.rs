@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::SystemTime;
 
 use bytes::{Bytes, BytesMut};
 use tokio::sync::oneshot;
@@ -30,6 +31,8 @@ pub(super) struct FinalName {
     pub(super) directory: Arc<Directory>,
     pub(super) name: OsString,
     pub(super) rule: Naming,
+    /// The time that the file is to bear.
+    pub(super) modified: Option<SystemTime>,
 }
 
 /// What happens at the commit if something has the final name.
@@ -259,7 +262,11 @@ impl Draft {
     /// Gives the file its final name, in one step of the file system, and says which it got.
     fn name_finally(mut self) -> io::Result<OsString> {
         let Some(part_name) = &self.part_name else { return Err(io::ErrorKind::NotFound.into()) };
-        let FinalName { directory, name, rule } = &*self.place;
+        let FinalName { directory, name, rule, modified } = &*self.place;
+        if let Some(time) = modified {
+            // Its bytes are what was asked for; a file system that keeps no such time is no reason to lose them.
+            let _ = self.file.set_modified(*time);
+        }
         let given = match rule {
             Naming::Replace => directory.replace(part_name, name).map(|()| name.clone()),
             Naming::Refuse => directory.name_anew(part_name, name).map(|()| name.clone()),
