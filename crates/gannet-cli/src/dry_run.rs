@@ -4,7 +4,7 @@
 use std::future::poll_fn;
 use std::io::{self, BufWriter, Write};
 
-use gannet::sink::{Admission, Sink};
+use gannet::sink::Admission;
 use gannet::source::{Input, Source as _};
 use gannet::{Error, Request};
 

@@ -169,8 +169,7 @@ impl Run {
 
     fn ticked(&mut self, now: Instant) -> Step {
         let job = &self.job;
-        let look =
-            || Sight { progress: job.progress(), held_back: job.held_back(), slowest: job.slowest() };
+        let look = || Sight { progress: job.progress(), held_back: job.held_back(), slowest: job.slowest() };
         self.meter.tell(now, look);
         self.records.flush();
         Step::GoOn

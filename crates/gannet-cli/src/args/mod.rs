@@ -12,8 +12,8 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 pub(crate) use options::{
     AlternativeArgs, BodyArgs, CheckArgs, ColourRule, ConnectionArgs, CrowdArgs, DataKind, DataPiece,
-    DisplayArgs, ExistsRule, GetArgs, GoalArgs, HabitArgs, InputArgs, ModeArgs, ProgressStyle, RaceArgs,
-    RecordArgs, RequestArgs, RetryArgs, RowOrder, SharedArgs, TimeArgs,
+    ExistsRule, GetArgs, GoalArgs, HabitArgs, InputArgs, ModeArgs, ProgressStyle, RaceArgs, RecordArgs,
+    RequestArgs, RetryArgs, RowOrder, SharedArgs, TimeArgs,
 };
 pub(crate) use values::{Deadline, GivenHeader, Hedge, Retries};
 pub(crate) use words::{check_list, check_url, distance, without_userinfo};
@@ -27,6 +27,8 @@ pub(crate) enum Command {
     Get(Box<GetArgs>),
     /// Fetch the first that succeeds; the others are stopped
     Race(Box<RaceArgs>),
+    /// Say of each URL whether it answers: `200  41 ms  URL`
+    Check(Box<CheckArgs>),
     /// Five short acts against a built-in server on this machine
     Demo {
         /// The act to play; all of them without it

@@ -69,14 +69,15 @@ fn private(path: PathBuf) -> io::Result<File> {
 fn load(cookies: &Cookies, name: &str) -> Result<(), Complaint> {
     let refuse = |cause: String| Complaint::new(format!("-b {name} cannot be read")).why(cause);
     match name {
-        "-" => cookies.load_netscape(io::stdin().lock()).map_err(|error| refuse(error.to_string())),
+        "-" => cookies.load_netscape(io::stdin().lock()).map(drop).map_err(|error| refuse(error.to_string())),
         name => match File::open(name) {
             // curl's habit: a missing file switches cookies on, and holds none.
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(cause) => Err(refuse(cause.to_string())),
-            Ok(file) => {
-                cookies.load_netscape(BufReader::new(file)).map_err(|error| refuse(error.to_string()))
-            }
+            Ok(file) => cookies
+                .load_netscape(BufReader::new(file))
+                .map(drop)
+                .map_err(|error| refuse(error.to_string())),
         },
     }
 }

@@ -58,7 +58,8 @@ fn part(written: Written) -> Result<Part, Complaint> {
 }
 
 fn file_part(file: &str) -> Result<Part, Complaint> {
-    let length = std::fs::metadata(file).map_or(u64::MAX, |met| if met.is_file() { met.len() } else { u64::MAX });
+    let length =
+        std::fs::metadata(file).map_or(u64::MAX, |met| if met.is_file() { met.len() } else { u64::MAX });
     if file == "-" || length <= READ_AT_START {
         let name = Path::new(file).file_name().map_or(file.into(), |name| name.to_string_lossy());
         let part = Part::new(data::read(file)?).file_name(name);

@@ -9,7 +9,8 @@ use http::Method;
 use super::output::{Behind, Chosen, Output};
 use crate::args::{RecordArgs, RequestArgs, RowOrder};
 use crate::report::{
-    Asked, Attempts, CheckLines, Format, Har, Headed, Heads, Paper, Records, Report, ReportTo, Sheet, WriteOut,
+    Asked, Attempts, CheckLines, Format, Har, Headed, Heads, Paper, Records, Report, ReportTo, Sheet,
+    WriteOut,
 };
 use crate::say::{Complaint, Voice};
 
@@ -122,7 +123,8 @@ impl RecordsTo {
 
 /// What is asked, for those who write it down.
 fn asked(request: &RequestArgs) -> Asked {
-    let posts = !request.data.0.is_empty() && !request.get || request.json.is_some() || !request.form.is_empty();
+    let posts =
+        !request.data.0.is_empty() && !request.get || request.json.is_some() || !request.form.is_empty();
     let by_itself = match (request.head, posts) {
         (true, _) => Method::HEAD,
         (false, true) => Method::POST,

@@ -1,8 +1,8 @@
 //! What all requests of a run share beside their URL: method, header fields, body. Only plain data is made here; the
 //! file of `@FILE` is read.
 
-use gannet::{Form, Request};
 use gannet::source::with_scheme;
+use gannet::{Form, Request};
 use http::header::{ACCEPT, CONTENT_TYPE, COOKIE, RANGE, REFERER};
 use http::{HeaderName, HeaderValue, Method};
 

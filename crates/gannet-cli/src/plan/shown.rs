@@ -43,8 +43,9 @@ impl Shown {
     pub(crate) fn line(&self, out: &mut dyn Write, request: &Request, place: &str) -> io::Result<()> {
         match &self.style {
             Style::Places => writeln!(out, "{} -> {place}", request.url()),
-            Style::Curl(facts) => {
-                writeln!(out, "{}", curl_line(facts, request, self.output(request).as_deref()))
+            Style::Curl(curl) => {
+                out.write_all(&curl.line(request, self.output(request).as_deref()))?;
+                out.write_all(b"\n")
             }
         }
     }
@@ -177,6 +178,7 @@ impl Curl {
             output,
             flags: &flags,
         };
-        line.text().unwrap_or_else(|| format!("# {}: its body is too long for a command line", request.url()).into())
+        line.text()
+            .unwrap_or_else(|| format!("# {}: its body is too long for a command line", request.url()).into())
     }
 }

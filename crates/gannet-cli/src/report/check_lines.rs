@@ -34,8 +34,9 @@ fn line(outcome: &Outcome) -> String {
     let attempts = outcome.attempts();
     // What was waited for before the last attempt says nothing about the server as it is now.
     let shown = outcome.winner().and_then(|winner| attempts.get(winner)).or(attempts.last());
-    let time = shown.map_or_else(|| "-".to_owned(), |attempt| {
-        seconds(attempt.timings.to_first_byte() + attempt.timings.body)
-    });
+    let time = shown.map_or_else(
+        || "-".to_owned(),
+        |attempt| seconds(attempt.timings.to_first_byte() + attempt.timings.body),
+    );
     format!("{status:03}  {time:>7}  {}\n", outcome.url())
 }

@@ -111,8 +111,12 @@ mod tests {
     #[test]
     fn the_summary_has_the_fields_of_the_format_in_their_order() {
         let report = JobReport::default();
-        let closing =
-            Closing { report: &report, exit: Exit::Deadline, elapsed: Duration::from_micros(60_003_100), held_back_by: None };
+        let closing = Closing {
+            report: &report,
+            exit: Exit::Deadline,
+            elapsed: Duration::from_micros(60_003_100),
+            held_back_by: None,
+        };
         let golden = concat!(
             r#"{"v":1,"type":"summary","job":"j","inputs":0,"ok":0,"failed":0,"unfinished":0,"cancelled":0,"skipped":0,"#,
             r#""exit":4,"deadline_hit":true,"firsts":0,"retries":0,"hedges":0,"hedges_won":0,"attempts":0,"#,

@@ -55,7 +55,6 @@ impl Terminal {
     fn step(&self, count: usize, letter: char) -> io::Result<()> {
         if count == 0 { Ok(()) } else { self.send(&format!("\u{1b}[{count}{letter}")) }
     }
-
 }
 
 fn size() -> Option<rustix::termios::Winsize> {

@@ -82,7 +82,10 @@ mod tests {
 
     fn line(exit: Exit, crowd: Crowd) -> Option<String> {
         let report = JobReport::default();
-        closing_line(&Closing { report: &report, exit, elapsed: Duration::from_millis(400), held_back_by: None }, crowd)
+        closing_line(
+            &Closing { report: &report, exit, elapsed: Duration::from_millis(400), held_back_by: None },
+            crowd,
+        )
     }
 
     #[test]

@@ -26,7 +26,9 @@ pub(super) fn told(held: &HeldBack, busy: f64) -> Option<String> {
 pub(crate) fn held_back_by(cause: HeldBackBy, at_once: usize, per_host: Option<u32>) -> String {
     match cause {
         HeldBackBy::Concurrency => format!("-j {at_once}"),
-        HeldBackBy::PerHost => per_host.map_or_else(|| "--per-host".to_owned(), |most| format!("--per-host {most}")),
+        HeldBackBy::PerHost => {
+            per_host.map_or_else(|| "--per-host".to_owned(), |most| format!("--per-host {most}"))
+        }
         HeldBackBy::Waiting => "waiting between attempts".to_owned(),
         HeldBackBy::Connections => "open files (ulimit -n)".to_owned(),
         HeldBackBy::Input => "the input".to_owned(),
@@ -82,7 +84,10 @@ mod tests {
         let host = || Box::<str>::from("http://a.example:81");
         let told = |held: HeldBack| told(&held, 0.061).unwrap_or_default();
         assert_eq!(told(HeldBack::Concurrency { limit: 64 }), "limited by -j 64, CPU 6 %");
-        assert_eq!(told(HeldBack::PerHost { limit: 6, host: host() }), "held back by --per-host 6 (a.example:81)");
+        assert_eq!(
+            told(HeldBack::PerHost { limit: 6, host: host() }),
+            "held back by --per-host 6 (a.example:81)"
+        );
         let status = Some(http::StatusCode::TOO_MANY_REQUESTS);
         let left = Duration::from_secs(75);
         let waiting = HeldBack::Waiting { host: host(), status, left };

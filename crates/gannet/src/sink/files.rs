@@ -67,12 +67,17 @@ pub enum CreateDirectory {
     WhenMissing,
     /// A missing folder is an error.
     Never,
+    /// Nothing is made, and a missing folder is no error: for showing what a job would do. Of the sink then only
+    /// [`admit`](Sink::admit) is called.
+    Pretend,
 }
 
 #[derive(Debug)]
 enum Places {
     Below(Root),
     At(Vec<PathBuf>),
+    /// As each request says.
+    Own,
 }
 
 /// The folder of the sink, opened once.
@@ -121,10 +126,17 @@ impl Files {
         Self::to(Places::At(paths.into_iter().map(Into::into).collect()), IfExists::Overwrite)
     }
 
+    /// Each request goes to the path that its [`Request::save_as`] names; one that names none fails.
+    ///
+    /// The paths are the user's own, as with [`at`](Self::at).
+    pub fn where_requests_say() -> Self {
+        Self::to(Places::Own, IfExists::Overwrite)
+    }
+
     fn to(places: Places, if_exists: IfExists) -> Self {
         let create_directory = match places {
             Places::Below(_) => CreateDirectory::WhenMissing,
-            Places::At(_) => CreateDirectory::Never,
+            Places::At(_) | Places::Own => CreateDirectory::Never,
         };
         let (template, times) = (None, Times::Written);
         Self { places, if_exists, create_directory, template, times, given: Mutex::default() }
@@ -179,10 +191,18 @@ impl Files {
                 own_name(path)?;
                 path.clone()
             }
+            Places::Own => {
+                let path = request.place().ok_or_else(no_place)?;
+                if is_device(path) {
+                    return Ok(path.to_owned());
+                }
+                own_name(path)?;
+                path.to_owned()
+            }
         };
         let key = match &self.places {
             Places::Below(_) => Path::to_owned,
-            Places::At(_) => full,
+            Places::At(_) | Places::Own => full,
         };
         Ok(locked(&self.given).give(wanted, seq, key))
     }
@@ -204,13 +224,18 @@ impl Files {
         let name = own_name(place)?;
         let Places::Below(root) = &self.places else {
             let may_make = self.create_directory == CreateDirectory::WhenMissing;
+            let may_miss = may_make || self.create_directory == CreateDirectory::Pretend;
             let make = if may_make { make } else { Make::Never };
             return match Directory::open(folder, make) {
                 Ok(directory) => Ok(Some(Located { directory: Arc::new(directory), name })),
-                Err(cause) if may_make && cause.kind() == io::ErrorKind::NotFound => Ok(None),
+                Err(cause) if may_miss && cause.kind() == io::ErrorKind::NotFound => Ok(None),
                 Err(cause) => Err(no_folder(folder, cause)),
             };
         };
+        let is_missing = || matches!(root.path.try_exists(), Ok(false));
+        if self.create_directory == CreateDirectory::Pretend && is_missing() {
+            return Ok(None);
+        }
         let mut directory = self.open(root)?;
         for step in folder {
             match directory.child(step, make) {
@@ -231,7 +256,7 @@ impl Files {
         }
         let make = match self.create_directory {
             CreateDirectory::WhenMissing => Make::IfMissing,
-            CreateDirectory::Never => Make::Never,
+            CreateDirectory::Never | CreateDirectory::Pretend => Make::Never,
         };
         let directory = Directory::open(&root.path, make).map_err(|cause| no_folder(&root.path, cause))?;
         let directory = Arc::new(directory);
@@ -253,7 +278,7 @@ impl Files {
     }
 
     fn is_written_directly(&self, place: &Path) -> bool {
-        matches!(self.places, Places::At(_)) && is_device(place)
+        !matches!(self.places, Places::Below(_)) && is_device(place)
     }
 }
 
@@ -279,7 +304,8 @@ impl Sink for Files {
     fn begin(&self, seq: u64, request: &Request, head: &ReplyHead) -> Result<Box<dyn Part>, Error> {
         let place = match (&self.places, request.place()) {
             (Places::Below(_), _) => self.place_below(seq, request),
-            (Places::At(_), Some(place)) => place.to_owned(),
+            (Places::At(_) | Places::Own, Some(place)) => place.to_owned(),
+            (Places::Own, None) => return Err(no_place()),
             (Places::At(paths), None) => return Err(no_path(seq, paths.len())),
         };
         if self.is_written_directly(&place) {
@@ -375,6 +401,10 @@ fn no_folder(folder: &Path, cause: io::Error) -> Error {
         _ => return io_error::of_path(folder, cause),
     };
     io_error::without_cause(ErrorKind::BadPlace, message).caused_by(cause)
+}
+
+fn no_place() -> Error {
+    io_error::without_cause(ErrorKind::BadName, "no path was given for this request".to_owned())
 }
 
 fn no_path(seq: u64, count: usize) -> Error {
