@@ -145,10 +145,20 @@ impl<W: Wire> Talk<'_, W> {
             }
             _ => {}
         }
+        if taken.kind == DATA && !taken.payload.is_empty() {
+            self.widen(taken).await?;
+        }
         if matches!(taken.kind, HEADERS | DATA) && taken.flags & END_STREAM != 0 {
             self.ended.push(taken.stream);
         }
         Ok(())
+    }
+
+    /// Gives back what a body took of the windows; without that every upload would stall.
+    async fn widen(&mut self, taken: &Frame) -> Result<(), ClientLeft> {
+        let by = (taken.payload.len() as u32).to_be_bytes();
+        let windows = [0, taken.stream].map(|stream| frame(WINDOW_UPDATE, NONE, stream, &by));
+        self.link.write(&windows.concat()).await
     }
 
     /// Takes down a request; trailers come in HEADERS too, and are none.

@@ -275,6 +275,8 @@ impl OriginBuilder {
     /// Serves these bytes at that path, of that type; an empty type sends no Content-Type. The path is
     /// written as it is meant (`/a b.txt`): a request fits whose path is the same once its escapes are
     /// resolved. All query keys hold for it as for any other body; one that asks for another body goes above.
+    /// With [`behave`](Self::behave) it has validators and ranges: `.behave("/a%20b.txt", "etag=strong")`, where
+    /// the prefix is matched as it is sent, escapes and all.
     #[must_use]
     pub fn file(
         mut self,

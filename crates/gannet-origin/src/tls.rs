@@ -61,7 +61,7 @@ pub enum Certificate {
     WrongHost,
     /// The common name is `localhost`, and no alternative name is there (RFC 6125, section 6.4.4).
     CommonNameOnly,
-    /// Signed by a CA of the same name that is not the one of this origin.
+    /// Signed by a CA that is not the one of this origin.
     UnknownRoot,
     /// Signed by itself.
     SelfSigned,
@@ -130,14 +130,14 @@ struct Made {
 }
 
 fn make(certificate: Certificate) -> Result<Made, rcgen::Error> {
-    let (ca, ca_key) = ca()?;
+    let (ca, ca_key) = ca("gannet-origin test CA")?;
     let ca_pem = ca.self_signed(&ca_key)?.pem();
     let key = KeyPair::generate()?;
     let params = leaf(certificate)?;
     let leaf = match certificate {
         Certificate::SelfSigned | Certificate::SelfSignedCa => params.self_signed(&key)?,
         Certificate::UnknownRoot => {
-            let (other, other_key) = self::ca()?;
+            let (other, other_key) = self::ca("gannet-origin other CA")?;
             params.signed_by(&key, &Issuer::new(other, other_key))?
         }
         _ => params.signed_by(&key, &Issuer::new(ca, ca_key))?,
@@ -145,11 +145,11 @@ fn make(certificate: Certificate) -> Result<Made, rcgen::Error> {
     Ok(Made { ca_pem, leaf, key })
 }
 
-fn ca() -> Result<(CertificateParams, KeyPair), rcgen::Error> {
+fn ca(name: &str) -> Result<(CertificateParams, KeyPair), rcgen::Error> {
     let mut ca = CertificateParams::new(Vec::new())?;
     ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     ca.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    ca.distinguished_name.push(DnType::CommonName, "gannet-origin test CA");
+    ca.distinguished_name.push(DnType::CommonName, name);
     Ok((ca, KeyPair::generate()?))
 }
 

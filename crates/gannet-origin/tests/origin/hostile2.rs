@@ -260,3 +260,14 @@ async fn a_client_that_honours_one_stream_has_one_in_flight() {
     assert_eq!(client.get("/").await.unwrap().1, "ok\n");
     assert_eq!((client.get("/").await.unwrap().1, client.origin.counts().peak_in_flight), ("ok\n".into(), 1));
 }
+
+#[tokio::test]
+async fn a_body_stalls_at_a_zero_window_and_passes_beside_any_other_fault() {
+    let body = "x".repeat(200_000).leak();
+    let mut client = http2::Client::of(Origin::builder().http2_fault(Http2Fault::ZeroWindow)).await;
+    let sent = tokio::time::timeout(Duration::from_millis(100), client.send("/", body)).await;
+    assert!(sent.is_err(), "a body went through a window of nothing");
+    let willing = Http2Fault::RefuseStream { times: 0 };
+    let mut client = http2::Client::of(Origin::builder().http2_fault(willing)).await;
+    assert_eq!(client.send("/", body).await.unwrap().1, "ok\n");
+}

@@ -39,7 +39,7 @@ impl Client {
         self.requests = connect(&self.origin).await;
     }
 
-    async fn send(
+    pub(crate) async fn send(
         &mut self,
         path: &str,
         body: &'static str,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gannet_origin::{Certificate, Origin, Tls, TlsFault, TlsVersions};
+use gannet_origin::{Certificate, Http2Fault, Origin, Tls, TlsFault, TlsVersions};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName};
@@ -73,7 +73,7 @@ async fn bad_certificates_are_bad_in_the_way_that_was_asked_for() {
         (Certificate::NotYetValid, "NotValidYet"),
         (Certificate::WrongHost, "NotValidForName"),
         (Certificate::CommonNameOnly, "NotValidForName"),
-        (Certificate::UnknownRoot, "BadSignature"),
+        (Certificate::UnknownRoot, "UnknownIssuer"),
         (Certificate::SelfSigned, "UnknownIssuer"),
         (Certificate::SelfSignedCa, "CaUsedAsEndEntity"),
     ] {
@@ -200,4 +200,26 @@ async fn http2_runs_over_tls() {
     tokio::spawn(connection);
     let request = http::Request::get(origin.url("/?text=hi")).body(String::new()).unwrap();
     assert_eq!(requests.send_request(request).await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn a_fault_of_http2_comes_over_tls_and_http1_is_served_beside_it() {
+    let builder = Origin::builder().tls(Tls::Both).http2_fault(Http2Fault::Http11Required);
+    let origin = builder.start().await.unwrap();
+    let stream = connect(&origin, "localhost", &["h2", "http/1.1"]).await.unwrap();
+    let (mut requests, connection) = hyper::client::conn::http2::handshake(
+        hyper_util::rt::TokioExecutor::new(),
+        hyper_util::rt::TokioIo::new(stream),
+    )
+    .await
+    .unwrap();
+    tokio::spawn(connection);
+    let request = http::Request::get(origin.url("/")).body(String::new()).unwrap();
+    let error = requests.send_request(request).await.unwrap_err();
+    assert!(format!("{error:?}").contains("HTTP_1_1_REQUIRED"), "{error:?}");
+    let mut stream = connect(&origin, "localhost", &["http/1.1"]).await.unwrap();
+    stream.write_all(b"GET /?text=hi&close HTTP/1.1\r\n\r\n").await.unwrap();
+    let mut reply = Vec::new();
+    stream.read_to_end(&mut reply).await.unwrap();
+    assert!(reply.ends_with(b"\r\n\r\nhi"));
 }
