@@ -26,6 +26,20 @@
 //!
 //! The walk of one URL: `source` reads it, `policy` queues it and says when an attempt starts, `engine` drives the
 //! attempt through `transport`, `sink` takes its body, and `report` counts the outcome.
+//!
+//! # Features
+//!
+//! On by default:
+//! - `http1`: HTTP/1.1 on the wire.
+//! - `http2`: HTTP/2, chosen by ALPN over TLS or by prior knowledge ([`HttpVersions::Http2`]).
+//! - `tls`: https, by rustls with the platform's verifier.
+//! - `json`: bodies from and into serde types ([`Fetch::json`], [`Fetch::into_json`]).
+//!
+//! Off by default:
+//! - `tower`: [`Client`] is a `tower_service::Service` of `http::Request`s, so that tower's layers stand around it.
+//! - `sim`: `gannet::sim::Replies`, scripted replies in the place of the network, for tests of code that uses a client.
+//!
+//! Without `http1` and `http2` only a custom [`Transport`] can send.
 
 mod client;
 mod clock;

@@ -10,7 +10,7 @@ mod first;
 mod handle;
 mod response;
 #[cfg(feature = "tower")]
-mod service;
+mod tower;
 
 use std::sync::{Arc, LazyLock};
 

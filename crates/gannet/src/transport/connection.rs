@@ -88,8 +88,11 @@ pub(crate) enum Kind {
 }
 
 impl Http1 {
-    #[cfg(feature = "http1")]
     pub(super) async fn open(connected: Connected, opening: Opening<'_>) -> Result<Self, Error> {
+        if !cfg!(feature = "http1") {
+            let message = "HTTP/1.1 is not built in (feature `http1`)";
+            return Err(Error::new(ErrorKind::Settings, Phase::Connect, message));
+        }
         let Connected { io, counts, address, .. } = connected;
         let io = hyper_util::rt::TokioIo::new(io);
         let (sender, connection) = hyper::client::conn::http1::Builder::new()
@@ -109,11 +112,6 @@ impl Http1 {
             is_last: false,
             common: Common::new(counts, address, driver, opening),
         })
-    }
-
-    #[cfg(not(feature = "http1"))]
-    pub(super) async fn open(_: Connected, _: Opening<'_>) -> Result<Self, Error> {
-        Err(Error::new(ErrorKind::Settings, Phase::Connect, "HTTP/1.1 is not built in (feature `http1`)"))
     }
 
     pub(super) fn is(&self, id: u64, since: Moment) -> bool {
