@@ -26,12 +26,12 @@ use crate::request::body::Body;
 /// # Examples
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-/// use tower::{Service as _, ServiceBuilder, ServiceExt as _};
+/// use tower::{ServiceBuilder, ServiceExt as _};
 ///
 /// let second = std::time::Duration::from_secs(1);
-/// let mut service = ServiceBuilder::new().timeout(second).service(gannet::Client::new());
+/// let service = ServiceBuilder::new().timeout(second).service(gannet::Client::new());
 /// let request = http::Request::get("http://localhost/").body("")?;
-/// let response = service.ready().await?.call(request).await?;
+/// let response = service.oneshot(request).await?;
 /// # Ok(()) }
 /// ```
 impl<B: Into<Body>> Service<http::Request<B>> for Client {
