@@ -3,6 +3,7 @@
 
 mod args;
 mod demo;
+mod doctor;
 mod dry_run;
 mod exit;
 mod limits;
@@ -12,13 +13,14 @@ mod report;
 mod run;
 mod say;
 mod signals;
+mod tell;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use tokio::time::Instant;
 
-use crate::args::{Command, NoCommand, SharedArgs};
+use crate::args::{Command, NoCommand, SharedArgs, Surroundings};
 use crate::exit::Exit;
 use crate::plan::Plan;
 use crate::say::{Complaint, Ink, Voice};
@@ -29,11 +31,15 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let begun = Instant::now();
-    match args::parse(std::env::args_os()) {
+    match args::parse(std::env::args_os(), &Surroundings::of_this_process()) {
         Ok(Command::Get(args)) => fetch(&args.shared, begun, |voice| Plan::get(&args, begun, voice)),
         Ok(Command::Race(args)) => fetch(&args.shared, begun, |voice| Plan::race(&args, begun, voice)),
         Ok(Command::Check(args)) => fetch(&args.shared, begun, |voice| Plan::check(&args, begun, voice)),
         Ok(Command::Demo { act }) => demo::run(act),
+        Ok(Command::Doctor) => doctor::run(),
+        Ok(Command::Config { config }) => tell::config(config.as_deref()),
+        Ok(Command::Completions { shell }) => tell::completions(shell),
+        Ok(Command::Man) => tell::man(),
         Err(NoCommand::Clap(message)) => show(&message),
         Err(NoCommand::Refused(complaint)) => refuse(&complaint),
     }

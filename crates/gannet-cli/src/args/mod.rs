@@ -1,31 +1,42 @@
 //! From the words of the command line to a command. What clap cannot know is added here: the subcommand that was
 //! left out, and answers to options of other tools. Nothing here touches network or files.
 
+mod curl_config;
 mod options;
+mod rivals;
+mod settings;
+mod toml_file;
 mod values;
+mod vocabulary;
 mod words;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 pub(crate) use options::{
     AlternativeArgs, BodyArgs, CheckArgs, ColourRule, ConnectionArgs, CrowdArgs, DataKind, DataPiece,
     ExistsRule, GetArgs, GoalArgs, HabitArgs, InputArgs, ModeArgs, ProgressStyle, RaceArgs, RecordArgs,
     RequestArgs, RetryArgs, RowOrder, SharedArgs, TimeArgs,
 };
+pub(crate) use settings::{Settings, Surroundings};
 pub(crate) use values::{Deadline, GivenHeader, Hedge, Retries};
 pub(crate) use words::{check_list, check_url, distance, without_userinfo};
 
 use crate::say::Complaint;
+use vocabulary::Vocabulary;
 
 /// What is to be done.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Fetch them all; the word may be left out
+    #[command(override_usage = "gannet get [OPTIONS] URL...\n       gannet get [OPTIONS] -i FILE")]
     Get(Box<GetArgs>),
     /// Fetch the first that succeeds; the others are stopped
+    #[command(override_usage = "gannet race [OPTIONS] URL...")]
     Race(Box<RaceArgs>),
     /// Say of each URL whether it answers: `200  41 ms  URL`
     Check(Box<CheckArgs>),
@@ -34,7 +45,25 @@ pub(crate) enum Command {
         /// The act to play; all of them without it
         act: Option<String>,
     },
+    /// Look at this machine: open files, names, certificates, loopback
+    Doctor,
+    /// Show the settings that hold here, and where each comes from
+    Config {
+        /// Settings from this TOML file, in the place of the user's gannet.toml
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
+    /// Print what makes the shell complete gannet's words
+    Completions {
+        /// bash, zsh, fish, elvish or powershell
+        shell: clap_complete::Shell,
+    },
+    /// Print the man page, in the format of man(7)
+    Man,
 }
+
+/// The subcommands that take settings from files and the environment; the first knows the options of all.
+const FETCHING: [&str; 3] = ["get", "race", "check"];
 
 /// Why there is no command.
 #[derive(Debug)]
@@ -56,7 +85,6 @@ pub(crate) enum NoCommand {
     help_template = "{about}\n\n{usage-heading} {usage}\n\n{all-args}{after-help}",
     args_conflicts_with_subcommands = true,
     args_override_self = true,
-    disable_help_subcommand = true,
     max_term_width = 110
 )]
 struct Line {
@@ -79,11 +107,83 @@ Exit codes, of the whole job:
 Units: times are written 300ms, 10s, 5m, 1h30m, 2d, bare numbers are seconds; sizes 64K, 5M, 10G, powers of 1024.
 curl's -f, -S, -L and -Z are accepted: gannet does so anyway. NO_COLOR is honoured.";
 
-/// Reads the command line; the program's own name comes first.
-pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command, NoCommand> {
-    let matches = Line::command().try_get_matches_from(words).map_err(judge)?;
-    let line = Line::from_arg_matches(&matches).map_err(judge)?;
+/// Reads the command line; the program's own name comes first. Options of `-K`, of gannet.toml and of `GANNET_*` are
+/// put in front of the words, and all of them are read again.
+pub(crate) fn parse(
+    words: impl IntoIterator<Item = OsString>,
+    surroundings: &Surroundings,
+) -> Result<Command, NoCommand> {
+    let words: Vec<OsString> = words.into_iter().collect();
+    let matches = Line::command().try_get_matches_from(&words).map_err(judge)?;
+    let (name, own) = matches.subcommand().unwrap_or((FETCHING[0], &matches));
+    let Some(name) = FETCHING.into_iter().find(|fetching| *fetching == name) else {
+        return command(&matches);
+    };
+    let before = further(name, own, surroundings).map_err(NoCommand::Refused)?;
+    if before.is_empty() {
+        return command(&matches);
+    }
+    let behind = words.iter().skip(if matches.subcommand_name().is_some() { 2 } else { 1 });
+    let front = words.first().cloned().into_iter().chain([name.into()]);
+    let all = front.chain(before.into_iter().map(OsString::from)).chain(behind.cloned());
+    command(&Line::command().try_get_matches_from(all).map_err(judge)?)
+}
+
+/// The settings that hold around a command line without options.
+pub(crate) fn settings(
+    named: Option<&std::path::Path>,
+    surroundings: &Surroundings,
+) -> Result<Settings, Complaint> {
+    Settings::gather(named, surroundings, &mut vocabulary_of(FETCHING[0]))
+}
+
+/// The whole definition, for completions and the man page.
+pub(crate) fn definition() -> clap::Command {
+    Line::command()
+}
+
+fn vocabulary_of(subcommand: &'static str) -> Vocabulary {
+    Vocabulary::of(Line::command(), subcommand)
+}
+
+fn command(matches: &ArgMatches) -> Result<Command, NoCommand> {
+    let line = Line::from_arg_matches(matches).map_err(judge)?;
     Ok(line.command.unwrap_or_else(|| Command::Get(Box::new(line.get))))
+}
+
+/// The words that stand before those of the command line: settings, then the options of `-K`.
+fn further(
+    name: &'static str,
+    own: &ArgMatches,
+    surroundings: &Surroundings,
+) -> Result<Vec<String>, Complaint> {
+    let named = own.get_one::<PathBuf>("config").map(PathBuf::as_path);
+    let files: Vec<String> = own.get_many("curl_config").into_iter().flatten().cloned().collect();
+    if named.is_none() && files.is_empty() && surroundings.hold_nothing() {
+        return Ok(Vec::new());
+    }
+    let held = settings(named, surroundings)?;
+    let mut vocabulary = vocabulary_of(name);
+    let given = curl_config::read(&files, &mut vocabulary)?;
+    if given.has_read_stdin && list_of(own) == Some("-") {
+        return Err(Complaint::contradiction("-K -", "-i -"));
+    }
+    let is_given = |id: &&clap::Id| own.value_source(id.as_str()) == Some(ValueSource::CommandLine);
+    let definition = Line::command();
+    let by_id = |id: &clap::Id| match id.as_str() {
+        "urls" => Some("url".to_owned()),
+        id => definition.get_arguments().find(|arg| arg.get_id() == id)?.get_long().map(str::to_owned),
+    };
+    let mut names: Vec<String> = own.ids().filter(is_given).filter_map(by_id).collect();
+    names.extend(given.names);
+    let mut words = held.words(&vocabulary, &names);
+    words.extend(given.words);
+    Ok(words)
+}
+
+/// The list of the command line, where the subcommand takes one.
+fn list_of(own: &ArgMatches) -> Option<&str> {
+    own.try_get_one::<String>("list").ok().flatten().map(String::as_str)
 }
 
 /// clap's own word, or ours for what is curl's.
@@ -102,7 +202,8 @@ mod tests {
     use super::*;
 
     fn parsed(line: &str) -> Result<Command, NoCommand> {
-        parse(std::iter::once("gannet").chain(line.split_whitespace()).map(OsString::from))
+        let words = std::iter::once("gannet").chain(line.split_whitespace());
+        parse(words.map(OsString::from), &Surroundings::default())
     }
 
     fn get(line: &str) -> GetArgs {

@@ -4,7 +4,8 @@
 use crate::say::Complaint;
 
 /// Words that begin a command line.
-const SUBCOMMANDS: [&str; 3] = ["get", "race", "demo"];
+pub(super) const SUBCOMMANDS: [&str; 8] =
+    ["get", "race", "demo", "doctor", "config", "completions", "man", "help"];
 
 /// Schemes that curl speaks and gannet does not.
 const FOR_CURL: [&str; 18] = [
@@ -26,7 +27,7 @@ const CURLS_OPTIONS: [&str; 10] = [
     "--tftp",
 ];
 
-const USE_CURL: &str = "gannet fetches; use curl for this";
+pub(super) const USE_CURL: &str = "gannet fetches; use curl for this";
 
 /// Takes a word for a URL, or says what it may have been meant to be.
 pub(crate) fn check_url(word: &str) -> Result<(), Complaint> {
@@ -48,13 +49,19 @@ fn not_a_url(word: &str) -> Complaint {
         return Complaint::new(format!("the subcommand `{word}` has to come first"))
             .fix(format!("gannet {word} ..."));
     }
-    let nearest = SUBCOMMANDS.into_iter().min_by_key(|known| distance(word, known)).unwrap_or("get");
     let complaint = Complaint::new(format!("`{word}` is neither a URL nor a subcommand"));
-    if distance(word, nearest) <= 2 {
+    if let Some(nearest) = nearest(word, SUBCOMMANDS) {
         return complaint
             .fix(format!("did you mean `gannet {nearest}`? (the host of that name is http://{word})"));
     }
     complaint.fix(format!("the host of that name is http://{word}; gannet -h shows the subcommands"))
+}
+
+/// The name that was probably meant: at most two letters away, and less than half of what was typed.
+pub(super) fn nearest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let most = (word.chars().count() / 2).min(2);
+    let near = names.into_iter().map(|name| (distance(word, name), name));
+    near.filter(|(distance, _)| *distance <= most).min_by_key(|(distance, _)| *distance).map(|(_, name)| name)
 }
 
 /// Refuses a list that is a URL itself.
@@ -70,11 +77,15 @@ pub(crate) fn check_list(name: &str) -> Result<(), Complaint> {
 }
 
 /// What to say to an option that is curl's and out of scope.
-pub(crate) fn curls_option(option: &str) -> Option<Complaint> {
+pub(super) fn curls_option(option: &str) -> Option<Complaint> {
     let name = option.split(['=', ' ']).next().unwrap_or(option);
-    let is_curls = |known: &str| name == known || (known.len() > 2 && name.starts_with(&format!("{known}-")));
-    CURLS_OPTIONS.into_iter().find(|known| is_curls(known))?;
-    Some(Complaint::new(format!("there is no {name}")).fix(USE_CURL))
+    is_curls(name).then(|| Complaint::new(format!("there is no {name}")).fix(USE_CURL))
+}
+
+/// Whether an option, with its dashes, is curl's and out of scope.
+pub(super) fn is_curls(name: &str) -> bool {
+    let is = |known: &str| name == known || (known.len() > 2 && name.starts_with(&format!("{known}-")));
+    CURLS_OPTIONS.into_iter().any(is)
 }
 
 /// A URL as it may be shown: without userinfo.
@@ -114,7 +125,11 @@ mod tests {
     #[test]
     fn a_mistyped_subcommand_is_not_taken_for_a_host() {
         assert!(said("rase").contains("did you mean `gannet race`?"));
-        assert!(said("dmeo").contains("did you mean `gannet demo`?"));
+        for (typed, meant) in
+            [("dmeo", "demo"), ("docter", "doctor"), ("conifg", "config"), ("completion", "completions")]
+        {
+            assert!(said(typed).contains(&format!("did you mean `gannet {meant}`?")), "{typed}");
+        }
         assert!(said("intranet").contains("http://intranet") && !said("intranet").contains("did you mean"));
         assert!(said("race").contains("has to come first"));
     }
