@@ -296,6 +296,37 @@ mod tests {
     }
 
     #[test]
+    fn letters_are_taken_as_on_the_command_line() {
+        let mut vocabulary = super::super::vocabulary_of("get");
+        let place = Place { file: "k", line: 7 };
+        let mut words = |text: &str| {
+            let mut given = Given::default();
+            let line = parsed(text).expect("a line").expect("an option");
+            given.take(line, &place, &mut vocabulary).map(|_| given.words).map_err(|wrong| wrong.to_string())
+        };
+        assert_eq!(
+            words("-sSo file"),
+            Ok(vec!["--silent".into(), "--show-error".into(), "--output=file".into()])
+        );
+        assert_eq!(words("-ofile"), Ok(vec!["--output=file".into()]));
+        assert_eq!(words("data = -x"), Ok(vec!["--data=-x".into()]));
+        assert_eq!(words("url = race"), Ok(vec!["race".into()]));
+        for (line, said) in [
+            ("-s x", "k line 7: silent takes no value"),
+            ("output", "k line 7: output needs a value"),
+            ("-T x", "k line 7: there is no -T"),
+            ("next", "k line 7: gannet has no --next"),
+            ("-:", "k line 7: gannet has no --next"),
+            ("url = -x", "k line 7: a URL does not begin with -"),
+            ("maxtime = 3", "did you mean --max-time?"),
+            ("max-time = 3y", "k line 7: max-time cannot be used"),
+            ("help", "k line 7: there is no --help"),
+        ] {
+            assert!(words(line).is_err_and(|wrong| wrong.contains(said)), "{line}: {:?}", words(line));
+        }
+    }
+
+    #[test]
     fn comments_and_empty_lines_are_nothing() {
         assert!(
             line("").is_none() && line("   ").is_none() && line("# a").is_none() && line("\t# a\r").is_none()

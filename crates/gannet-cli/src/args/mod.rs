@@ -249,6 +249,99 @@ mod tests {
         assert!(matches!(parsed("--nonsense http://a/"), Err(NoCommand::Clap(_))));
     }
 
+    /// The fetch that a command line comes to within these variables.
+    fn within(line: &str, variables: &[(&str, &str)]) -> Result<Command, NoCommand> {
+        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), OsString::from(value)));
+        let surroundings = Surroundings { variables: variables.collect(), file: None };
+        let words = std::iter::once("gannet").chain(line.split_whitespace());
+        parse(words.map(OsString::from), &surroundings)
+    }
+
+    fn seconds(line: &str, variables: &[(&str, &str)]) -> Option<u64> {
+        match within(line, variables) {
+            Ok(Command::Get(get)) => get.time.max_time.map(|length| length.as_secs()),
+            Ok(Command::Race(race)) => race.time.max_time.map(|length| length.as_secs()),
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    fn complaint(line: &str, variables: &[(&str, &str)]) -> String {
+        match within(line, variables) {
+            Err(NoCommand::Refused(complaint)) => complaint.to_string(),
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_command_line_counts_for_more_than_the_environment() {
+        let thirty = [("GANNET_MAX_TIME", "30")];
+        assert_eq!(seconds("a/", &thirty), Some(30));
+        assert_eq!(seconds("race a/ b/", &thirty), Some(30));
+        assert_eq!(seconds("-m 5 a/", &thirty), Some(5));
+        assert_eq!(seconds("get --max-time=6 a/", &thirty), Some(6));
+        assert_eq!(seconds("a/", &[("GANNET_MAX_TIME", "")]), None);
+    }
+
+    #[test]
+    fn a_setting_gives_way_to_what_the_command_line_says_instead() {
+        let settings =
+            [("GANNET_HTTP2", "1"), ("GANNET_DIRECTORY_PREFIX", "out"), ("GANNET_IF_EXISTS", "skip")];
+        let Ok(Command::Get(plain)) = within("a/", &settings) else { panic!("refused") };
+        assert!(
+            plain.shared.connection.http2 && plain.body.directory.is_some() && plain.body.if_exists.is_some()
+        );
+        let Ok(Command::Get(other)) = within("--http1.1 --no-body a/", &settings) else { panic!("refused") };
+        assert!(
+            !other.shared.connection.http2
+                && other.body.directory.is_none()
+                && other.body.if_exists.is_none()
+        );
+        let Ok(Command::Get(listed)) = within("a/", &[("GANNET_INPUT", "list")]) else { panic!("refused") };
+        assert_eq!((listed.input.list, listed.urls), (None, vec!["a/".to_owned()]));
+    }
+
+    #[test]
+    fn settings_of_other_subcommands_are_skipped_and_those_of_none_refused() {
+        assert!(matches!(within("race a/", &[("GANNET_PER_HOST", "2")]), Ok(Command::Race(_))));
+        assert!(complaint("a/", &[("GANNET_PERHOST", "2")]).contains("did you mean GANNET_PER_HOST?"));
+        assert!(complaint("a/", &[("GANNET_NONSENSE", "2")]).contains("no setting"));
+        assert!(complaint("a/", &[("GANNET_PER_HOST", "x")]).contains("from 1 to 100000"));
+        assert!(complaint("a/", &[("GANNET_QUIET", "maybe")]).contains("1, true, yes"));
+        assert!(matches!(within("demo", &[("GANNET_NONSENSE", "2")]), Ok(Command::Demo { .. })));
+        assert!(matches!(within("a/", &[("GANNET_TEST_NO_SKIP", "1")]), Ok(Command::Get(_))));
+    }
+
+    #[test]
+    fn flags_are_switched_on_and_off_by_words() {
+        for (value, is_on) in
+            [("1", true), ("YES", true), ("true", true), ("0", false), ("no", false), ("false", false)]
+        {
+            let Ok(Command::Get(args)) = within("a/", &[("GANNET_QUIET", value)]) else { panic!("{value}") };
+            assert_eq!(args.shared.display.quiet, is_on, "{value}");
+        }
+        let Ok(Command::Get(args)) = within("a/", &[("GANNET_TLSV1_3", "1")]) else { panic!("refused") };
+        assert!(args.shared.connection.tls13);
+    }
+
+    #[test]
+    fn values_that_look_like_options_are_told_by_what_they_should_be() {
+        for line in ["--deadline -5s a/", "-m -1 a/", "-j auto a/", "-j -1 a/", "--retry -1 a/"] {
+            let Err(NoCommand::Clap(error)) = parsed(line) else { panic!("{line}") };
+            assert_eq!(error.kind(), ErrorKind::ValueValidation, "{line}: {error}");
+        }
+    }
+
+    #[test]
+    fn each_subcommand_is_known_to_those_who_mistype_it() {
+        let mut program = definition();
+        program.build();
+        let mut known: Vec<&str> = program.get_subcommands().map(clap::Command::get_name).collect();
+        let mut listed = words::SUBCOMMANDS.to_vec();
+        known.sort();
+        listed.sort();
+        assert_eq!(known, listed);
+    }
+
     #[test]
     fn the_short_help_fits_two_screens() {
         let help = Line::command().term_width(80).render_help().to_string();

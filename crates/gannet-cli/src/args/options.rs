@@ -130,40 +130,45 @@ pub(crate) struct InputArgs {
     /// Send nothing if a line of the list is bad
     ///
     /// What can be read only once, such as standard input, is held in memory for that: at most 64 MiB.
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     pub(crate) strict: bool,
 }
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Time and goal")]
 pub(crate) struct GoalArgs {
-    /// Enough is: all, first, a number, 90% [default: all]
+    /// What is enough: all, first, a number, 90%
+    ///
+    /// all by default. When it is met, the rest is stopped. Files that were skipped count as obtained.
     #[arg(long, value_name = "GOAL", value_parser = values::goal)]
     pub(crate) until: Option<Goal>,
     /// Stop at the first failure
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     pub(crate) fail_early: bool,
 }
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Time and goal")]
 pub(crate) struct TimeArgs {
-    /// All must be over after 10m, or by a moment (RFC 3339)
+    /// When all must be over: after 10m, or at a moment
     ///
-    /// As 90s, 10m, 1h30m or 2026-11-23T18:00:00Z. It rules everything beneath it: waiting for a turn, look-ups, connecting, bodies, retries. What is not done
-    /// by then is unfinished, and the exit code is 4. No default.
-    #[arg(long, value_name = "WHEN")]
+    /// As 90s, 10m, 1h30m or 2026-11-23T18:00:00Z (RFC 3339). It rules everything beneath it: waiting for a turn,
+    /// look-ups, connecting, bodies, retries. What is not done by then is unfinished, and the exit code is 4. No
+    /// default.
+    #[arg(long, value_name = "WHEN", allow_hyphen_values = true)]
     pub(crate) deadline: Option<Deadline>,
     /// For each URL, retries included: 30, 1m30s, 500ms
     ///
     /// Bare numbers are seconds. No default.
-    #[arg(short = 'm', long, value_name = "TIME", value_parser = values::duration)]
+    #[arg(short = 'm', long, value_name = "TIME", value_parser = values::duration, allow_hyphen_values = true)]
     pub(crate) max_time: Option<Duration>,
-    /// For look-up, each address and TLS [default: 10s]
-    #[arg(long, value_name = "TIME", value_parser = values::duration)]
+    /// The time for a look-up, for each address, and for TLS [default: 10s]
+    #[arg(long, value_name = "TIME", value_parser = values::duration, allow_hyphen_values = true)]
+    #[arg(hide_short_help = true)]
     pub(crate) connect_timeout: Option<Duration>,
-    /// Without a byte from the server [default: 30s]
-    #[arg(long, value_name = "TIME", value_parser = values::duration)]
+    /// The time without a byte from the server [default: 30s]
+    #[arg(long, value_name = "TIME", value_parser = values::duration, allow_hyphen_values = true)]
+    #[arg(hide_short_help = true)]
     pub(crate) read_timeout: Option<Duration>,
 }
 
@@ -173,10 +178,10 @@ pub(crate) struct CrowdArgs {
     /// URLs at once [default: 64]
     ///
     /// Lowered, and said so, if the limit of open files (ulimit -n) allows no more.
-    #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(short = 'j', long, value_name = "N", value_parser = values::at_once, allow_hyphen_values = true)]
     pub(crate) parallel_max: Option<u32>,
     /// Requests in flight to a host [default: 6; HTTP/2 100]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, value_name = "N", value_parser = values::at_once, allow_hyphen_values = true)]
     pub(crate) per_host: Option<u32>,
 }
 
@@ -185,9 +190,9 @@ pub(crate) struct CrowdArgs {
 pub(crate) struct AlternativeArgs {
     /// Ask again after a silence of: off, 300ms [default: off]
     ///
-    /// A hedge is a further attempt while the first is silent; the first to answer wins. At most 2 a URL, and 2 % of all (the first 10 are
-    /// always granted).
-    #[arg(long, value_name = "TIME")]
+    /// A hedge is a further attempt while the first is silent; the first to answer wins. At most 2 a URL, and 2 %
+    /// of all (the first 10 are always granted).
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub(crate) hedge: Option<Hedge>,
     /// The same content lies there too (repeatable)
     ///
@@ -199,11 +204,11 @@ pub(crate) struct AlternativeArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Reliability")]
 pub(crate) struct RetryArgs {
-    /// Attempts after the first one: a number, inf [default: 3]
+    /// How often to try again: a number, inf [default: 3]
     ///
-    /// Connections that broke, timeouts and the statuses 408 425 429 500 502 503 504 are retried, with growing
+    /// Attempts after the first one. Connections that broke, timeouts and the statuses 408 425 429 500 502 503 504 are retried, with growing
     /// delays from 250 ms to 30 s, never before the server's Retry-After.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
     pub(crate) retry: Option<Retries>,
     /// A pause of this length before each retry
     ///

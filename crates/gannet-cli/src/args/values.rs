@@ -78,6 +78,12 @@ impl FromStr for Deadline {
     }
 }
 
+/// How many URLs or requests at once.
+pub(crate) fn at_once(text: &str) -> Result<u32, String> {
+    let number = text.parse().ok().filter(|number| (1..=100_000).contains(number));
+    number.ok_or_else(|| format!("{text:?} is none of the numbers from 1 to 100000"))
+}
+
 /// A number of bytes: `10G`, `5M`, `64K` (powers of 1024), or a bare number.
 pub(crate) fn size(text: &str) -> Result<u64, String> {
     let bad = || format!("{text:?} is no size; write 10G, 5M, 64K or a number of bytes");
@@ -236,6 +242,14 @@ mod tests {
         let at = Deadline::At(SystemTime::UNIX_EPOCH + Duration::from_secs(3_600));
         assert_eq!("1970-01-01T02:00:00+01:00".parse(), Ok(at));
         assert!("2026-11-23".parse::<Deadline>().is_err());
+    }
+
+    #[test]
+    fn what_runs_at_once_is_a_number_within_bounds() {
+        assert_eq!((at_once("1"), at_once("100000")), (Ok(1), Ok(100_000)));
+        for text in ["0", "100001", "auto", "-1", "", "6.5"] {
+            assert!(at_once(text).is_err_and(|why| why.contains("from 1 to 100000")), "{text}");
+        }
     }
 
     #[test]

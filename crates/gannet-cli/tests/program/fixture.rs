@@ -49,7 +49,7 @@ impl Folder {
     /// The program, to be run in this folder.
     pub(crate) fn command<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_gannet"));
-        command.args(args).current_dir(&self.0);
+        command.args(args).current_dir(&self.0).env("XDG_CONFIG_HOME", &self.0);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }

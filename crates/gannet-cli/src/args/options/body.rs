@@ -9,7 +9,7 @@ use crate::args::values;
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct BodyArgs {
-    /// Write to FILE, once for each URL; - is standard output
+    /// Write to FILE, once for each URL; - is stdout
     ///
     /// A file gets its name when its body is whole, and replaces what was there. Without -o, -O, -P and --no-body,
     /// bodies go to standard output in input order; those that wait for their turn are held, 64 MiB in memory and
@@ -38,10 +38,14 @@ pub(crate) struct BodyArgs {
     /// Fields: {host} {path} {base} {stem} {ext} {seq} {seq:09} {shard} {shard:05} {id} {hash}. base is the last
     /// part of the path, stem and ext are it up to and behind its last dot; seq is the URL's number from 0; shard
     /// is a number that changes each 10,000 URLs; hash is one of the URL. Double a brace to mean it.
-    #[arg(long, value_name = "TEMPLATE")]
+    #[arg(long, value_name = "TEMPLATE", hide_short_help = true)]
     pub(crate) name: Option<String>,
     #[arg(long, value_name = "RULE", value_enum, hide_possible_values = true)]
-    #[arg(help = "overwrite, skip (with -P the default), rename, fail")]
+    #[arg(help = "Of files that exist: overwrite, skip, rename, fail")]
+    #[arg(long_help = "What to do about a file that exists: overwrite, skip, rename or fail\n\n\
+        overwrite is the default of -o and -O, and replaces the file when the new body is whole; skip is the \
+        default of -P, sends nothing, and counts as obtained; rename gives the new file a number; fail fails that \
+        URL.")]
     pub(crate) if_exists: Option<ExistsRule>,
     /// Give files the time that the server gives (Last-Modified)
     #[arg(short = 'R', long, hide_short_help = true)]

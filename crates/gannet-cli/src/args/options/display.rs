@@ -16,10 +16,10 @@ pub(crate) struct ConnectionArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) cacert: Option<PathBuf>,
     /// Speak HTTP/1.1 only [default: HTTP/2 where TLS offers it]
-    #[arg(long = "http1.1")]
+    #[arg(long = "http1.1", hide_short_help = true)]
     pub(crate) http1: bool,
     /// Speak HTTP/2 only, over plain http too
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     pub(crate) http2: bool,
     /// Take TLS 1.2 and newer, as it is anyway
     #[arg(long = "tlsv1.2", hide_short_help = true)]
@@ -37,7 +37,7 @@ pub(crate) struct ConnectionArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Display")]
 pub(crate) struct DisplayArgs {
-    /// auto, bar, plain, json, none [default: auto]
+    /// Show it as: auto, bar, plain, json, none
     ///
     /// auto is a bar on a terminal, if there are several URLs or it takes over 1 s; else, for several URLs, a line
     /// every 30 s. json is a line of JSON each second.

@@ -5,7 +5,7 @@ use clap::{Args, ValueEnum};
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Records")]
 pub(crate) struct RecordArgs {
-    /// Write a row of JSON for each URL; - is standard output
+    /// Write a row of JSON for each URL; - is stdout
     ///
     /// A row as each URL settles, then one for the summary. An earlier report is replaced.
     #[arg(long, value_name = "FILE")]
@@ -16,7 +16,7 @@ pub(crate) struct RecordArgs {
     /// Add each attempt to its row, as `tries`
     #[arg(long, hide_short_help = true)]
     pub(crate) report_attempts: bool,
-    /// Print this about each URL: '%{http_code} %{time_total}\n'
+    /// Print about each URL: '%{http_code} %{url}\n'
     ///
     /// Variables are curl's, and gannet's own; %{json} is the row of --report. @FILE reads the format from a file.
     /// On standard output, behind the URL's body. All variables: docs/CLI.md.
@@ -28,7 +28,7 @@ pub(crate) struct RecordArgs {
     /// Write each reply's head before its body
     ///
     /// curl's -i, which is the list here.
-    #[arg(long, visible_alias = "show-headers")]
+    #[arg(long, visible_alias = "show-headers", hide_short_help = true)]
     pub(crate) include: bool,
     /// Write an HTTP Archive (HAR 1.2) of all replies' heads and times
     #[arg(long, value_name = "FILE", hide_short_help = true)]

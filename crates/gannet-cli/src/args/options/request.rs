@@ -10,7 +10,9 @@ use crate::args::values;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Request")]
 pub(crate) struct RequestArgs {
-    /// The method [default: GET; POST with -d, -F and --json]
+    /// The method [default: GET; POST with a body]
+    ///
+    /// A body is what -d, -F and --json send.
     #[arg(short = 'X', long = "request", value_name = "METHOD")]
     pub(crate) method: Option<Method>,
     /// Ask for the head alone, and print it
@@ -30,15 +32,15 @@ pub(crate) struct RequestArgs {
     ///
     /// multipart/form-data (RFC 7578). Behind a ; may follow type=image/png and filename=other.png; name=<FILE
     /// sends a file's text as a plain field. Files are read as they are sent.
-    #[arg(short = 'F', long = "form", value_name = "NAME=CONTENT")]
+    #[arg(short = 'F', long = "form", value_name = "NAME=CONTENT", hide_short_help = true)]
     pub(crate) form: Vec<String>,
     /// Send JSON by POST, accept JSON: the text, @FILE
     #[arg(long, value_name = "DATA")]
     pub(crate) json: Option<String>,
-    /// Basic authorization
+    /// Send a name and a password (Basic authorization)
     #[arg(short = 'u', long, value_name = "USER:PASSWORD")]
     pub(crate) user: Option<String>,
-    /// What to call ourselves [default: gannet/VERSION]
+    /// Send this User-Agent [default: gannet/VERSION]
     #[arg(short = 'A', long, value_name = "NAME")]
     pub(crate) user_agent: Option<String>,
     /// The page that we come from
@@ -62,18 +64,18 @@ pub(crate) struct RequestArgs {
     #[arg(long)]
     pub(crate) compressed: bool,
     /// Take a redirect for the reply
-    #[arg(long, overrides_with = "location")]
+    #[arg(long, overrides_with = "location", hide_short_help = true)]
     pub(crate) no_location: bool,
     /// Follow at most so many redirects [default: 10]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", hide_short_help = true)]
     pub(crate) max_redirs: Option<u32>,
     /// Success: 200-299,304, any [default: 200-299]
-    #[arg(long, value_name = "SET", value_parser = values::statuses)]
+    #[arg(long, value_name = "SET", value_parser = values::statuses, hide_short_help = true)]
     pub(crate) ok_status: Option<StatusSet>,
     /// The longest body that is taken: 10G, 5M, 64K
     ///
     /// No limit by default.
-    #[arg(long, value_name = "SIZE", value_parser = values::size)]
+    #[arg(long, value_name = "SIZE", value_parser = values::size, hide_short_help = true)]
     pub(crate) max_size: Option<u64>,
 }
 
