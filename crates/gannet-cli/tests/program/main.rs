@@ -1,9 +1,11 @@
 //! The program as its users meet it: run against an origin on the loopback. One room for each part of its face.
 
+mod codes;
 mod ending;
 mod fixture;
 mod output;
 mod refusing;
 mod reporting;
 mod requesting;
+mod schema;
 mod trying;

@@ -189,6 +189,13 @@ impl AllFailed {
     }
 }
 
+impl From<AllFailed> for Error {
+    /// The first request's error; of a race without requests, one of kind [`NoInput`](ErrorKind::NoInput).
+    fn from(failed: AllFailed) -> Self {
+        failed.errors.into_iter().next().unwrap_or_else(no_input)
+    }
+}
+
 impl std::fmt::Display for AllFailed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.errors.as_slice() {
