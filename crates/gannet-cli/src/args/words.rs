@@ -4,8 +4,8 @@
 use crate::say::Complaint;
 
 /// Words that begin a command line.
-pub(super) const SUBCOMMANDS: [&str; 8] =
-    ["get", "race", "demo", "doctor", "config", "completions", "man", "help"];
+pub(super) const SUBCOMMANDS: [&str; 9] =
+    ["get", "race", "check", "demo", "doctor", "config", "completions", "man", "help"];
 
 /// Schemes that curl speaks and gannet does not.
 const FOR_CURL: [&str; 18] = [

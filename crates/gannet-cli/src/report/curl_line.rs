@@ -31,7 +31,6 @@ pub(crate) struct CurlLine<'a> {
 pub(crate) enum CurlBody<'a> {
     None,
     Bytes(&'a [u8]),
-    File(&'a Path),
 }
 
 /// Whether redirects are followed.
@@ -72,9 +71,6 @@ impl CurlLine<'_> {
             CurlBody::None => {}
             CurlBody::Bytes(_) if is_piped => line.option("--data-binary", b"@-"),
             CurlBody::Bytes(bytes) => line.option("--data-raw", bytes),
-            CurlBody::File(path) => {
-                line.option("--data-binary", &[b"@", path.as_os_str().as_encoded_bytes()].concat());
-            }
         }
         self.limits(&mut line);
         self.flags.iter().for_each(|flag| line.word(flag.as_bytes()));
@@ -251,8 +247,6 @@ mod tests {
                         --retry 1000000 -m 1.5 --cacert 'my ca.pem' -k --compressed -o ./- -g 'https://h/[1]?a=b&c=d'";
         assert_eq!(text(&line), expected);
         assert_eq!(text(&CurlLine { method: &Method::HEAD, ..plain() }), "curl --fail -I http://h/a");
-        let file = CurlLine { method: &Method::POST, body: CurlBody::File(Path::new("a b")), ..plain() };
-        assert_eq!(text(&file), "curl --fail -H content-type: --data-binary '@a b' http://h/a");
     }
 
     #[test]

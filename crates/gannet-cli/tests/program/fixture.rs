@@ -111,6 +111,15 @@ impl Ran {
     }
 }
 
+/// Takes away what the surroundings of the tests would say to the program.
+pub(crate) fn without_settings(command: &mut Command) {
+    let of_gannet = std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("GANNET_"));
+    for (name, _) in of_gannet {
+        command.env_remove(name);
+    }
+    command.env("XDG_CONFIG_HOME", "no-such-folder");
+}
+
 /// Waits for the end.
 pub(crate) fn end(child: Child) -> Ran {
     let output = child.wait_with_output().expect("the program ends");
