@@ -44,6 +44,22 @@ impl Drop for Home {
 }
 
 #[test]
+fn a_variable_counts_for_more_than_the_file() {
+    let home = Home::new();
+    home.write(
+        "gannet/gannet.toml",
+        "verbose = true\nheader = [\"A: b\", \"C: d\"]\ndirectory-prefix = \"out\"\n",
+    );
+    let held = |variables: &[(&str, &str)]| home.run("config", variables).1;
+    assert!(
+        held(&[]).contains("verbose = true") && held(&[("GANNET_QUIET", "0")]).contains("verbose = true")
+    );
+    let quiet = held(&[("GANNET_QUIET", "1"), ("GANNET_HEADER", "E: f"), ("GANNET_NO_BODY", "yes")]);
+    assert!(!quiet.contains("verbose") && !quiet.contains("directory-prefix"), "{quiet}");
+    assert_eq!(quiet.lines().filter(|line| line.starts_with("header")).count(), 1, "{quiet}");
+}
+
+#[test]
 fn config_shows_what_holds_and_where_it_comes_from_but_no_secret() {
     let home = Home::new();
     home.write(
@@ -103,6 +119,9 @@ fn the_command_line_and_k_count_for_more_than_settings() {
         "k line 2: there is no --upload-file\n  fix: gannet fetches; use curl for this",
     );
     home.is_refused("-K - -i -", &[], "-K - contradicts -i -");
+    for body in ["-d @-", "--json @-", "--data-urlencode name@-", "-F a=@-", "-w @-"] {
+        home.is_refused(&format!("-K - {body} http://a.example/"), &[], "-K - contradicts a value of @-");
+    }
 }
 
 #[test]

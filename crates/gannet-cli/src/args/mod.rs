@@ -105,7 +105,8 @@ Exit codes, of the whole job:
   130  SIGINT      143  SIGTERM      129  SIGHUP      141  standard output was closed
 
 Units: times are written 300ms, 10s, 5m, 1h30m, 2d, bare numbers are seconds; sizes 64K, 5M, 10G, powers of 1024.
-curl's -f, -S, -L and -Z are accepted: gannet does so anyway. NO_COLOR is honoured.";
+curl's -f, -S, -L and -Z are accepted: gannet does so anyway. NO_COLOR is honoured.
+Options can be set in gannet.toml and by GANNET_* in the environment: gannet config shows them.";
 
 /// Reads the command line; the program's own name comes first. Options of `-K`, of gannet.toml and of `GANNET_*` are
 /// put in front of the words, and all of them are read again.
@@ -165,8 +166,8 @@ fn further(
     let held = settings(named, surroundings)?;
     let mut vocabulary = vocabulary_of(name);
     let given = curl_config::read(&files, &mut vocabulary)?;
-    if given.has_read_stdin && list_of(own) == Some("-") {
-        return Err(Complaint::contradiction("-K -", "-i -"));
+    if given.has_read_stdin {
+        check_stdin(own, &given.words)?;
     }
     let is_given = |id: &&clap::Id| own.value_source(id.as_str()) == Some(ValueSource::CommandLine);
     let definition = Line::command();
@@ -181,9 +182,21 @@ fn further(
     Ok(words)
 }
 
-/// The list of the command line, where the subcommand takes one.
-fn list_of(own: &ArgMatches) -> Option<&str> {
-    own.try_get_one::<String>("list").ok().flatten().map(String::as_str)
+/// Standard input, which gave options, can give nothing else.
+fn check_stdin(own: &ArgMatches, further: &[String]) -> Result<(), Complaint> {
+    let is_list = own.try_get_one::<String>("list").ok().flatten().is_some_and(|list| list == "-");
+    if is_list || further.iter().any(|word| word == "--input=-") {
+        return Err(Complaint::contradiction("-K -", "-i -"));
+    }
+    let readers = ["data", "data-binary", "data-urlencode", "json", "form", "write-out"];
+    let of = |name: &str| own.try_get_many::<String>(&name.replace("write-out", "write_out")).ok().flatten();
+    let own_values = readers.iter().filter_map(|name| of(name)).flatten();
+    let in_words = |word: &&String| readers.iter().any(|name| word.starts_with(&format!("--{name}=")));
+    let mut values = own_values.chain(further.iter().filter(in_words));
+    if values.any(|value| value.ends_with("@-")) {
+        return Err(Complaint::contradiction("-K -", "a value of @-"));
+    }
+    Ok(())
 }
 
 /// clap's own word, or ours for what is curl's.

@@ -116,12 +116,8 @@ impl Settings {
             });
         }
         looked_at.push(format!("GANNET_* in the environment ({})", counted(variables.len())));
-        let names: Vec<String> = variables.iter().map(|setting| setting.option.long.clone()).collect();
         let mut held = file.unwrap_or_default();
-        held.retain(|setting| {
-            let own = &setting.option.long;
-            !names.contains(own) && !names.iter().any(|name| rivals::are_rivals(own, name))
-        });
+        held.retain(|setting| !variables.iter().any(|stronger| stronger.replaces(setting)));
         held.extend(variables);
         for setting in &held {
             for word in setting.words() {
@@ -176,6 +172,12 @@ impl Setting {
             Origin::File { .. } => Complaint::new(format!("{}: {} {what}", self.origin, self.option.long)),
             Origin::Variable(name) => Complaint::new(format!("{name} in the environment {what}")),
         }
+    }
+
+    /// Whether this one, from a stronger place, leaves nothing of the other.
+    fn replaces(&self, other: &Self) -> bool {
+        let is_on = self.value != Value::Flag(false);
+        self.option == other.option || is_on && rivals::are_rivals(&self.option.long, &other.option.long)
     }
 
     fn words(&self) -> Vec<String> {

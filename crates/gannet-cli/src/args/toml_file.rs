@@ -29,6 +29,7 @@ pub(super) fn read(path: &Path, vocabulary: &Vocabulary) -> Result<Vec<Setting>,
         // The error's own text would show the line.
         let line = line_of(text, error.span().map_or(0, |span| span.start));
         unreadable(format!("line {line}: {}", error.message()))
+            .fix("it is TOML, as in docs/CLI.md; curl's format is read with -K FILE")
     })?;
     let mut settings = Reader { path, text, vocabulary, settings: Vec::new() };
     settings.table("", table.get_ref())?;

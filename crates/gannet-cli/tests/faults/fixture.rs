@@ -139,7 +139,7 @@ impl Trial {
     pub(crate) fn start(self, stdout: Stdio) -> Running {
         self.folder.write("list", self.urls.join("\n").as_bytes());
         let mut command = Command::new(env!("CARGO_BIN_EXE_gannet"));
-        command.args(["-i", "list", "--report", "report", "--deadline"]);
+        command.args(["-i", "list", "--report", "report", "--deadline"]).env("XDG_CONFIG_HOME", "/dev/null");
         command.arg(format!("{}ms", self.deadline.as_millis())).args(&self.args);
         if !self.authorities.is_empty() {
             self.folder.write("ca.pem", self.authorities.as_bytes());
