@@ -8,9 +8,7 @@ use std::fs::File;
 use std::process::{Command, Stdio};
 
 use gannet::ErrorKind;
-use gannet_origin::{
-    Blackhole, Certificate, Http2Fault, Origin, OriginBuilder, RawReply, Refusal, Tls,
-};
+use gannet_origin::{Blackhole, Certificate, Http2Fault, Origin, OriginBuilder, RawReply, Refusal, Tls};
 
 use self::of_the_library::OF_THE_LIBRARY;
 use crate::fixture::{Folder, end, start};
@@ -30,7 +28,8 @@ enum Made {
 
 impl Stage {
     fn new() -> Self {
-        let big = RawReply::new().send(format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "x".repeat(2 << 20))).fin();
+        let big =
+            RawReply::new().send(format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "x".repeat(2 << 20))).fin();
         let folder = Folder::new();
         folder.write("there", "x");
         Self { folder, plain: start(Origin::builder().raw("/big", big)) }
@@ -78,7 +77,9 @@ impl Stage {
         if !may.is_ok_and(|status| status.success()) {
             return Made::Skipped("this machine gives no namespaces (unshare)");
         }
-        let before = format!("if [ -z \"$INSIDE\" ]; then INSIDE=1 exec unshare {flags} sh -c '{before}\nexec \"$0\" \"$@\"' \"$0\" \"$@\"; fi");
+        let before = format!(
+            "if [ -z \"$INSIDE\" ]; then INSIDE=1 exec unshare {flags} sh -c '{before}\nexec \"$0\" \"$@\"' \"$0\" \"$@\"; fi"
+        );
         self.below_shell(&before, options, url)
     }
 
@@ -135,8 +136,12 @@ fn input(stage: &Stage, kind: ErrorKind) -> Option<Made> {
             command.stdin(File::open(stage.folder.path()).expect("a folder can be opened"));
             stage.ran(command)
         }
-        // Longer than a target can be written.
-        ErrorKind::BadRequest => stage.path("", &format!("/{}", "x".repeat(70_000))),
+        // As long as a URL may be, and two bytes longer than HTTP/2's target can be written.
+        ErrorKind::BadRequest => {
+            let url = stage.plain.url("/");
+            let rest = "x".repeat(65_536 - url.len());
+            stage.get("--no-body --http2", &(url + &rest))
+        }
         _ => return None,
     })
 }
@@ -174,7 +179,7 @@ fn reply(stage: &Stage, kind: ErrorKind) -> Option<Made> {
         ErrorKind::Status => stage.path("", "/?status=404"),
         ErrorKind::ContentType => stage.path("--accept image/*", "/?type=text/plain&size=10"),
         ErrorKind::TooManyRedirects => stage.path("", "/?loop"),
-        ErrorKind::BadRedirect => stage.path("", "/?redirect=http:%2f%2f[x%2f"),
+        ErrorKind::BadRedirect => stage.path("-g", "/?redirect=http:%2f%2f[x%2f"),
         ErrorKind::RedirectRefused => stage.path("", "/?redirect=ftp:%2f%2fh%2f"),
         _ => return None,
     })
@@ -185,9 +190,7 @@ fn body(stage: &Stage, kind: ErrorKind) -> Option<Made> {
         ErrorKind::BodyStalled => stage.path("--read-timeout 200ms", "/?size=100&stall=10"),
         ErrorKind::BodyTruncated => stage.path("", "/?size=1000&truncate=10"),
         ErrorKind::BodyTooLarge => stage.path("--max-size 10", "/?size=1000"),
-        ErrorKind::BodyNotResumable => {
-            stage.get("-o -", &stage.plain.url("/?size=4000000&truncate=3900000"))
-        }
+        ErrorKind::BodyNotResumable => stage.get("-o -", &stage.plain.url("/?size=4000000&truncate=3900000")),
         ErrorKind::CodingBroken => stage.path("--compressed", "/?size=1000&coding-lie=gzip"),
         ErrorKind::CodingCut => stage.path("--compressed", "/?size=1000&coding=gzip&coding-cut=20"),
         ErrorKind::CodingUnknown => stage.path("--compressed", "/?size=1000&coding-lie=lzma"),
@@ -240,7 +243,9 @@ fn each_code_occurs_in_a_report_or_is_the_librarys_alone() {
             None if is_ours => faults.push(format!("{}: nobody makes it", kind.code())),
             None => {}
             Some(_) if !is_ours => faults.push(format!("{}: the program has it too", kind.code())),
-            Some(Made::Report(text)) if text.contains(&format!("\"error\":{{\"code\":\"{}\"", kind.code())) => {
+            Some(Made::Report(text))
+                if text.contains(&format!("\"error\":{{\"code\":\"{}\"", kind.code())) =>
+            {
                 schema::hold(&text);
             }
             Some(Made::Report(text)) => faults.push(format!("{}: {text}", kind.code())),

@@ -56,7 +56,12 @@ fn rows_of_all_outcomes_and_summaries_are_as_the_schema_has_them() {
             folder.run(options.chain(more.iter().copied()))
         };
         let ok = origin.url("/a?size=10&hops=1&header=ETag:x");
-        let list = [ok.clone(), refusing.clone(), "ftp://h/".into(), origin.url("/b?script=503,200&header=Retry-After:0")];
+        let list = [
+            ok.clone(),
+            refusing.clone(),
+            "ftp://h/".into(),
+            origin.url("/b?script=503,200&header=Retry-After:0"),
+        ];
         run(&list, "-P out --retry 1");
         let mut texts = vec![folder.read("r")];
         run(&[ok], "-P out");

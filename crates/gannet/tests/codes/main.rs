@@ -1,5 +1,7 @@
 //! Makes each kind of error occur that only the library can meet; the program's tests make the others.
 
+#![cfg(all(feature = "cookies", feature = "json", feature = "tls", feature = "http1"))]
+
 mod of_the_library;
 
 use std::io::{self, Write};
@@ -7,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gannet::sink::{Memory, Ordered, Sink};
-use gannet::{BoxFuture, Client, Error, ErrorKind, Outcome, Reply, Request, Transport, WireRequest};
+use gannet::{BoxFuture, Client, Cookies, Error, ErrorKind, Outcome, Reply, Request, Transport, WireRequest};
 use gannet_origin::Origin;
 
 use crate::of_the_library::OF_THE_LIBRARY;
@@ -45,6 +47,7 @@ async fn saved(origin: &Origin, sink: Arc<dyn Sink>) -> Option<Error> {
 async fn make(kind: ErrorKind, origin: &Origin) -> Option<Error> {
     let client = Client::builder().retries(0);
     match kind {
+        ErrorKind::BadCookie => Cookies::new().load_netscape(&b"no cookie"[..]).err(),
         ErrorKind::NoInput => {
             client.build().ok()?.fetch_first(Vec::<Request>::new()).await.err().map(Error::from)
         }
@@ -54,9 +57,7 @@ async fn make(kind: ErrorKind, origin: &Origin) -> Option<Error> {
         }
         ErrorKind::TlsSettings => client.trust_authorities("no certificate").build().err(),
         ErrorKind::Settings => client.per_host(0).build().err(),
-        ErrorKind::BadBody => {
-            client.build().ok()?.get(origin.url("/?text=x")).into_json::<u64>().await.err()
-        }
+        ErrorKind::BadBody => client.build().ok()?.get(origin.url("/?text=x")).into_json::<u64>().await.err(),
         ErrorKind::QueueTimeout => {
             let client = client.per_host(1).queue_timeout(Duration::from_millis(50)).build().ok()?;
             let _unread = client.get(origin.url("/?size=4000000")).await.ok()?;

@@ -4,7 +4,8 @@
 use gannet::ErrorKind;
 
 /// What the library alone can meet.
-pub(crate) const OF_THE_LIBRARY: [ErrorKind; 9] = [
+pub(crate) const OF_THE_LIBRARY: [ErrorKind; 10] = [
+    ErrorKind::BadCookie,
     ErrorKind::NoInput,
     ErrorKind::NoRuntime,
     ErrorKind::TlsSettings,
