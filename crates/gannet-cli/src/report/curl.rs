@@ -10,7 +10,7 @@ pub(super) fn exit_code(kind: Kind) -> u8 {
         Kind::BadUrl | Kind::LineTooLong | Kind::NotText | Kind::BadRedirect => 3,
         Kind::NameNotFound | Kind::LookupFailed => 6,
         Kind::Refused | Kind::Unreachable | Kind::NoDescriptors | Kind::ConnectFailed => 7,
-        Kind::BadReply => 8,
+        Kind::BadReply | Kind::ContentType => 8,
         Kind::BodyTruncated | Kind::BodyNotResumable => 18,
         Kind::Status => 22,
         Kind::BadName
@@ -21,7 +21,7 @@ pub(super) fn exit_code(kind: Kind) -> u8 {
         | Kind::ReadOnly
         | Kind::SinkFailed
         | Kind::SinkClosed => 23,
-        Kind::InputUnreadable => 26,
+        Kind::InputUnreadable | Kind::BadCookie => 26,
         Kind::MemoryFull => 27,
         Kind::LookupTimeout
         | Kind::ConnectTimeout
@@ -37,8 +37,8 @@ pub(super) fn exit_code(kind: Kind) -> u8 {
         Kind::EmptyReply => 52,
         Kind::Reset | Kind::StaleConnection | Kind::Transport => 56,
         Kind::CertExpired | Kind::CertName | Kind::CertUntrusted | Kind::CertInvalid => 60,
-        Kind::BadBody => 61,
-        Kind::BodyTooLarge => 63,
+        Kind::BadBody | Kind::CodingBroken | Kind::CodingCut | Kind::CodingUnknown => 61,
+        Kind::BodyTooLarge | Kind::Bomb => 63,
         Kind::TlsSettings => 77,
         Kind::StreamRefused => 92,
         Kind::HeadTooLarge => 100,
