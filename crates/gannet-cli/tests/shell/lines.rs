@@ -46,7 +46,7 @@ fn an_installer_over_https_only_is_piped_into_sh() {
 fn the_code_of_a_url_is_taken_by_a_script() {
     let (folder, origin) = (Folder::new(), origin());
     let script = r#"code=$(gannet -s -o /dev/null -w '%{http_code}' --retry 0 "$URL"); echo "$code $?""#;
-    let none = format!("http://{}/", gannet_origin::refusing_addr());
+    let none = format!("http://{}/", gannet_origin::refusing_addr().expect("a free port"));
     for (url, expected) in
         [(at(&origin, "/x"), "200 0\n"), (at(&origin, "/x?status=404"), "404 3\n"), (none, "000 3\n")]
     {

@@ -2,12 +2,14 @@
 //! a body go out on a leased connection, a head and a body with the lease in it come back.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 #[cfg(feature = "http2")]
 use http::header::{CONNECTION, UPGRADE};
 use http::header::{CONTENT_LENGTH, HOST, HeaderValue, TRANSFER_ENCODING};
 use http::{HeaderMap, Method, Request};
+use tokio::sync::Notify;
 use url::{Position, Url};
 
 use super::body::{Hold, HttpBody, Permit, RequestBody, opening_phase};
@@ -50,7 +52,13 @@ pub(crate) async fn exchange(
     let answer = match lease.kind_mut() {
         Kind::One(Some(connection)) => {
             connection.sent_body = !out.body.is_empty();
-            connection.sender.send_request(for_http1(out, body)?).await
+            let mut request = for_http1(out, body)?;
+            let interim = Interim::count(&mut request);
+            tokio::select! {
+                biased;
+                () = interim.too_many.notified() => return Err(Interim::error()),
+                answer = connection.sender.send_request(request) => answer,
+            }
         }
         Kind::One(None) => unreachable!("a lease in use holds its connection"),
         #[cfg(feature = "http2")]
@@ -95,6 +103,35 @@ async fn is_ready(lease: &mut Lease) -> bool {
         Kind::Two(connection) => !connection.sender.is_closed(),
         #[cfg(not(feature = "http2"))]
         Kind::Two(_) => false,
+    }
+}
+
+/// Interim replies (1xx) that may come before the final one; a server can send them without end.
+const INTERIM_REPLIES: u32 = 16;
+
+/// Counts the interim replies of one exchange.
+#[derive(Default)]
+struct Interim {
+    count: AtomicU32,
+    too_many: Notify,
+}
+
+impl Interim {
+    #[cfg(feature = "http1")]
+    fn count(request: &mut Request<RequestBody>) -> Arc<Self> {
+        let interim = Arc::new(Self::default());
+        let counting = Arc::clone(&interim);
+        hyper::ext::on_informational(request, move |_| {
+            if counting.count.fetch_add(1, Ordering::Relaxed) == INTERIM_REPLIES {
+                counting.too_many.notify_one();
+            }
+        });
+        interim
+    }
+
+    fn error() -> Error {
+        let message = format!("more than {INTERIM_REPLIES} interim replies (1xx) came before the final one");
+        Error::new(ErrorKind::BadReply, Phase::Wait, message)
     }
 }
 
