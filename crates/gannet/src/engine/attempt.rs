@@ -1,6 +1,7 @@
 //! One attempt, from its host's gate to the first byte of its body: one or more hops, each through the gate of its
 //! own host. What it may not do: write a body, retry, or judge time.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::{Duration, SystemTime};
@@ -11,6 +12,7 @@ use http::header::{
     REFERER, RETRY_AFTER, TRANSFER_ENCODING, USER_AGENT,
 };
 use http::{Method, StatusCode};
+use percent_encoding::{CONTROLS, percent_encode};
 use url::Url;
 
 use super::errand::{Errand, Keep};
@@ -301,8 +303,7 @@ fn redirect(
     if all.any(|other| other != location) {
         return fail(ErrorKind::BadRedirect, "the redirect names two different targets".into());
     }
-    let text = String::from_utf8_lossy(location.as_bytes());
-    let mut url = match hop.url.join(&text) {
+    let mut url = match hop.url.join(&as_text(location.as_bytes())) {
         Ok(url) => url,
         Err(cause) => {
             return fail(ErrorKind::BadRedirect, format!("the redirect's target is no URL: {cause}"));
@@ -332,6 +333,14 @@ fn redirect(
         return fail(ErrorKind::RedirectRefused, message);
     }
     Ok(Some(next))
+}
+
+/// A redirect's target; bytes that are no UTF-8 are escaped one by one, as they stand.
+fn as_text(target: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(target) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => Cow::Owned(percent_encode(target, CONTROLS).to_string()),
+    }
 }
 
 fn next_hop(hop: &Hop, status: StatusCode, url: Url) -> Hop {
