@@ -322,7 +322,8 @@ fn is_regular(path: &Path) -> io::Result<bool> {
 /// Puts `http://` in front of a URL that was written without a scheme, as in a browser's address bar.
 ///
 /// `host:8080/x` and `user:password@host` get it; `mailto:x@y` and the like keep the scheme that they have, and so
-/// are refused later. What starts with a slash, a dot, `?` or `#` is no URL and stays as it is.
+/// are refused later. What starts with a slash, a dot, `?`, `#` or a
+/// byte order mark is no URL and stays as it is.
 ///
 /// # Examples
 /// ```
@@ -335,11 +336,15 @@ pub fn with_scheme(text: &str) -> Cow<'_, str> {
     if text.starts_with("//") {
         return Cow::Owned(format!("http:{text}"));
     }
-    if text.is_empty() || text.starts_with(['/', '.', '?', '#']) || has_scheme(text) {
+    if text.is_empty() || text.starts_with(NOT_OF_A_HOST) || has_scheme(text) {
         return Cow::Borrowed(text);
     }
     Cow::Owned(format!("http://{text}"))
 }
+
+/// The last is the byte order mark, as files that were joined have it within: a URL's parser would pass over it, and
+/// take the scheme behind it for the host.
+const NOT_OF_A_HOST: [char; 5] = ['/', '.', '?', '#', '\u{feff}'];
 
 /// Schemes without `//` in which an `@` follows the colon, so that it does not mean a password.
 const WITH_AT: [&str; 9] = ["mailto", "sip", "sips", "xmpp", "acct", "im", "pres", "mid", "cid"];
@@ -437,6 +442,7 @@ mod tests {
             ("ftp://x", "ftp://x"),
             ("http:x", "http:x"),
             ("mailto:x@y", "mailto:x@y"),
+            ("\u{feff}http://x", "\u{feff}http://x"),
             ("javascript:alert(1)", "javascript:alert(1)"),
             ("data:text/html,x@y", "data:text/html,x@y"),
             ("/etc/passwd", "/etc/passwd"),
