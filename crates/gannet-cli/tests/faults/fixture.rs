@@ -82,6 +82,16 @@ pub(crate) struct Trial {
     deadline: Duration,
     version: Option<&'static str>,
     kept: Vec<String>,
+    pages: Pages,
+}
+
+/// Of which pages the program may take its memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pages {
+    /// Of those that the allocator chooses.
+    Any,
+    /// Of small ones: huge pages round what is held to 2 MiB, by chance.
+    Small,
 }
 
 impl Trial {
@@ -95,6 +105,7 @@ impl Trial {
             deadline: Duration::from_secs(10),
             version: None,
             kept: Vec::new(),
+            pages: Pages::Any,
         }
     }
 
@@ -124,6 +135,12 @@ impl Trial {
         self
     }
 
+    /// Its memory is to be compared with that of another run.
+    pub(crate) fn weighed(mut self) -> Self {
+        self.pages = Pages::Small;
+        self
+    }
+
     /// Must be over by this time.
     pub(crate) fn within(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
@@ -145,6 +162,9 @@ impl Trial {
             self.folder.write("ca.pem", self.authorities.as_bytes());
             command.args(["--cacert", "ca.pem"]);
         }
+        if self.pages == Pages::Small {
+            command.env("MIMALLOC_ALLOW_THP", "0");
+        }
         let stderr = File::create(self.folder.path("stderr")).expect("a file can be made");
         command.current_dir(&self.folder.0).stdin(Stdio::null()).stdout(stdout).stderr(stderr);
         let begun = Instant::now();
@@ -165,6 +185,12 @@ impl Running {
         kill_process(Pid::from_child(&self.child), signal).expect("the program was not yet waited for");
     }
 
+    /// The most memory that it has held so far, in bytes: VmHWM of proc(5), which starts with the program. The
+    /// kernel's ru_maxrss starts with the process that it was forked from, and would tell of that one.
+    pub(crate) fn peak_memory(&self) -> u64 {
+        peak_memory(&self.child)
+    }
+
     /// Waits for the end, and holds it to what must hold at every end.
     pub(crate) fn end(self) -> End {
         let allowed = self.trial.deadline + OVERSHOOT;
@@ -183,8 +209,16 @@ impl Running {
     }
 }
 
+/// The most memory that a process which has not ended has held so far, in bytes.
+pub(crate) fn peak_memory(child: &Child) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).expect("proc(5)");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("it runs");
+    let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number");
+    kibibytes << 10
+}
+
 /// Waits for a process; one that hangs is killed.
-fn wait(mut child: Child, limit: Duration) -> i32 {
+pub(crate) fn wait(mut child: Child, limit: Duration) -> i32 {
     let pid = Pid::from_child(&child);
     // A pipe that nobody reads is to stay one.
     let stdout = child.stdout.take();

@@ -3,7 +3,10 @@
 
 mod cuts;
 mod fixture;
+mod frames;
 mod framing;
+mod heads;
+mod lists;
 mod network;
 mod redirects;
 mod signals;
