@@ -1,8 +1,11 @@
 //! One exchange over HTTP: a wall around hyper that is narrow enough for another codec to stand there. A head and
 //! a body go out on a leased connection, a head and a body with the lease in it come back.
 
+use std::future::Future as _;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 #[cfg(feature = "http2")]
@@ -54,11 +57,13 @@ pub(crate) async fn exchange(
             connection.sent_body = !out.body.is_empty();
             let mut request = for_http1(out, body)?;
             let interim = Interim::count(&mut request);
-            tokio::select! {
-                biased;
-                () = interim.too_many.notified() => return Err(Interim::error()),
-                answer = connection.sender.send_request(request) => answer,
-            }
+            let mut flooded = pin!(interim.too_many.notified());
+            let mut answer = pin!(connection.sender.send_request(request));
+            std::future::poll_fn(|cx| match flooded.as_mut().poll(cx) {
+                Poll::Ready(()) => Poll::Ready(Err(Interim::error())),
+                Poll::Pending => answer.as_mut().poll(cx).map(Ok),
+            })
+            .await?
         }
         Kind::One(None) => unreachable!("a lease in use holds its connection"),
         #[cfg(feature = "http2")]
