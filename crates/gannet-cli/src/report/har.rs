@@ -327,7 +327,12 @@ mod tests {
         let mut har = Har::on(sheet, asked);
         outcomes.iter().for_each(|outcome| har.settled(outcome));
         let report = gannet::JobReport::default();
-        har.close(&Closing { report: &report, exit: Exit::Obtained, elapsed: Duration::ZERO, held_back_by: None });
+        har.close(&Closing {
+            report: &report,
+            exit: Exit::Obtained,
+            elapsed: Duration::ZERO,
+            held_back_by: None,
+        });
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         runtime.block_on(har.sheet[0].pen.written());
         let text = page.0.lock().expect("no one panics with it").clone();

@@ -170,7 +170,12 @@ mod tests {
         records.add(sheet("good", Box::new(io::sink())));
         records.add(sheet("bad", Box::new(Gone)));
         let report = gannet::JobReport::default();
-        records.close(&Closing { report: &report, exit: Exit::Obtained, elapsed: Duration::ZERO, held_back_by: None });
+        records.close(&Closing {
+            report: &report,
+            exit: Exit::Obtained,
+            elapsed: Duration::ZERO,
+            held_back_by: None,
+        });
         records.written().await;
         let broken = ("bad".to_owned(), io::ErrorKind::StorageFull);
         assert_eq!((records.broken().await, records.failure()), (broken.clone(), Some(broken)));

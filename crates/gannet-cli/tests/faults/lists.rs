@@ -126,7 +126,9 @@ fn row_78_input_without_an_end_is_left_at_the_deadline_and_costs_no_memory() {
         let (tell, told) = std::sync::mpsc::channel();
         let tell_at = move |n: usize| (n == 10).then(|| tell.send(()));
         let begun = Instant::now();
-        let told_of = std::iter::repeat(piece).enumerate().inspect(move |(n, _)| drop(tell_at(*n)));
+        let told_of = std::iter::repeat(piece).enumerate().inspect(move |(n, _)| {
+            let _ = tell_at(*n);
+        });
         let stream = Stream::feed("--deadline 1s", told_of.map(|(_, piece)| piece), held);
         told.recv_timeout(LONG).expect("ten pieces are read before the deadline");
         let peak = peak_memory(&stream.child);

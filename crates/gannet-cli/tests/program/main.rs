@@ -8,4 +8,5 @@ mod refusing;
 mod reporting;
 mod requesting;
 mod schema;
+mod shell;
 mod trying;

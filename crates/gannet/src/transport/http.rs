@@ -122,7 +122,6 @@ struct Interim {
 }
 
 impl Interim {
-    #[cfg(feature = "http1")]
     fn count(request: &mut Request<RequestBody>) -> Arc<Self> {
         let interim = Arc::new(Self::default());
         let counting = Arc::clone(&interim);

@@ -3,8 +3,8 @@
 use gannet_origin::Origin;
 use serde_json::Value;
 
-use super::fixture::{Folder, origin, start};
 use super::sh;
+use crate::fixture::{Folder, origin, start};
 
 fn at(origin: &Origin, path: &str) -> String {
     origin.url(path)

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use gannet_origin::Origin;
 
-use super::fixture::{Folder, LONG, origin, start};
 use super::{sh, shell};
+use crate::fixture::{Folder, LONG, origin, start};
 
 #[test]
 fn head_ends_a_long_body_silently() {

@@ -1,15 +1,12 @@
 //! What people type in a shell, as a shell runs it: standard output, standard error and exit code of each, against
 //! the origin.
 
-#[path = "../program/fixture.rs"]
-mod fixture;
-
 mod lines;
 mod pipes;
 
 use std::process::{Command, Stdio};
 
-use fixture::{Folder, Ran, end};
+use super::fixture::{self, Folder, Ran, end};
 
 /// Runs a script with `$URL` and the like set, and `gannet` on its path.
 pub(crate) fn sh(folder: &Folder, script: &str, variables: &[(&str, &str)]) -> Ran {
