@@ -129,7 +129,7 @@ fn row_78_input_without_an_end_is_left_at_the_deadline_and_costs_no_memory() {
         let told_of = std::iter::repeat(piece).enumerate().inspect(move |(n, _)| {
             let _ = tell_at(*n);
         });
-        let stream = Stream::feed("--deadline 1s", told_of.map(|(_, piece)| piece), held);
+        let stream = Stream::feed("--deadline 1s -j 64 --per-host 64", told_of.map(|(_, piece)| piece), held);
         told.recv_timeout(LONG).expect("ten pieces are read before the deadline");
         let peak = peak_memory(&stream.child);
         drop(hold);
