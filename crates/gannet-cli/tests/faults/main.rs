@@ -1,6 +1,7 @@
 //! Rows of the fault table: what the world does to a fetcher, and what the program must do then. Each test bears the
 //! number of its row; what holds in all rows is asserted by the fixture, at the end of every run.
 
+mod codings;
 mod cuts;
 mod fixture;
 mod frames;
