@@ -101,7 +101,7 @@ async fn a_slow_input_and_an_output_without_room_are_named() {
     run_until(&mut job, &origin, |counts| counts.in_flight == 1).await;
     assert_eq!(job.held_back(), HeldBack::Input);
     drop(job);
-    let sink = Arc::new(Ordered::to(std::io::sink()).hold(1000));
+    let sink = Arc::new(Ordered::to(std::io::sink()).hold(1000).spill(0));
     let urls = [origin.url("/?never"), origin.url("/?size=4000"), origin.url("/3?text=x")];
     let mut job = Client::new().fetch_each(&urls).concurrency(2).save_with(sink);
     wait_while(&mut job, |held| *held != HeldBack::Output).await;

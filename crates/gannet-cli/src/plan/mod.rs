@@ -113,7 +113,7 @@ impl Plan {
         let reads = request::stdin_readers(&shared.request, input.list.as_deref(), shared);
         check_stdin(&reads)?;
         let kinds = Kinds { body, record, shared, time };
-        let (chosen, records) = kinds.output(&words, number, input.list.as_deref())?;
+        let (chosen, records) = kinds.output(words.len(), number, input.list.as_deref())?;
         let base = request::base(&shared.request)?;
         let pattern = Pattern { base: &base, query: request::query(&shared.request)?, body };
         let source = match &input.list {
@@ -135,7 +135,7 @@ impl Plan {
         let RaceArgs { urls, body, record, time, shared } = args;
         let words = Words::read(urls, &shared.mode)?;
         let kinds = Kinds { body, record, shared, time };
-        let (chosen, records) = kinds.output(&words, Crowd::One, None)?;
+        let (chosen, records) = kinds.output(1, Crowd::One, None)?;
         check_stdin(&request::stdin_readers(&shared.request, None, shared))?;
         let base = request::base(&shared.request)?;
         let pattern = Pattern { base: &base, query: request::query(&shared.request)?, body };
@@ -157,7 +157,7 @@ impl Plan {
         check_goal(goal, number, words.count())?;
         check_stdin(&request::stdin_readers(&shared.request, input.list.as_deref(), shared))?;
         let kinds = Kinds { body: &body, record, shared, time };
-        let (chosen, records) = kinds.output(&words, number, input.list.as_deref())?;
+        let (chosen, records) = kinds.output(words.len(), number, input.list.as_deref())?;
         let base = request::base(&shared.request)?;
         let pattern = Pattern { base: &base, query: request::query(&shared.request)?, body: &body };
         let source = match &input.list {
@@ -186,17 +186,17 @@ impl Kinds<'_> {
     /// Where bodies and records go.
     fn output(
         &self,
-        words: &Words,
+        words: usize,
         crowd: Crowd,
         list: Option<&str>,
     ) -> Result<(Chosen, RecordsTo), Complaint> {
         let Self { body, record, shared, .. } = *self;
-        output::check_apart(body, record, &shared.request, list)?;
         let mode = &shared.mode;
         let folders = if mode.dry_run || mode.curl { Folders::Pretended } else { Folders::Made };
         let behind = records::behind(record);
-        let around = Around { words: words.len(), crowd, behind, folders, record };
+        let around = Around { words, crowd, behind, folders, record };
         let mut chosen = output::choose(body, around)?;
+        output::check_apart(body, record, &shared.request, list)?;
         let records = RecordsTo::of(record, &shared.request, &mut chosen)?;
         Ok((chosen, records))
     }

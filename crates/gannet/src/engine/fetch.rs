@@ -19,16 +19,17 @@ use crate::error::{Error, ErrorKind, Phase, shown};
 use crate::event::Event;
 use crate::outcome::{Got, Record, WhyStarted, WhyStopped};
 use crate::policy::classify;
-use crate::policy::fetch::{Fact, GaveUp, Machine, Means, Order, StopReason, Verdict};
-use crate::request::body::Body;
+use crate::policy::fetch::{Fact, Machine, Means, Order, StopReason, Verdict};
 use crate::transport::Leg;
 use crate::transport::leg::Ground;
 
 pub(crate) use look::Look;
 use refused::Refused;
+use words::{broken, too_slow};
 
 mod look;
 mod refused;
+mod words;
 
 /// What a settled fetch leaves.
 pub(crate) struct Settled {
@@ -413,84 +414,6 @@ impl<A> Rest<A> {
         });
         Settled { end, record }
     }
-
-    fn gave_up(&mut self, why: GaveUp) -> Error {
-        let last = self.failure.take();
-        let last =
-            last.unwrap_or_else(|| Error::new(ErrorKind::Cancelled, Phase::Queue, "nothing was tried"));
-        let back = |wanted: std::time::Duration| format!("in {}", seconds(wanted));
-        match why {
-            GaveUp::Lasting | GaveUp::NoRetriesLeft => last,
-            GaveUp::NoBudget => {
-                last.and("; not retried: the retry budget is exhausted (--retry-budget)").for_want_of_budget()
-            }
-            GaveUp::NoTime { wanted } => last.and(&format!(
-                "; not retried: the next attempt was due {}, after the deadline",
-                back(wanted)
-            )),
-            GaveUp::AskedToStayAway { wanted } => last.and(&format!(
-                "; not retried: the server wants us back {} (--retry-after-max)",
-                back(wanted)
-            )),
-            GaveUp::SleptEnough => {
-                last.and("; not retried: the delays between retries are over their bound of 2 min")
-            }
-            GaveUp::WindowOver { wanted } => last.and(&format!(
-                "; not retried: the next attempt was due {}, after the time for retries (--retry-max-time)",
-                back(wanted)
-            )),
-            GaveUp::NotRepeatable if self.errand.has_spent_a_stream() => {
-                last.and(&format!("; not retried: {}", Body::SPENT))
-            }
-            GaveUp::NotRepeatable => {
-                last.and("; not retried: the request may have been processed and is not idempotent")
-            }
-        }
-    }
-
-    /// Which limit was nearer decides the word; the last failure, if any, is its cause.
-    fn deadline_came(&mut self, now: Moment) -> Error {
-        let limits = self.errand.limits;
-        let job_first = limits.job.is_some_and(|job| limits.item.is_none_or(|item| job <= item));
-        let phase = self.book.phase();
-        let after = self
-            .book
-            .first_started()
-            .map_or(String::new(), |first| format!(" after {}", seconds(now.since(first))));
-        let (kind, what) = match job_first {
-            true => (ErrorKind::JobDeadline, "the deadline came"),
-            false => (ErrorKind::ItemDeadline, "its time was over (--max-time)"),
-        };
-        let error = Error::new(kind, phase, format!("{what}{after}, in phase {}", phase.as_str()));
-        match self.failure.take() {
-            Some(last) => error.caused_by(last),
-            None => error,
-        }
-    }
-}
-
-/// The error of a phase that lasted too long.
-fn too_slow(phase: Phase, limit: std::time::Duration) -> Error {
-    let limit = seconds(limit);
-    match phase {
-        Phase::Body => {
-            let message = format!("no further byte of the body within {limit} (--read-timeout)");
-            Error::new(ErrorKind::BodyStalled, phase, message)
-        }
-        _ => {
-            let message = format!("no byte of the reply within {limit} (--read-timeout)");
-            Error::new(ErrorKind::FirstByteTimeout, phase, message)
-        }
-    }
-}
-
-/// A body that broke off can only be begun anew while no byte of it has left our hands.
-fn broken(error: Error, restartable: bool) -> Error {
-    if restartable || error.phase() == Phase::Sink {
-        return error;
-    }
-    let message = format!("{}; what was already handed on cannot be taken back", error.message());
-    Error::new(ErrorKind::BodyNotResumable, Phase::Body, message).caused_by(error)
 }
 
 /// A length of time for people.
