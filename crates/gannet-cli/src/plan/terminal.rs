@@ -28,6 +28,10 @@ impl Sink for TextOnly {
         self.0.room(context)
     }
 
+    fn keeps_order(&self) -> bool {
+        self.0.keeps_order()
+    }
+
     fn begin(&self, seq: u64, request: &Request, head: &ReplyHead) -> Result<Box<dyn Part>, Error> {
         let part = self.0.begin(seq, request, head)?;
         Ok(Box::new(Text { part, looked_at: 0 }))
