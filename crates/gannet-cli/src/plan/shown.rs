@@ -11,7 +11,7 @@ use http::header::CONTENT_TYPE;
 use super::Kinds;
 use crate::args::{CrowdArgs, Deadline, Retries};
 use crate::report::{CurlBody, CurlLine, CurlRedirects};
-use crate::say::{bytes, seconds};
+use crate::say::{as_given, size_as_given};
 
 /// What is shown in the place of a run.
 pub(crate) struct Shown {
@@ -67,15 +67,14 @@ impl Shown {
 
 fn limits(kinds: Kinds<'_>, crowd: Option<&CrowdArgs>) -> Vec<String> {
     let time = kinds.time;
-    let or_default = |given: Option<Duration>, default: u64| {
-        seconds(given.unwrap_or(Duration::from_secs(default))).replace(' ', "")
-    };
+    let or_default =
+        |given: Option<Duration>, default: u64| as_given(given.unwrap_or(Duration::from_secs(default)));
     let per_host = crowd.and_then(|crowd| crowd.per_host);
     let mut told = vec![
         per_host.map_or_else(|| "--per-host 6 (HTTP/2 100)".to_owned(), |most| format!("--per-host {most}")),
         match time.deadline {
             None => "no --deadline".to_owned(),
-            Some(Deadline::After(length)) => format!("--deadline {}", seconds(length).replace(' ', "")),
+            Some(Deadline::After(length)) => format!("--deadline {}", as_given(length)),
             Some(Deadline::At(at)) => format!(
                 "--deadline {}",
                 jiff::Timestamp::try_from(at).map_or_else(|_| "far away".into(), |at| format!("{at:.0}"))
@@ -83,7 +82,7 @@ fn limits(kinds: Kinds<'_>, crowd: Option<&CrowdArgs>) -> Vec<String> {
         },
     ];
     if let Some(length) = time.max_time {
-        told.push(format!("-m {}", seconds(length).replace(' ', "")));
+        told.push(format!("-m {}", as_given(length)));
     }
     told.push(format!("--connect-timeout {}", or_default(time.connect_timeout, 10)));
     told.push(format!("--read-timeout {}", or_default(time.read_timeout, 30)));
@@ -94,7 +93,7 @@ fn limits(kinds: Kinds<'_>, crowd: Option<&CrowdArgs>) -> Vec<String> {
     });
     told.push(match kinds.shared.request.max_size {
         None => "no --max-size".to_owned(),
-        Some(most) => format!("--max-size {}", bytes(most).replace(' ', "")),
+        Some(most) => format!("--max-size {}", size_as_given(most)),
     });
     told
 }
@@ -113,17 +112,31 @@ struct Curl {
 
 impl Curl {
     fn of(kinds: Kinds<'_>) -> Self {
-        let Kinds { shared, time, .. } = kinds;
+        let Kinds { body, record, shared, time } = kinds;
         let (request, connection) = (&shared.request, &shared.connection);
         let mut flags = Vec::new();
         let switches = [
             (connection.insecure, "-k"),
             (connection.http1, "--http1.1"),
             (connection.http2, "--http2"),
+            (connection.tls12, "--tlsv1.2"),
             (connection.tls13, "--tlsv1.3"),
             (request.compressed, "--compressed"),
+            (shared.retry.retry_all_errors, "--retry-all-errors"),
+            (record.include, "-i"),
+            (body.remote_time, "-R"),
+            (body.create_dirs, "--create-dirs"),
         ];
         flags.extend(switches.iter().filter(|(is_on, _)| *is_on).map(|(_, flag)| (*flag).to_owned()));
+        let times =
+            [("--retry-delay", shared.retry.retry_delay), ("--retry-max-time", shared.retry.retry_max_time)];
+        for (flag, length) in times.into_iter().filter_map(|(flag, length)| Some((flag, length?))) {
+            // curl takes whole seconds alone.
+            flags.extend([flag.to_owned(), length.as_secs_f64().ceil().to_string()]);
+        }
+        if let Some(most) = request.max_size {
+            flags.extend(["--max-filesize".to_owned(), most.to_string()]);
+        }
         let pairs = request.form.iter().map(|field| ("-F", field));
         let files = request.cookies.iter().filter(|value| !value.contains('=')).map(|file| ("-b", file));
         let jar = request.cookie_jar.iter().map(|file| ("-c", file));

@@ -33,6 +33,29 @@ pub(crate) fn bytes(count: u64) -> String {
     }
 }
 
+/// A length of time as options take it, and exactly: `10s`, `1m30s`, `300ms`.
+pub(crate) fn as_given(length: Duration) -> String {
+    let (whole, micros) = (length.as_secs(), length.subsec_micros());
+    let parts = [
+        (whole / 86_400, "d"),
+        (whole / 3600 % 24, "h"),
+        (whole / 60 % 60, "m"),
+        (whole % 60, "s"),
+        (u64::from(micros / 1000), "ms"),
+        (u64::from(micros % 1000), "us"),
+    ];
+    let text: String =
+        parts.iter().filter(|(count, _)| *count > 0).map(|(count, unit)| format!("{count}{unit}")).collect();
+    if text.is_empty() { "0s".to_owned() } else { text }
+}
+
+/// An amount of bytes as options take it, and exactly: `64K`, `10G`, `1000`.
+pub(crate) fn size_as_given(count: u64) -> String {
+    let units = [(40, "T"), (30, "G"), (20, "M"), (10, "K")];
+    let exact = units.iter().find(|(shift, _)| count > 0 && count.trailing_zeros() >= *shift);
+    exact.map_or_else(|| count.to_string(), |(shift, unit)| format!("{}{unit}", count >> shift))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -48,6 +71,18 @@ mod tests {
             (720_000, "12 min"),
         ] {
             assert_eq!(seconds(Duration::from_millis(millis)), text);
+        }
+    }
+
+    #[test]
+    fn what_an_option_takes_is_said_exactly() {
+        for (millis, text) in
+            [(10_000, "10s"), (90_000, "1m30s"), (300, "300ms"), (86_400_000, "1d"), (0, "0s")]
+        {
+            assert_eq!(as_given(Duration::from_millis(millis)), text);
+        }
+        for (count, text) in [(0, "0"), (1000, "1000"), (65_536, "64K"), (5 << 20, "5M"), (1 << 40, "1T")] {
+            assert_eq!(size_as_given(count), text);
         }
     }
 

@@ -17,7 +17,7 @@ use std::sync::{Arc, OnceLock};
 use gannet::{Event, Outcome};
 use indicatif::ProgressBar;
 
-pub(crate) use amounts::{bytes, seconds};
+pub(crate) use amounts::{as_given, seconds, size_as_given};
 pub(crate) use closing::closing_line;
 pub(crate) use complaint::Complaint;
 pub(crate) use errors::Errors;
