@@ -18,8 +18,9 @@ pub(crate) fn reason(error: &Error) -> Cow<'_, str> {
 
 /// What to do about it.
 pub(crate) fn hint(error: &Error) -> Cow<'static, str> {
-    let status = error.status().map(|status| status.as_u16());
-    match (error.retry_after(), status) {
+    // Of another kind of trouble, an accepted status says nothing.
+    let status = error.status().filter(|_| error.kind() == Kind::Status).map(|status| status.as_u16());
+    match (error.retry_after().filter(|wait| !wait.is_zero()), status) {
         (Some(wait), _) => {
             Cow::Owned(format!("the server wants us back in {}; try again then", seconds(wait)))
         }
