@@ -2,6 +2,7 @@
 
 use gannet::Outcome;
 
+use super::row::status;
 use super::{Closing, Record, Sheet};
 use crate::say::seconds;
 
@@ -30,7 +31,7 @@ impl Record for CheckLines {
 }
 
 fn line(outcome: &Outcome) -> String {
-    let status = outcome.status().map_or(0, |status| status.as_u16());
+    let status = status(outcome).map_or(0, |status| status.as_u16());
     let attempts = outcome.attempts();
     // What was waited for before the last attempt says nothing about the server as it is now.
     let shown = outcome.winner().and_then(|winner| attempts.get(winner)).or(attempts.last());

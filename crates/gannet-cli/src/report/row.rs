@@ -6,7 +6,7 @@ use std::path::Path;
 
 use gannet::{AttemptRecord, Ending, Error, Outcome, Timings, WhyStarted};
 use http::header::{CONTENT_TYPE, ETAG};
-use http::{HeaderMap, HeaderName, Version};
+use http::{HeaderMap, HeaderName, StatusCode, Version};
 use serde::Serialize;
 
 use super::attempts::Try;
@@ -115,7 +115,7 @@ impl<'a> Row<'a> {
             url: outcome.url(),
             final_url: reply.map(|reply| &*reply.url),
             outcome: outcome.ending().as_str(),
-            status: outcome.status().map(|status| status.as_u16()),
+            status: status(outcome).map(|status| status.as_u16()),
             error: outcome.error().map(Failure::of),
             attempts: attempts.len(),
             hedged: attempts.iter().any(|attempt| attempt.why_started == WhyStarted::Hedge),
@@ -144,6 +144,11 @@ impl<'a> Row<'a> {
 pub(super) fn speaker(outcome: &Outcome) -> Option<&AttemptRecord> {
     let attempts = outcome.attempts();
     outcome.winner().and_then(|winner| attempts.get(winner)).or(attempts.last())
+}
+
+/// The status of the reply, accepted or not, whole or not.
+pub(super) fn status(outcome: &Outcome) -> Option<StatusCode> {
+    outcome.status().or_else(|| speaker(outcome)?.status)
 }
 
 impl Failure {

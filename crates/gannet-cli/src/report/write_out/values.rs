@@ -11,7 +11,7 @@ use url::Url;
 
 use super::variables::Variable;
 use crate::report::heads::Head;
-use crate::report::row::{Row, speaker, version};
+use crate::report::row::{Row, speaker, status, version};
 use crate::report::rows::name_of_job;
 use crate::report::{Asked, Attempts, curl};
 use crate::say::reason;
@@ -129,7 +129,7 @@ impl<'a> Values<'a> {
         let error = self.outcome.error();
         match variable {
             Variable::HttpCode => {
-                let status = self.outcome.status().map_or(0, |status| status.as_u16());
+                let status = status(self.outcome).map_or(0, |status| status.as_u16());
                 format!("{status:03}")
             }
             Variable::HttpVersion => self.head.map_or("0", |head| version(head.version)).to_owned(),
