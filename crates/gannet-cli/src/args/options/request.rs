@@ -56,7 +56,7 @@ pub(crate) struct RequestArgs {
     #[arg(short = 'c', long, value_name = "FILE", hide_short_help = true)]
     pub(crate) cookie_jar: Option<String>,
     /// Ask for these bytes only: 0-499, 500-, -500
-    #[arg(short = 'r', long, value_name = "RANGE", hide_short_help = true)]
+    #[arg(short = 'r', long, value_name = "RANGE", allow_hyphen_values = true, hide_short_help = true)]
     pub(crate) range: Option<String>,
     /// Ask for a compressed body, and write it unpacked
     ///
