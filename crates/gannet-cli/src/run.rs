@@ -10,7 +10,7 @@ use gannet::{Error, ErrorKind, FetchEach, Goal, JobReport, Outcome};
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use crate::exit::{Exit, Stopped, judge};
-use crate::plan::{Crowd, Jar, OnFailure, Output, Plan};
+use crate::plan::{Crowd, Jar, JarPlace, OnFailure, Output, Plan, Unsaved};
 use crate::report::{Closing, Records};
 use crate::say::{Complaint, Errors, Eyes, Meter, Sight, Voice, Watched, closing_line, held_back_by};
 use crate::signals::{Signal, Signals};
@@ -196,8 +196,9 @@ impl Run {
             self.counts.held_back_by().map(|cause| held_back_by(cause, self.at_once, self.per_host));
         self.finish_output().await;
         self.meter.end();
-        self.save_cookies();
+        self.save_cookies(JarPlace::File);
         self.finish_records(judge(self.stopped, self.goal, &self.counts)).await;
+        self.save_cookies(JarPlace::Stdout);
         let exit = judge(self.stopped, self.goal, &self.counts);
         self.say_how_it_ended(exit);
         let pen = self.voice.pen().clone();
@@ -267,11 +268,21 @@ impl Run {
         }
     }
 
-    /// Writes the cookies, whatever came of the URLs.
-    fn save_cookies(&mut self) {
-        if let Some(Err(complaint)) = self.jar.as_ref().map(Jar::save) {
-            self.voice.complain(&complaint);
-            self.stopped.get_or_insert(Stopped::OutputBroken);
+    /// Writes the cookies, whatever came of the URLs; on standard output they are the last, behind all texts.
+    fn save_cookies(&mut self, place: JarPlace) {
+        let Some(jar) = self.jar.as_ref().filter(|jar| jar.place() == Some(place)) else { return };
+        if place == JarPlace::Stdout && self.stopped == Some(Stopped::StdoutClosed) {
+            return;
+        }
+        match jar.save() {
+            Ok(()) => {}
+            Err(Unsaved::StdoutClosed) => {
+                self.stopped.get_or_insert(Stopped::StdoutClosed);
+            }
+            Err(Unsaved::Broken(complaint)) => {
+                self.voice.complain(&complaint);
+                self.stopped.get_or_insert(Stopped::OutputBroken);
+            }
         }
     }
 

@@ -15,6 +15,20 @@ pub(crate) struct Jar {
     saved_to: Option<PathBuf>,
 }
 
+/// Where cookies are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum JarPlace {
+    File,
+    Stdout,
+}
+
+/// Why cookies were not written.
+pub(crate) enum Unsaved {
+    /// Standard output has no reader any more.
+    StdoutClosed,
+    Broken(Complaint),
+}
+
 impl Jar {
     /// `None` if neither `-b FILE` nor `-c` was given: then cookies that servers set are forgotten.
     pub(super) fn of(args: &RequestArgs) -> Result<Option<Self>, Complaint> {
@@ -33,16 +47,25 @@ impl Jar {
         &self.cookies
     }
 
+    /// Where they are written at the end, if anywhere.
+    pub(crate) fn place(&self) -> Option<JarPlace> {
+        let path = self.saved_to.as_ref()?;
+        Some(if path.as_os_str() == "-" { JarPlace::Stdout } else { JarPlace::File })
+    }
+
     /// Writes what there is now, under the final name only when it is whole; `-` is standard output.
-    pub(crate) fn save(&self) -> Result<(), Complaint> {
+    pub(crate) fn save(&self) -> Result<(), Unsaved> {
         let Some(path) = &self.saved_to else { return Ok(()) };
         let written = if path.as_os_str() == "-" {
             self.cookies.save_netscape(io::stdout().lock())
         } else {
             self.write(path)
         };
-        written.map_err(|cause| {
-            Complaint::new(format!("-c {} cannot be written", path.display())).why(cause.to_string())
+        written.map_err(|cause| match (self.place(), cause.kind()) {
+            (Some(JarPlace::Stdout), io::ErrorKind::BrokenPipe) => Unsaved::StdoutClosed,
+            _ => Unsaved::Broken(
+                Complaint::new(format!("-c {} cannot be written", path.display())).why(cause.to_string()),
+            ),
         })
     }
 

@@ -22,7 +22,7 @@ use gannet::source::Source;
 use gannet::{Client, ClientBuilder, Goal};
 use tokio::time::Instant;
 
-pub(crate) use cookies::Jar;
+pub(crate) use cookies::{Jar, JarPlace, Unsaved};
 pub(crate) use output::Output;
 pub(crate) use records::RecordsTo;
 pub(crate) use shown::Shown;

@@ -59,6 +59,9 @@ impl RecordsTo {
         written.extend(is_stdout(&record.har).then_some("--har -"));
         written.extend((is_stdout(&record.dump_header) && !heads_above_bodies).then_some("-D -"));
         one_writer(&written)?;
+        if is_stdout(&request.cookie_jar) && (is_stdout(&record.report) || is_stdout(&record.har)) {
+            return Err(contradiction(written[0], "-c -"));
+        }
         if record.write_out.is_some() && (is_stdout(&record.report) || is_stdout(&record.har)) {
             return Err(contradiction(written[0], "-w"));
         }

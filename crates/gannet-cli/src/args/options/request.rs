@@ -52,7 +52,7 @@ pub(crate) struct RequestArgs {
     /// sent, too, within the run.
     #[arg(short = 'b', long = "cookie", value_name = "COOKIES", hide_short_help = true)]
     pub(crate) cookies: Vec<String>,
-    /// Write all cookies to FILE at the end; - is standard output
+    /// Write all cookies to FILE at the end; - is standard output, behind all else
     #[arg(short = 'c', long, value_name = "FILE", hide_short_help = true)]
     pub(crate) cookie_jar: Option<String>,
     /// Ask for these bytes only: 0-499, 500-, -500
