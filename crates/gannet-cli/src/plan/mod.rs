@@ -110,7 +110,7 @@ impl Plan {
         input::check(&words, input, alternatives)?;
         let number = if input.list.is_some() { Crowd::Listed } else { words.crowd() };
         check_goal(goal, number, words.count())?;
-        let reads = request::stdin_readers(&shared.request, input.list.as_deref(), shared);
+        let reads = request::stdin_readers(&shared.request, input.list.as_deref(), (record, shared));
         check_stdin(&reads)?;
         let kinds = Kinds { body, record, shared, time };
         let (chosen, records) = kinds.output(words.len(), number, input.list.as_deref())?;
@@ -136,7 +136,7 @@ impl Plan {
         let words = Words::read(urls, &shared.mode)?;
         let kinds = Kinds { body, record, shared, time };
         let (chosen, records) = kinds.output(1, Crowd::One, None)?;
-        check_stdin(&request::stdin_readers(&shared.request, None, shared))?;
+        check_stdin(&request::stdin_readers(&shared.request, None, (record, shared)))?;
         let base = request::base(&shared.request)?;
         let pattern = Pattern { base: &base, query: request::query(&shared.request)?, body };
         let source = input::race(words, pattern)?;
@@ -155,7 +155,7 @@ impl Plan {
         input::check(&words, input, &alternatives)?;
         let number = if input.list.is_some() { Crowd::Listed } else { words.crowd() };
         check_goal(goal, number, words.count())?;
-        check_stdin(&request::stdin_readers(&shared.request, input.list.as_deref(), shared))?;
+        check_stdin(&request::stdin_readers(&shared.request, input.list.as_deref(), (record, shared)))?;
         let kinds = Kinds { body: &body, record, shared, time };
         let (chosen, records) = kinds.output(words.len(), number, input.list.as_deref())?;
         let base = request::base(&shared.request)?;

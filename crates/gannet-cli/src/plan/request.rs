@@ -7,7 +7,7 @@ use http::header::{ACCEPT, CONTENT_TYPE, COOKIE, RANGE, REFERER};
 use http::{HeaderName, HeaderValue, Method};
 
 use super::{data, form};
-use crate::args::{DataKind, DataPiece, GivenHeader, RequestArgs, SharedArgs};
+use crate::args::{DataKind, DataPiece, GivenHeader, RecordArgs, RequestArgs, SharedArgs};
 use crate::say::Complaint;
 
 /// A request of which only the URL is to be replaced.
@@ -148,7 +148,7 @@ fn headers(args: &RequestArgs) -> Result<Vec<(HeaderName, HeaderValue)>, Complai
 pub(crate) fn stdin_readers(
     args: &RequestArgs,
     list: Option<&str>,
-    shared: &SharedArgs,
+    (record, shared): (&RecordArgs, &SharedArgs),
 ) -> Vec<&'static str> {
     let piece = |piece: &DataPiece| match piece.kind {
         DataKind::Raw => false,
@@ -161,7 +161,9 @@ pub(crate) fn stdin_readers(
     let json = (args.json.as_deref() == Some("@-")).then_some("a body of @-");
     let form = args.form.iter().filter(|field| form::reads_stdin(field)).map(|_| "-F @-");
     let cookies = args.cookies.iter().filter(|value| *value == "-").map(|_| "-b -");
-    list.into_iter().chain(options).chain(data).chain(json).chain(form).chain(cookies).collect()
+    let format = (record.write_out.as_deref() == Some("@-")).then_some("-w @-");
+    let of_body = data.chain(json).chain(form).chain(cookies);
+    list.into_iter().chain(options).chain(of_body).chain(format).collect()
 }
 
 const FORM: &str = "application/x-www-form-urlencoded";

@@ -27,7 +27,7 @@ pub(crate) struct RecordArgs {
     pub(crate) dump_header: Option<String>,
     /// Write each reply's head before its body
     ///
-    /// curl's -i, which is the list here.
+    /// Of a refused status only with --fail-with-body; -D writes it always. curl's -i, which is the list here.
     #[arg(long, visible_alias = "show-headers", hide_short_help = true)]
     pub(crate) include: bool,
     /// Write an HTTP Archive (HAR 1.2) of all replies' heads and times
