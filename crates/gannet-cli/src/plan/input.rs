@@ -90,6 +90,20 @@ pub(crate) fn check(
     }
 }
 
+/// Refuses one name for the files of several URLs: the last one would be all that is left.
+pub(crate) fn check_names(words: &Words, body: &BodyArgs) -> Result<(), Complaint> {
+    let is_one = |file: &str| file != "-" && !file.starts_with("/dev/") && !file.contains('#');
+    let mut pairs = words.globbed.iter().zip(&body.files);
+    match pairs.find(|(globbed, file)| globbed.total() > 1 && is_one(file)) {
+        None => Ok(()),
+        Some((globbed, file)) => {
+            let count = plural(usize::try_from(globbed.total()).unwrap_or(usize::MAX), "URL");
+            Err(Complaint::new(format!("-o {file} is one file for {count}"))
+                .fix(format!("-o '{file}#1' names a file for each")))
+        }
+    }
+}
+
 /// What each request of a source is made of, beside its URL.
 pub(crate) struct Pattern<'a> {
     pub(crate) base: &'a Request,

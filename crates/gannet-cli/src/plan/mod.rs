@@ -116,6 +116,7 @@ impl Plan {
         let (chosen, records) = kinds.output(words.len(), number, input.list.as_deref())?;
         let base = request::base(&shared.request)?;
         let pattern = Pattern { base: &base, query: request::query(&shared.request)?, body };
+        input::check_names(&words, body)?;
         let source = match &input.list {
             Some(list) => input::list(list, input, pattern)?,
             None => input::words(words, input, &alternatives.mirrors, pattern)?,

@@ -11,9 +11,9 @@ use crate::args::values;
 pub(crate) struct BodyArgs {
     /// Write to FILE, once for each URL; - is stdout
     ///
-    /// A file gets its name when its body is whole, and replaces what was there. Without -o, -O, -P and --no-body,
-    /// bodies go to standard output in input order; those that wait for their turn are held, 64 MiB in memory and
-    /// up to --max-buffer in unnamed temporary files.
+    /// For a URL that stands for several, FILE needs #1. A file gets its name when its body is whole, and replaces
+    /// what was there. Without -o, -O, -P and --no-body, bodies go to standard output in input order; those that
+    /// wait for their turn are held, 64 MiB in memory and up to --max-buffer in unnamed temporary files.
     #[arg(short = 'o', long = "output", value_name = "FILE", action = ArgAction::Append)]
     pub(crate) files: Vec<String>,
     /// Write to files here, named like the URLs' ends
