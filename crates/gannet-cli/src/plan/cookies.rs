@@ -57,7 +57,11 @@ impl Jar {
     pub(crate) fn save(&self) -> Result<(), Unsaved> {
         let Some(path) = &self.saved_to else { return Ok(()) };
         let written = if path.as_os_str() == "-" {
-            self.cookies.save_netscape(io::stdout().lock())
+            let mut text = Vec::new();
+            self.cookies.save_netscape(&mut text).and_then(|()| {
+                let mut stdout = io::stdout().lock();
+                stdout.write_all(&text).and_then(|()| stdout.flush())
+            })
         } else {
             self.write(path)
         };

@@ -225,6 +225,10 @@ impl Asked<'_> {
         let holding = if matches!(output, Output::Files) { Holding::File } else { Holding::Nothing };
         let (at_once, connections) = within_limits(self.crowd, holding, voice);
         let mut builder = self.builder.max_connections(connections);
+        // The head of a refusal is what -I was asked for; a file would be taken for one that was obtained.
+        if kinds.shared.request.head && matches!(output, Output::Stdout(_)) {
+            builder = builder.keep_refused_body();
+        }
         if let Some(per_host) = self.crowd.and_then(|crowd| crowd.per_host) {
             builder = builder.per_host(per_host);
         }

@@ -17,7 +17,8 @@ pub(crate) struct RequestArgs {
     pub(crate) method: Option<Method>,
     /// Ask for the head alone, and print it
     ///
-    /// A HEAD request. The head goes where the body would go.
+    /// A HEAD request. The head goes where the body would go; on standard output that of a refused status, too, and
+    /// the URL has failed all the same.
     #[arg(short = 'I', long)]
     pub(crate) head: bool,
     /// A header field, 'Name: value' (repeatable)
