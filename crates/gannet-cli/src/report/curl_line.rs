@@ -40,6 +40,9 @@ pub(crate) enum CurlRedirects {
     Follow(u32),
 }
 
+/// What curl says of a body that it is given by `--data-raw` and `--data-binary`.
+const FORM: &str = "application/x-www-form-urlencoded";
+
 /// curl has no endless retries; this many are as good.
 const ENDLESS: u32 = 1_000_000;
 
@@ -96,7 +99,12 @@ impl CurlLine<'_> {
     }
 
     fn headers(&self, line: &mut Line) {
+        let has_body = !matches!(self.body, CurlBody::None);
         for (name, value) in self.headers {
+            if has_body && *name == http::header::CONTENT_TYPE && value == FORM {
+                // curl says so itself, and only as long as it sends the body: not behind a redirect that drops it.
+                continue;
+            }
             let field = match value.as_bytes() {
                 // A field without a value, in curl's words.
                 [] => [name.as_str().as_bytes(), b";"].concat(),
@@ -105,7 +113,7 @@ impl CurlLine<'_> {
             line.option("-H", &field);
         }
         let has_type = self.headers.iter().any(|(name, _)| *name == http::header::CONTENT_TYPE);
-        if !has_type && !matches!(self.body, CurlBody::None) {
+        if !has_type && has_body {
             // Or curl would call it a form.
             line.option("-H", b"content-type:");
         }
