@@ -9,5 +9,6 @@ mod refusing;
 mod reporting;
 mod requesting;
 mod schema;
+mod sending;
 mod shell;
 mod trying;
