@@ -4,6 +4,7 @@ mod codes;
 mod ending;
 mod fixture;
 mod output;
+mod placing;
 mod records;
 mod refusing;
 mod reporting;
