@@ -11,5 +11,6 @@ mod reporting;
 mod requesting;
 mod schema;
 mod sending;
+mod settling;
 mod shell;
 mod trying;
