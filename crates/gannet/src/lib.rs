@@ -27,6 +27,15 @@
 //! The walk of one URL: `source` reads it, `policy` queues it and says when an attempt starts, `engine` drives the
 //! attempt through `transport`, `sink` takes its body, and `report` counts the outcome.
 //!
+//! # Where to look
+//!
+//! - Requests and their bodies: [`Request`], [`Body`], [`Form`]; `http::Request`s are taken by [`Client::send`].
+//! - Settings: [`ClientBuilder`]; a method of the same name on a builder such as [`Fetch`] rules for that one.
+//! - Where bodies go, and where URLs come from: [`sink`], [`source`].
+//! - What came of it: [`Outcome`], [`Error`] with its [`ErrorKind`], [`JobReport`].
+//! - While it runs: [`FetchEach::held_back`], [`JobHandle::progress`], [`Event`], [`Client::gauges`].
+//! - Exact behaviour, each promise with the tests that hold it: docs/SEMANTICS.md in the repository.
+//!
 //! # Features
 //!
 //! On by default:
@@ -36,6 +45,9 @@
 //! - `json`: bodies from and into serde types ([`Fetch::json`], [`Fetch::into_json`]).
 //!
 //! Off by default:
+//! - `compression`: bodies that are read are asked for in gzip, br, zstd or deflate, and decoded within bounds;
+//!   `ClientBuilder::decode` says which.
+//! - `cookies`: `Cookies`, a store for `ClientBuilder::cookies`.
 //! - `tower`: [`Client`] is a `tower_service::Service` of `http::Request`s, so that tower's layers stand around it.
 //! - `sim`: `gannet::sim::Replies`, scripted replies in the place of the network, for tests of code that uses a client.
 //!

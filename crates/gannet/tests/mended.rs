@@ -262,3 +262,13 @@ async fn a_link_of_the_users_own_to_a_device_is_written_through() {
     assert!(link.symlink_metadata().is_ok_and(|met| met.is_symlink()), "the link is still there");
     std::fs::remove_dir_all(folder).expect("the folder is ours");
 }
+
+#[tokio::test]
+async fn those_who_do_not_know_a_host_wait_for_its_first_connection() {
+    let origin = Origin::builder().tls(gannet_origin::Tls::Both).start().await.expect("a port is free");
+    let client = Client::builder().trust_authorities(origin.ca_pem()).build().expect("settings agree");
+    let urls: Vec<String> = (0..20).map(|n| origin.localhost_url(&format!("/{n}?delay=20ms"))).collect();
+    let outcomes = client.fetch_all(&urls).await;
+    assert!(outcomes.iter().all(gannet::Outcome::is_ok), "{outcomes:?}");
+    assert_eq!(origin.counts().connections, 1);
+}

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use gannet::sim::{Answer, Replies};
-use gannet::{Client, ErrorKind, Repeat};
+use gannet::{CancellationToken, Client, Ending, ErrorKind, Repeat};
 use tokio::time::Instant;
 
 const URL: &str = "https://a.example/x";
@@ -84,4 +84,24 @@ async fn a_streamed_body_is_recorded_whole() {
     let fetch = replies.client().post(URL).body(gannet::Body::stream(pieces, None));
     assert_eq!(fetch.text().await.expect("it is served"), "got it");
     assert_eq!(&replies.requests()[0].body()[..], b"in pieces");
+}
+
+#[tokio::test]
+async fn a_token_that_was_cancelled_before_opens_nothing() {
+    let replies = Replies::new().on(URL, "here");
+    let token = CancellationToken::new();
+    token.cancel();
+    let error = replies.client().get(URL).text().cancel_on(&token).await.expect_err("it was cancelled");
+    assert!(error.is_cancelled() && replies.requests().is_empty(), "{error}");
+    let outcomes = replies.client().fetch_all([URL, URL]).cancel_on(&token).await;
+    assert!(outcomes.iter().all(|outcome| outcome.ending() == Ending::Cancelled));
+    assert!(replies.requests().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leg_of_a_race_is_retried_while_another_lives() {
+    let silent = "http://silent.example/";
+    let replies = Replies::new().on(silent, Answer::silence()).on_status(URL, 503).then("won");
+    let first = replies.client().fetch_first([silent, URL]).text().await.expect("one wins");
+    assert_eq!((first.index, first.value.as_str(), replies.requests().len()), (1, "won", 3));
 }

@@ -13,4 +13,5 @@ mod schema;
 mod sending;
 mod settling;
 mod shell;
+mod telling;
 mod trying;

@@ -19,7 +19,7 @@ pub(crate) struct RecordArgs {
     /// Print about each URL: '%{http_code} %{url}\n'
     ///
     /// Variables are curl's, and gannet's own; %{json} is the row of --report. @FILE reads the format from a file.
-    /// On standard output, behind the URL's body. All variables: docs/CLI.md.
+    /// On standard output, behind the URL's body. All variables: gannet man, or docs/CLI.md.
     #[arg(short = 'w', long, value_name = "FORMAT")]
     pub(crate) write_out: Option<String>,
     /// Write the heads of replies to FILE; - is standard output

@@ -124,6 +124,6 @@ fn a_file_is_read_without_its_line_breaks() {
 fn the_names_stand_in_order_and_the_docs_have_them_all() {
     assert!(TABLE.is_sorted_by(|one, other| one.0 < other.0));
     let lines: String = TABLE.iter().map(|row| format!("| `{}` | {} |\n", row.0, row.2)).collect();
-    let docs = include_str!("../../../../../docs/WRITE_OUT.md");
-    assert!(docs.contains(&lines), "docs/WRITE_OUT.md is to have these lines:\n{lines}");
+    let docs = include_str!("../../../../../docs/CLI.md");
+    assert!(docs.contains(&lines), "docs/CLI.md is to have these lines:\n{lines}");
 }
