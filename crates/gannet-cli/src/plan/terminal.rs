@@ -79,3 +79,14 @@ impl Part for Text {
         self.part.commit()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_looks_at_bodies_keeps_their_order() {
+        let sink = TextOnly::over(Ordered::to(std::io::sink()));
+        assert!(sink.keeps_order());
+    }
+}
