@@ -181,3 +181,14 @@ fn a_body_that_is_no_text_is_kept_from_a_terminal() {
     let forced = on_terminal("-o -");
     assert_eq!((forced.code, forced.stdout.as_slice()), (0, &b"a\0b"[..]));
 }
+
+#[test]
+fn a_pattern_of_very_many_is_left_where_it_is_at_the_deadline() {
+    let (origin, folder) = (origin(), Folder::new());
+    let begun = Instant::now();
+    let url = origin.url("/[1-1000000000]?never");
+    let ran = folder.run(["--deadline", "300ms", "--no-body", "-s", "--report", "r", &url]);
+    let inputs = folder.report("r").1["inputs"].as_u64().expect("a number");
+    assert!(ran.code == 4 && inputs < 1_000_000_000, "{inputs}");
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+}
