@@ -47,7 +47,7 @@ fn a_large_archive_is_unpacked_as_it_comes_in_constant_memory() {
 fn most_memory_of_a_gannet_below(parent: u32) -> u64 {
     let field = |status: &str, name: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-        line.trim().split_whitespace().next().map(str::to_owned)
+        line.split_whitespace().next().map(str::to_owned)
     };
     let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let status = |entry: std::fs::DirEntry| std::fs::read_to_string(entry.path().join("status")).ok();
