@@ -97,7 +97,7 @@ impl Cookies {
                 domain: url.host_str().unwrap_or_default().into(),
                 reach: Reach::Host,
                 path: "/".into(),
-                secure: false,
+                secure: url.scheme() == "https",
                 http_only: false,
                 expires: None,
             };

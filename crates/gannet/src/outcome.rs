@@ -74,6 +74,8 @@ pub struct ReplyHead {
     pub headers: HeaderMap,
     /// The URL that answered, after redirects, without credentials.
     pub url: Box<str>,
+    /// Whether a content coding was taken off the body; the fields still tell of the body as it was sent.
+    pub is_decoded: bool,
 }
 
 impl std::fmt::Debug for ReplyHead {
@@ -97,13 +99,19 @@ impl ReplyHead {
             version: self.version,
             headers: std::mem::take(&mut self.headers),
             url: std::mem::take(&mut self.url),
+            is_decoded: self.is_decoded,
         }
     }
 }
 
 impl From<ReplyHead> for http::Response<()> {
-    /// Status, version and header fields.
-    fn from(head: ReplyHead) -> Self {
+    /// Status, version and header fields; of a body that was decoded, without those that tell how it was sent
+    /// (Content-Encoding, Content-Length).
+    fn from(mut head: ReplyHead) -> Self {
+        if head.is_decoded {
+            head.headers.remove(http::header::CONTENT_ENCODING);
+            head.headers.remove(http::header::CONTENT_LENGTH);
+        }
         let mut response = Self::new(());
         *response.status_mut() = head.status;
         *response.version_mut() = head.version;

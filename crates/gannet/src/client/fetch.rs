@@ -14,6 +14,8 @@ use super::Client;
 use super::asked::{Asked, wishes};
 use super::handle::JobHandle;
 use super::response::Response;
+#[cfg(feature = "compression")]
+use crate::engine::coding::{self, Unasked};
 use crate::engine::control::{Control, Tokens, Wish};
 use crate::engine::core::Core;
 use crate::engine::errand::{Errand, Keep, Limits, Purpose};
@@ -84,6 +86,9 @@ pub(super) struct Aftermath {
     pub(super) core: Arc<Core>,
     pub(super) limits: Limits,
     pub(super) asked: Asked,
+    /// Whether a body that comes in a content coding though none was asked for may be decoded.
+    #[cfg(feature = "compression")]
+    pub(super) unasked: Unasked,
 }
 
 impl Fetch {
@@ -356,7 +361,15 @@ impl Lazy {
             tallies: self.tallies,
         };
         let tokens = self.asked.wait_for_tokens();
-        let aftermath = Aftermath { core, limits, asked: self.asked };
+        #[cfg(feature = "compression")]
+        let unasked = coding::unasked(&errand);
+        let aftermath = Aftermath {
+            core,
+            limits,
+            asked: self.asked,
+            #[cfg(feature = "compression")]
+            unasked,
+        };
         Ok(Running {
             fetch: drive(errand, None, now),
             tokens,

@@ -11,11 +11,17 @@ use http::{HeaderMap, StatusCode, Version};
 
 use super::fetch::Aftermath;
 use crate::Moment;
+#[cfg(feature = "compression")]
+use crate::engine::coding::Unasked;
 use crate::engine::control::Tokens;
 use crate::engine::fetch::{Prize, Settled, seconds};
 use crate::engine::timer::Timer;
 use crate::error::{Error, ErrorKind, Phase};
 use crate::outcome::{AttemptRecord, ReplyHead};
+#[cfg(feature = "compression")]
+use crate::transport::coding::body::Decoded;
+#[cfg(feature = "compression")]
+use crate::transport::coding::{Decoder, codings};
 use crate::transport::{Leg, WireBody};
 
 /// A reply whose head has come. Its body is read with [`text`](Self::text), [`bytes`](Self::bytes),
@@ -127,6 +133,8 @@ impl Response {
     /// # Cancel safety
     /// Dropping it loses what was read.
     pub async fn bytes(mut self) -> Result<Bytes, Error> {
+        #[cfg(feature = "compression")]
+        self.take_codings_off();
         let limit = self.body.aftermath.core.memory_each;
         let Some(first) = self.chunk().await? else { return Ok(Bytes::new()) };
         if first.len() as u64 > limit {
@@ -143,6 +151,26 @@ impl Response {
             next = self.chunk().await?;
         }
         Ok(whole.freeze())
+    }
+
+    /// Decodes a body that came in a content coding though none was asked for, if nothing of it was read yet.
+    #[cfg(feature = "compression")]
+    fn take_codings_off(&mut self) {
+        let body = &mut self.body;
+        let as_sent = body.aftermath.unasked == Unasked::AsSent || self.reply.status.is_redirection();
+        if self.reply.is_decoded || as_sent || body.taken > 0 {
+            return;
+        }
+        // What nobody knows how to take off, and nobody asked for, may be no coding at all.
+        let Ok(codings) = codings(&self.reply.headers) else { return };
+        if codings.is_empty() {
+            return;
+        }
+        let Some(first) = body.first.take() else { return };
+        let wire = body.wire.take().expect("a body of which nothing was read is there");
+        let decoded = Decoded::new(Decoder::new(&codings), wire, first, body.promised.take());
+        body.wire = Some(WireBody::Decoded(Box::new(decoded)));
+        self.reply.is_decoded = true;
     }
 
     /// The whole body as text; what is not UTF-8 is replaced.
@@ -188,8 +216,20 @@ impl Body {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
+        // A reader who is slow while there is always something to read is held to the limits too.
+        if self.wire.is_some()
+            && let Some(error) = self.cut_short(cx)
+        {
+            self.wire = None;
+            self.first = None;
+            return Poll::Ready(Some(Err(error)));
+        }
         if let Some(first) = self.first.take() {
             self.taken += first.len() as u64;
+            if let Some(limit) = self.aftermath.asked.plan.max_body.filter(|limit| self.taken > *limit) {
+                self.wire = None;
+                return Poll::Ready(Some(Err(crate::sink::too_large(limit))));
+            }
             return Poll::Ready(Some(Ok(first)));
         }
         let Some(wire) = &mut self.wire else { return Poll::Ready(None) };
@@ -231,12 +271,26 @@ impl Body {
         Poll::Ready(end)
     }
 
+    /// The caller has stopped it, or its deadline or time is over.
+    fn cut_short(&mut self, cx: &mut Context<'_>) -> Option<Error> {
+        if self.tokens.poll(cx).is_ready() {
+            return Some(Error::new(ErrorKind::Cancelled, Phase::Body, "stopped by the caller"));
+        }
+        let limits = self.aftermath.limits;
+        if limits.job.is_none() && limits.item.is_none() {
+            return None;
+        }
+        let now = self.aftermath.core.clock.now();
+        let over = |limit: Option<Moment>| limit.is_some_and(|limit| limit <= now);
+        if over(limits.job) {
+            return Some(Error::new(ErrorKind::JobDeadline, Phase::Body, "the deadline came amid the body"));
+        }
+        let words = "its time was over amid the body";
+        over(limits.item).then(|| Error::new(ErrorKind::ItemDeadline, Phase::Body, words))
+    }
+
     /// The limit that was reached, if any; else the task is woken when the nearest will be.
     fn overdue(&mut self, cx: &mut Context<'_>) -> Option<Error> {
-        let stopped = || Error::new(ErrorKind::Cancelled, Phase::Body, "stopped by the caller");
-        if self.tokens.poll(cx).is_ready() {
-            return Some(stopped());
-        }
         let clock = self.aftermath.core.clock;
         let stall = self.aftermath.asked.plan.stall;
         let limits = self.aftermath.limits;
@@ -247,22 +301,10 @@ impl Body {
                 self.asked_at = Some(now);
             }
             let asked_at = (*self.asked_at.get_or_insert(now)).max(self.leg.standing().1);
-            let over = |limit: Option<Moment>| limit.is_some_and(|limit| limit <= now);
-            if over(limits.job) {
-                return Some(Error::new(
-                    ErrorKind::JobDeadline,
-                    Phase::Body,
-                    "the deadline came amid the body",
-                ));
+            if let Some(error) = self.cut_short(cx) {
+                return Some(error);
             }
-            if over(limits.item) {
-                return Some(Error::new(
-                    ErrorKind::ItemDeadline,
-                    Phase::Body,
-                    "its time was over amid the body",
-                ));
-            }
-            if over(Some(asked_at + stall)) {
+            if asked_at + stall <= now {
                 let message = format!("no further byte of the body within {}", seconds(stall));
                 return Some(Error::new(ErrorKind::BodyStalled, Phase::Body, message));
             }

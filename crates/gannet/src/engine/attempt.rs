@@ -146,6 +146,7 @@ pub(crate) async fn lead(
             version: head.version,
             headers: head.headers,
             url: hop.url.as_str().into(),
+            is_decoded: false,
         };
         let led = Led { reply, body, first, promised, refused: None };
         #[cfg(feature = "compression")]
@@ -398,7 +399,7 @@ async fn refused(head: http::response::Parts, mut body: WireBody) -> Error {
 fn held(hop: Hop, head: http::response::Parts, body: WireBody) -> Box<Led> {
     let error = status_error(head.status, head.version, head.headers.clone(), Bytes::new());
     let (status, version, headers) = (head.status, head.version, head.headers);
-    let reply = ReplyHead { status, version, headers, url: hop.url.as_str().into() };
+    let reply = ReplyHead { status, version, headers, url: hop.url.as_str().into(), is_decoded: false };
     let promised = body.promised();
     Box::new(Led { reply, body, first: None, promised, refused: Some(error) })
 }

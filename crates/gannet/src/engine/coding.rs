@@ -6,6 +6,7 @@ use http::header::{ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue, RANGE};
 use super::attempt::Led;
 use super::errand::{Errand, Purpose};
 use crate::error::Error;
+use crate::outcome::ReplyHead;
 use crate::request::Request;
 use crate::transport::WireBody;
 use crate::transport::coding::body::Decoded;
@@ -52,7 +53,24 @@ pub(super) fn decoded(errand: &Errand, mirror: u32, led: Led) -> Result<Led, Err
         return Ok(Led { reply, body, first: Some(first), promised, refused });
     }
     let decoded = Decoded::new(Decoder::new(&codings), body, first, promised);
+    let reply = ReplyHead { is_decoded: true, ..reply };
     Ok(Led { reply, body: WireBody::Decoded(Box::new(decoded)), first: None, promised: None, refused })
+}
+
+/// What may be done about a body that comes in a content coding though none was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unasked {
+    /// A caller who reads it as text, bytes or JSON gets it decoded.
+    Decoded,
+    /// The caller has chosen codings or a range, or wants none decoded.
+    AsSent,
+}
+
+/// What may be done about such a body of this fetch.
+pub(crate) fn unasked(errand: &Errand) -> Unasked {
+    let (request, _) = errand.target(0);
+    let chosen = names(errand, request, &ACCEPT_ENCODING) || names(errand, request, &RANGE);
+    if chosen || errand.plan.decoding == Decoding::Never { Unasked::AsSent } else { Unasked::Decoded }
 }
 
 fn decodes(errand: &Errand, request: &Request) -> bool {

@@ -1,6 +1,7 @@
 //! What a fetch is to do and to hold to: its requests, plan, limits and where its body goes. Shared by its attempts.
 
 use std::sync::Arc;
+use std::task::{Context, Waker};
 
 use smallvec::SmallVec;
 use url::Url;
@@ -12,7 +13,8 @@ use crate::Moment;
 use crate::event::{Event, Tallies};
 use crate::policy::fetch::{Failure, Hedge, Opening, Repeatable, Rules, Sent};
 use crate::request::Request;
-use crate::sink::Sink;
+use crate::sink::{Room, Sink};
+use crate::transport::leg::Turn;
 
 /// What a fetch is to do, shared by its attempts.
 pub(crate) struct Errand {
@@ -93,6 +95,16 @@ pub(crate) struct Limits {
 }
 
 impl Errand {
+    /// How its attempts learn that all the others wait for them; only where bodies are kept in order.
+    pub(crate) fn turn(&self) -> Turn {
+        let Keep::Whole(sink) = &self.keep else { return Turn(None) };
+        if !sink.keeps_order() {
+            return Turn(None);
+        }
+        let (sink, seq) = (Arc::clone(sink), self.seq);
+        Turn(Some(Box::new(move || sink.room(&mut Context::from_waker(Waker::noop())) == Room::Only(seq))))
+    }
+
     /// The request and the URL behind a mirror's number.
     pub(crate) fn target(&self, mirror: u32) -> (&Request, &Url) {
         let index = mirror as usize;

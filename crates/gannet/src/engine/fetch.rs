@@ -141,6 +141,7 @@ impl<A: Future<Output = Result<Box<Led>, Error>>> Drive<A> {
             leg.avoid = rest.book.connections();
             leg.ground = if why == WhyStarted::Redo { Ground::Fresh } else { Ground::Any };
         }
+        leg.turn = errand.turn();
         let leg = Arc::new(leg);
         let (_, url) = errand.target(mirror);
         let other = (mirror > 0).then(|| shown(url));
@@ -284,7 +285,10 @@ impl<A: Future<Output = Result<Box<Led>, Error>>> Drive<A> {
             Ok(Brought::Led(mut led)) if led.refused.is_some() => {
                 let error = led.refused.take().expect("it was just looked at");
                 self.as_mut().failed(attempt, error, now);
-                self.project().rest.refused = Refused::Held { attempt, led };
+                let rest = self.project().rest;
+                // While a further attempt is planned it would only hold a connection and a place.
+                rest.refused =
+                    if rest.machine.is_settling() { Refused::Held { attempt, led } } else { Refused::None };
             }
             Ok(Brought::Led(led)) => {
                 self.as_mut().project().rest.refused = Refused::None;

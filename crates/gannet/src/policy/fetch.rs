@@ -289,6 +289,11 @@ impl Machine {
         std::mem::take(&mut self.orders)
     }
 
+    /// Whether its verdict is among the orders that were not taken yet.
+    pub(crate) fn is_settling(&self) -> bool {
+        self.orders.iter().any(|order| matches!(order, Order::Settle(_)))
+    }
+
     /// When to report [`Fact::Woke`]: the nearest of the deadline, a backoff's end and a hedge's time.
     ///
     /// A `Woke` at that moment always gives orders, or moves the next one to a later moment.

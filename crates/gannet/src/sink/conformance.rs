@@ -196,6 +196,7 @@ fn begin(sink: &dyn Sink, seq: u64, request: &Request) -> Box<dyn Part> {
         version: http::Version::HTTP_11,
         headers: http::HeaderMap::new(),
         url: request.url().into(),
+        is_decoded: false,
     };
     passed(sink.begin(seq, request, &head), "begin a body")
 }

@@ -439,6 +439,7 @@ mod tests {
             version: http::Version::HTTP_11,
             headers: http::HeaderMap::new(),
             url: request.url().into(),
+            is_decoded: false,
         };
         files.begin(seq, request, &head)
     }
@@ -533,6 +534,7 @@ mod tests {
                 version: http::Version::HTTP_11,
                 headers: http::HeaderMap::new(),
                 url: asked.url().into(),
+                is_decoded: false,
             };
             head.headers.insert("last-modified", http::HeaderValue::from_static(text));
             let mut part = files.begin(0, &asked, &head).expect("it begins");

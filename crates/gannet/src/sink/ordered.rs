@@ -19,8 +19,8 @@ mod writer;
 use self::chunks::{Chunks, Landed};
 use self::state::{Passing, QUEUE, Showing, State};
 use self::writer::{Owner, Shared};
-use super::{Part, Room, Sink};
-use crate::error::Error;
+use super::{Admission, Part, Room, Sink, io_error};
+use crate::error::{Error, ErrorKind};
 use crate::outcome::{Receipt, ReplyHead};
 use crate::request::Request;
 
@@ -152,6 +152,15 @@ impl Ordered {
 }
 
 impl Sink for Ordered {
+    fn admit(&self, seq: u64, _: &mut Request) -> Result<Admission, Error> {
+        if self.shared().change(|state| state.has_passed(seq)) {
+            let message =
+                "this ordered output has served another job; each job needs one of its own".to_owned();
+            return Err(io_error::without_cause(ErrorKind::SinkFailed, message));
+        }
+        Ok(Admission::Fetch)
+    }
+
     fn room(&self, context: &mut Context<'_>) -> Room {
         self.shared().change(|state| state.room(context))
     }
@@ -360,6 +369,7 @@ mod tests {
             version: http::Version::HTTP_11,
             headers: http::HeaderMap::new(),
             url: request.url().into(),
+            is_decoded: false,
         };
         sink.begin(seq, &request, &head).expect("the writer is well")
     }
@@ -963,6 +973,7 @@ mod tests {
                 version: http::Version::HTTP_11,
                 headers: http::HeaderMap::new(),
                 url: request.url().into(),
+                is_decoded: false,
             };
             assert!(sink.keeps_order());
             for seq in [2, 1, 0] {

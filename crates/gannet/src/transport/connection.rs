@@ -21,6 +21,9 @@ use crate::outcome::ConnectionUsed;
 /// Streams of one HTTP/2 connection at once.
 #[cfg(feature = "http2")]
 pub(crate) const STREAMS: u32 = 100;
+/// What a server may send on one stream before it is read, in bytes.
+#[cfg(feature = "http2")]
+const STREAM_WINDOW: u32 = 1 << 20;
 
 /// Header fields of one reply's head.
 pub(crate) const HEAD_FIELDS: usize = 256;
@@ -35,7 +38,8 @@ fn handshake_failed(cause: hyper::Error) -> Error {
 /// What a new connection is given beside its stream.
 pub(super) struct Opening<'a> {
     pub(super) id: u64,
-    pub(super) slot: OwnedSemaphorePermit,
+    /// `None` for one beyond the limit, on which those within it wait.
+    pub(super) slot: Option<OwnedSemaphorePermit>,
     pub(super) spawn: &'a Arc<dyn Spawn>,
 }
 
@@ -70,7 +74,7 @@ pub(crate) struct Common {
     seen: AtomicU64,
     pub(super) idle_since: Moment,
     driver: AbortHandle,
-    _slot: OwnedSemaphorePermit,
+    _slot: Option<OwnedSemaphorePermit>,
 }
 
 /// The right to one exchange on a connection. Dropped without [`give_back`](Self::give_back), an HTTP/1
@@ -128,8 +132,9 @@ impl Http2 {
         let (sender, connection) =
             hyper::client::conn::http2::Builder::new(Executor(Arc::clone(opening.spawn)))
                 .timer(hyper_util::rt::TokioTimer::new())
-                .initial_stream_window_size(1 << 20)
-                .initial_connection_window_size(8 << 20)
+                .initial_stream_window_size(STREAM_WINDOW)
+                // Streams that nobody reads must not starve those that are read.
+                .initial_connection_window_size(STREAM_WINDOW * STREAMS)
                 .max_header_list_size(HEAD_BYTES as u32)
                 .handshake(io)
                 .await

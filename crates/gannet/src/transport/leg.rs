@@ -1,6 +1,7 @@
 //! The running record of one attempt: which phase it is in, since when, and what each phase took. The transport
 //! writes it, the engine's timers and the outcome read it.
 
+use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -22,6 +23,7 @@ pub(crate) struct Leg {
     pub(crate) ground: Ground,
     /// Shared connections that earlier attempts of the fetch went over.
     pub(crate) avoid: Box<[u64]>,
+    pub(crate) turn: Turn,
     state: Mutex<State>,
 }
 
@@ -58,6 +60,25 @@ pub(crate) enum Ground {
     Fresh,
 }
 
+/// Tells whether all that runs waits for this attempt's body, as where bodies are written in order. Then it may go
+/// beyond limits that the others fill.
+pub(crate) struct Turn(pub(crate) Option<Box<dyn Fn() -> bool + Send + Sync>>);
+
+/// How often one who waits looks whether all the others wait for it.
+const TURN_LOOK: Duration = Duration::from_millis(100);
+
+impl Turn {
+    fn is_ours(&self) -> bool {
+        self.0.as_ref().is_some_and(|is_ours| is_ours())
+    }
+}
+
+impl std::fmt::Debug for Turn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Turn").field("is_told", &self.0.is_some()).finish()
+    }
+}
+
 /// What an attempt had done when it was asked.
 #[derive(Debug, Clone)]
 pub(crate) struct Trace {
@@ -84,7 +105,7 @@ impl Leg {
             bytes: 0,
             source: Source::Ready,
         };
-        Self { clock, attempt, queue_limit, ground, avoid, state: Mutex::new(state) }
+        Self { clock, attempt, queue_limit, ground, avoid, turn: Turn(None), state: Mutex::new(state) }
     }
 
     /// The attempt goes over to `phase`.
@@ -125,8 +146,13 @@ impl Leg {
     }
 
     /// The request's body has nothing to send until the caller's stream gives more.
-    pub(crate) fn waits_for_the_stream(&self) {
-        self.lock().source = Source::Silent;
+    ///
+    /// `hop` is that of the exchange whose body it is; one that was left behind by a redirect says nothing any more.
+    pub(crate) fn waits_for_the_stream(&self, hop: usize) {
+        let mut state = self.lock();
+        if state.hops.len() == hop {
+            state.source = Source::Silent;
+        }
     }
 
     /// Whether the caller's stream is waited for, so that nobody else's silence can be judged.
@@ -145,7 +171,26 @@ impl Leg {
     }
 
     pub(crate) fn hopped(&self, to: Box<str>) {
-        self.lock().hops.push(to);
+        let mut state = self.lock();
+        state.hops.push(to);
+        // Whatever the last hop's body waited for, this one has its own.
+        state.source = Source::Ready;
+    }
+
+    /// Waits, unless it turns out that all the others wait for this attempt.
+    pub(crate) async fn unless_all_wait<F: Future>(&self, wait: F) -> Option<F::Output> {
+        if self.turn.0.is_none() {
+            return Some(wait.await);
+        }
+        let mut wait = std::pin::pin!(wait);
+        loop {
+            if let Ok(done) = tokio::time::timeout(TURN_LOOK, wait.as_mut()).await {
+                return Some(done);
+            }
+            if self.turn.is_ours() {
+                return None;
+            }
+        }
     }
 
     /// The phase, and when it last moved.

@@ -136,8 +136,14 @@ impl Pool {
                 }
                 Found::Wait(told) => {
                     leg.enter(Phase::Connect);
-                    if let Ok(Err(error)) = told.await {
-                        return Err(error);
+                    match leg.unless_all_wait(told).await {
+                        Some(Ok(Err(error))) => return Err(error),
+                        Some(_) => {}
+                        None => {
+                            let lease = Box::pin(self.dial(origin, leg)).await?;
+                            lease.tell(leg);
+                            return Ok(lease);
+                        }
                     }
                 }
                 Found::Dial(dialing) => {
@@ -208,13 +214,15 @@ impl Pool {
     }
 
     /// The right to one more connection; the longest idle one makes room if it has to.
-    async fn slot(&self, leg: &Leg) -> Result<OwnedSemaphorePermit, Error> {
+    ///
+    /// `None` is one beyond the limit, for an attempt that all the others wait for: they would hold theirs for ever.
+    async fn slot(&self, leg: &Leg) -> Result<Option<OwnedSemaphorePermit>, Error> {
         if let Ok(slot) = Arc::clone(&self.slots.free).try_acquire_owned() {
-            return Ok(slot);
+            return Ok(Some(slot));
         }
         let _waits = Waits::new(&self.slots.waiting);
         self.make_room();
-        let wait = Arc::clone(&self.slots.free).acquire_owned();
+        let wait = leg.unless_all_wait(Arc::clone(&self.slots.free).acquire_owned());
         let slot = match leg.queue_limit {
             Some(limit) => tokio::time::timeout(limit, wait).await.map_err(|_| {
                 let message = format!("all connections that the client may open were in use for {limit:?}");
@@ -222,7 +230,7 @@ impl Pool {
             })?,
             None => wait.await,
         };
-        slot.map_err(|_| Error::new(ErrorKind::Cancelled, Phase::Queue, "the client is closed"))
+        slot.transpose().map_err(|_| Error::new(ErrorKind::Cancelled, Phase::Queue, "the client is closed"))
     }
 
     /// Closes one idle connection of either version, if there is one.

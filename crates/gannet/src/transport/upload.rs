@@ -20,6 +20,8 @@ const EMPTY_PIECES: usize = 32;
 pub(crate) struct Upload {
     shared: Arc<Shared>,
     leg: Arc<Leg>,
+    /// The redirects that were followed before this exchange.
+    hop: usize,
     source: Option<Source>,
     /// Received of the stream, and not yet handed over.
     rest: Bytes,
@@ -60,6 +62,7 @@ impl Upload {
         });
         let upload = Self {
             shared: Arc::clone(&shared),
+            hop: leg.hop_count(),
             leg,
             source: None,
             rest: Bytes::new(),
@@ -90,7 +93,7 @@ impl Upload {
             let Some(source) = &mut self.source else { return Poll::Ready(None) };
             match source.as_mut().poll_next(cx) {
                 Poll::Pending => {
-                    self.leg.waits_for_the_stream();
+                    self.leg.waits_for_the_stream(self.hop);
                     return Poll::Pending;
                 }
                 Poll::Ready(Some(Ok(piece))) => {

@@ -162,6 +162,11 @@ impl State {
         self.failure.clone().map_or(Ok(()), Err)
     }
 
+    /// Whether the turn of this number is over.
+    pub(super) fn has_passed(&self, seq: u64) -> bool {
+        seq < self.turn
+    }
+
     pub(super) fn is_at_turn(&self, seq: u64) -> bool {
         self.turn == seq
     }
