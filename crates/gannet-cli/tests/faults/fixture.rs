@@ -211,10 +211,15 @@ impl Running {
 
 /// The most memory that a process which has not ended has held so far, in bytes.
 pub(crate) fn peak_memory(child: &Child) -> u64 {
+    peak_so_far(child).expect("it runs")
+}
+
+/// The most memory that a process has held so far, in bytes; `None` if it has ended.
+pub(crate) fn peak_so_far(child: &Child) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{}/status", child.id())).expect("proc(5)");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("it runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number");
-    kibibytes << 10
+    Some(kibibytes << 10)
 }
 
 /// Waits for a process; one that hangs is killed.
