@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -21,6 +21,11 @@ use crate::error::{Error, ErrorKind, Phase};
 
 /// How long one address is tried alone before the next joins in (RFC 8305, section 5).
 const STAGGER: Duration = Duration::from_millis(250);
+
+/// What one read takes at most, in bytes. hyper doubles its buffer after each read that fills it, up to the length that
+/// a head may have; a read that falls short of 64 KiB keeps it there. A chunk of a body keeps the buffer alive that it
+/// was read into, so a large buffer costs memory wherever chunks wait, and an allocator keeps few that large.
+const READ: usize = 60 << 10;
 
 /// Which HTTP versions may be spoken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -315,7 +320,10 @@ impl AsyncRead for Counted {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        let result = Pin::new(&mut self.io).poll_read(cx, buf);
+        let result = match buf.remaining() {
+            0..=READ => Pin::new(&mut self.io).poll_read(cx, buf),
+            _ => Pin::new(&mut (&mut self.io).take(READ as u64)).poll_read(cx, buf),
+        };
         self.counts.read.fetch_add((buf.filled().len() - before) as u64, Ordering::Relaxed);
         result
     }
