@@ -78,12 +78,11 @@ impl Voice {
         self.say(Level::Errors, &self.ink.error(complaint));
     }
 
-    /// Says why nothing is sent, and waits until it is said: nothing else goes on yet.
+    /// Says why nothing is sent, and waits until it is said: nothing else goes on yet. It is said whatever the
+    /// level: `-s` is about fetches, and who mistypes a script should not have to guess.
     pub(crate) fn refuse(&self, complaint: &Complaint) -> Exit {
-        if self.level >= Level::Errors {
-            // If nobody can read it, there is nowhere else to say it.
-            let _ = io::stderr().write_all(self.ink.error(complaint).as_bytes());
-        }
+        // If nobody can read it, there is nowhere else to say it.
+        let _ = io::stderr().write_all(self.ink.error(complaint).as_bytes());
         Exit::Refused
     }
 
