@@ -197,6 +197,8 @@ impl Setting {
     fn shown(&self) -> String {
         let shown = |text: &String| match is_secret(&self.option.long) {
             true => "\"(not shown)\"".to_owned(),
+            // A name of a file may hold an `@`, too.
+            false if !text.contains("//") && self.option.long != "mirror" => format!("{text:?}"),
             false => format!("{:?}", without_userinfo(text)),
         };
         match (&self.value, self.option.takes) {

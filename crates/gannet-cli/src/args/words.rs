@@ -88,14 +88,23 @@ pub(super) fn is_curls(name: &str) -> bool {
     CURLS_OPTIONS.into_iter().any(is)
 }
 
-/// A URL as it may be shown: without userinfo.
+/// A URL as it may be shown: without userinfo, with a scheme or not.
 pub(crate) fn without_userinfo(text: &str) -> String {
-    let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
+    let begin = match text.split_once("//") {
+        Some((before, _)) if before.is_empty() || is_scheme(before) => before.len() + 2,
+        _ => 0,
+    };
+    let (before, rest) = text.split_at(begin);
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     match rest[..end].rfind('@') {
-        Some(at) => format!("{scheme}://{}", &rest[at + 1..]),
+        Some(at) => format!("{before}{}", &rest[at + 1..]),
         None => text.to_owned(),
     }
+}
+
+/// `http:`, or whatever may be meant by such.
+fn is_scheme(text: &str) -> bool {
+    text.strip_suffix(':').is_some_and(|name| !name.contains(['/', '?', '#', '@']))
 }
 
 /// Levenshtein's distance, in letters.
@@ -151,6 +160,21 @@ mod tests {
             assert!(curls_option(option).is_some(), "{option}");
         }
         assert!(curls_option("--timeout").is_none() && curls_option("-y").is_none());
+    }
+
+    #[test]
+    fn userinfo_is_not_shown_behind_a_scheme_or_without_one() {
+        for (written, shown) in [
+            ("http://me:s3cret@h/x", "http://h/x"),
+            ("me:s3cret@h/[1-", "h/[1-"),
+            ("//me:s3cret@h/", "//h/"),
+            ("me:a@b@h:81?q=x@y", "h:81?q=x@y"),
+            ("me:p@h/http://x", "h/http://x"),
+            ("h/~me@home", "h/~me@home"),
+            ("http://h/me@home", "http://h/me@home"),
+        ] {
+            assert_eq!(without_userinfo(written), shown, "{written}");
+        }
     }
 
     #[test]

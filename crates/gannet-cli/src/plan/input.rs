@@ -259,7 +259,7 @@ impl Source for Queried {
 }
 
 fn of_one(mirror: &str, other: &str) -> Complaint {
-    Complaint::new(format!("--mirror {mirror} contradicts {other}"))
+    Complaint::new(format!("--mirror {} contradicts {other}", without_userinfo(mirror)))
         .why("a mirror is another address of one URL")
         .fix("give one URL with its mirrors")
 }

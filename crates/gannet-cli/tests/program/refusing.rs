@@ -131,12 +131,26 @@ fn under_strict_a_bad_line_keeps_all_from_being_sent() {
 #[test]
 fn what_may_be_a_secret_is_not_repeated_in_a_refusal() {
     let folder = Folder::new();
+    folder.write("list", "me:SEKRET@h:99999/\n");
     for line in [
         &["-H", "Authorization Bearer SEKRET", "http://a/"][..],
         &["-H", "X-Key: SEK\nRET", "http://a/"][..],
         &["-d", "password=SEKRET", "--json", "{}", "http://a/"][..],
+        &["--mirror", "http://me:SEKRET@h/", "-i", "list"][..],
+        &["--mirror", "me:SEKRET@h/", "http://a/", "http://b/"][..],
+        &["me:SEKRET@h/[1-"][..],
+        &["-i", "list", "me:SEKRET@h/"][..],
+        &["--strict", "-i", "list"][..],
     ] {
         let ran = folder.run(line.iter().copied());
         assert!(ran.code == 2 && !ran.stderr.contains("SEK"), "{line:?}: {}", ran.stderr);
     }
+}
+
+#[test]
+fn usage_errors_are_said_though_silence_was_asked_for() {
+    is_refused("-si http://a.example/", "-i http://a.example/ is no list");
+    is_refused("-s -i list http://a/", "-i list contradicts the URL http://a/");
+    is_refused("check -s --until 3 http://a/", "--until 3 contradicts 1 URL");
+    is_refused("-s -o x", "no URL was given");
 }
