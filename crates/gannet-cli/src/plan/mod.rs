@@ -195,9 +195,9 @@ impl Kinds<'_> {
         let mode = &shared.mode;
         let folders = if mode.dry_run || mode.curl { Folders::Pretended } else { Folders::Made };
         let behind = records::behind(record);
-        let around = Around { words, crowd, behind, folders, record };
+        let around = Around { words, crowd, behind, folders, record, request: &shared.request, list };
         let mut chosen = output::choose(body, around)?;
-        output::check_apart(body, record, &shared.request, list)?;
+        output::check_apart(body, around)?;
         let records = RecordsTo::of(record, &shared.request, &mut chosen)?;
         Ok((chosen, records))
     }

@@ -71,6 +71,8 @@ pub(crate) struct Around<'a> {
     pub(crate) behind: Behind,
     pub(crate) folders: Folders,
     pub(crate) record: &'a RecordArgs,
+    pub(crate) request: &'a RequestArgs,
+    pub(crate) list: Option<&'a str>,
 }
 
 /// The sink for the bodies; the report must not go there too.
@@ -95,6 +97,7 @@ pub(crate) fn choose(args: &BodyArgs, around: Around<'_>) -> Result<Chosen, Comp
         Place::Own => Files::where_requests_say().create_directory(parents(args)),
         Place::Below(directory) => below(directory, args)?,
     };
+    let files = files.taken(own_files(around).filter(|(_, file)| *file != "-").map(|(_, file)| file));
     let files = match around.folders {
         Folders::Made => files,
         Folders::Pretended => files.create_directory(CreateDirectory::Pretend),
@@ -126,7 +129,7 @@ const MAX_BUFFER: u64 = 1 << 30;
 fn below(directory: PathBuf, args: &BodyArgs) -> Result<Files, Complaint> {
     let files = Files::in_directory(directory);
     if args.remote_name {
-        return Ok(files.if_exists(IfExists::Overwrite).create_directory(parents(args)));
+        return Ok(files.exact_names().if_exists(IfExists::Overwrite).create_directory(parents(args)));
     }
     match &args.name {
         None => Ok(files),
@@ -141,14 +144,9 @@ fn parents(args: &BodyArgs) -> CreateDirectory {
     if args.create_dirs { CreateDirectory::WhenMissing } else { CreateDirectory::Never }
 }
 
-/// Files that are read or written must not be one another: the list, the records, and each body's own.
-pub(crate) fn check_apart(
-    args: &BodyArgs,
-    record: &RecordArgs,
-    request: &RequestArgs,
-    list: Option<&str>,
-) -> Result<(), Complaint> {
-    let bodies = args.files.iter().map(|file| ("-o", file.as_str()));
+/// The files that the run itself reads and writes, beside the bodies, by the options that name them.
+fn own_files(around: Around<'_>) -> impl Iterator<Item = (&'static str, &str)> {
+    let Around { record, request, list, .. } = around;
     let named = [
         ("-i", list),
         ("--report", record.report.as_deref()),
@@ -156,12 +154,21 @@ pub(crate) fn check_apart(
         ("--har", record.har.as_deref()),
         ("-c", request.cookie_jar.as_deref()),
     ];
-    let named = named.into_iter().filter_map(|(flag, file)| Some((flag, file?)));
+    named.into_iter().filter_map(|(flag, file)| Some((flag, file?)))
+}
+
+/// Files that are read or written must not be one another: the list, the records, and each body's own. Names that
+/// the URLs make are known later: the sink refuses them then.
+pub(crate) fn check_apart(args: &BodyArgs, around: Around<'_>) -> Result<(), Complaint> {
+    let folder = args.output_dir.as_deref().unwrap_or(Path::new(""));
+    let bodies = args.files.iter().filter(|file| *file != "-").map(|file| ("-o", &**file, folder.join(file)));
+    let own = own_files(around).filter(|(_, file)| *file != "-");
+    let own = own.map(|(flag, file)| (flag, file, PathBuf::from(file)));
     let mut seen: HashMap<PathBuf, String> = HashMap::new();
-    for (flag, file) in named.chain(bodies) {
+    for (flag, file, path) in own.chain(bodies) {
         let given = format!("{flag} {file}");
         let is_regular = |path: &PathBuf| path.metadata().map_or(true, |met| met.is_file());
-        let Some(path) = resolved(file).filter(is_regular) else { continue };
+        let Some(path) = resolved(&path).filter(is_regular) else { continue };
         if let Some(other) = seen.insert(path, given.clone()) {
             return Err(
                 Complaint::new(format!("{other} and {given} are one file")).fix("a file of its own for each")
@@ -171,12 +178,8 @@ pub(crate) fn check_apart(
     Ok(())
 }
 
-/// Where a file lies, though it may not be there yet; `None` for `-` and what cannot be told.
-fn resolved(file: &str) -> Option<PathBuf> {
-    let path = Path::new(file);
-    if file == "-" {
-        return None;
-    }
+/// Where a file lies, though it may not be there yet; `None` for what cannot be told.
+fn resolved(path: &Path) -> Option<PathBuf> {
     path.canonicalize().ok().or_else(|| {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         Some(folder.canonicalize().ok()?.join(path.file_name()?))

@@ -204,3 +204,40 @@ fn binary_bytes_go_to_a_pipe_as_they_are() {
     let file = std::fs::read(folder.path().join("file")).expect("it is there");
     assert!(ran.stdout.len() == 100 << 10 && ran.stdout == file && ran.stdout.contains(&0));
 }
+
+#[test]
+fn names_of_the_users_own_that_differ_in_case_are_two_and_below_a_folder_one_is_numbered() {
+    let (origin, folder) = (origin(), Folder::new());
+    let (upper, lower) = (origin.url("/A1?text=1"), origin.url("/a1?text=2"));
+    for options in [&["-o", "A1", "-o", "a1"][..], &["-O", "--output-dir", "."]] {
+        let ran = folder.run(options.iter().copied().chain([upper.as_str(), &lower]));
+        assert_eq!((ran.code, folder.read("A1").as_str(), folder.read("a1").as_str()), (0, "1", "2"));
+        assert_eq!(folder.names(".").len(), 2, "{options:?}");
+    }
+    assert_eq!(folder.run(["-P", "d", "--name", "{stem}", &upper, &lower]).code, 0);
+    assert_eq!(folder.names("d"), ["A1", "a1.1"]);
+}
+
+#[test]
+fn no_body_replaces_a_file_of_the_run_itself() {
+    let (origin, folder) = (origin(), Folder::new());
+    std::fs::create_dir(folder.path().join("d")).expect("a folder can be made");
+    let (url, other) = (origin.url("/rep.json?text=1"), origin.url("/b?text=2"));
+    for (options, file) in [
+        ("-O --report rep.json", "rep.json"),
+        ("-O --output-dir d --report d/rep.json", "d/rep.json"),
+        ("-P d --name {stem}.json --report ./d/../d/rep.json", "d/rep.json"),
+    ] {
+        let ran = folder.run(options.split(' ').chain([url.as_str(), &other]));
+        let (rows, summary) = folder.report(file);
+        assert_eq!((ran.code, rows.len()), (1, 2), "{options}: {ran:?}");
+        assert_eq!(summary["errors"]["sink.exists"], 1, "{options}: {summary}");
+        std::fs::remove_file(folder.path().join(file)).expect("it was there");
+    }
+    assert_eq!(origin.requests_to("/rep.json"), 0);
+    let ran = folder.run(["--output-dir", "d", "-o", "r2", "--report", "d/r2", &url]);
+    assert!(ran.code == 2 && ran.stderr.contains("--report d/r2 and -o r2 are one file"), "{ran:?}");
+    let ran = folder.run(["--output-dir", "d", "-o", "r.json", "--report", "r.json", &url]);
+    assert_eq!((ran.code, folder.read("d/r.json").as_str()), (0, "1"), "{ran:?}");
+    assert_eq!(folder.report("r.json").0.len(), 1);
+}

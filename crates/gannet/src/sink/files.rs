@@ -33,7 +33,18 @@ pub struct Files {
     create_directory: CreateDirectory,
     template: Option<NameTemplate>,
     times: Times,
+    letters: Letters,
+    taken: Vec<PathBuf>,
     given: Mutex<Given>,
+}
+
+/// Whether names below a directory that differ in case only are two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Letters {
+    /// They are one.
+    Folded,
+    /// They are two.
+    Exact,
 }
 
 /// When a file says that it was modified.
@@ -120,7 +131,7 @@ impl Files {
     /// The paths are the user's own and taken as they are. Devices and FIFOs, and paths below `/dev` and `/proc`,
     /// are written to as the body comes; a symbolic link elsewhere is replaced, not followed. Existing files are
     /// overwritten unless [`if_exists`](Self::if_exists) says otherwise. A path given twice is a clash, as below a
-    /// directory, however it is spelled; steps to a parent (`..`) and links apart, which are not looked through. The
+    /// directory, however it is spelled, but names that differ in case only are two; steps to a parent (`..`) and links apart, which are not looked through. The
     /// folders must exist unless [`create_directory`](Self::create_directory) says otherwise.
     pub fn at<P: Into<PathBuf>>(paths: impl IntoIterator<Item = P>) -> Self {
         Self::to(Places::At(paths.into_iter().map(Into::into).collect()), IfExists::Overwrite)
@@ -138,8 +149,12 @@ impl Files {
             Places::Below(_) => CreateDirectory::WhenMissing,
             Places::At(_) | Places::Own => CreateDirectory::Never,
         };
-        let (template, times) = (None, Times::Written);
-        Self { places, if_exists, create_directory, template, times, given: Mutex::default() }
+        let letters = match places {
+            Places::Below(_) => Letters::Folded,
+            Places::At(_) | Places::Own => Letters::Exact,
+        };
+        let (template, times, taken, given) = (None, Times::Written, Vec::new(), Mutex::default());
+        Self { places, if_exists, create_directory, template, times, letters, taken, given }
     }
 
     /// Names files below the directory by `template`, unless [`Request::save_as`] names them. Folders in the names are
@@ -156,6 +171,30 @@ impl Files {
     #[must_use]
     pub fn keep_times(mut self) -> Self {
         self.times = Times::Servers;
+        self
+    }
+
+    /// Keeps names below the directory apart that differ in case only, so that the second one is not numbered: for
+    /// file systems that keep them apart, which is looked at by nobody. Paths of the user's own always are.
+    #[must_use]
+    pub fn exact_names(mut self) -> Self {
+        self.letters = Letters::Exact;
+        self
+    }
+
+    /// Files that no body may replace, such as the report of the job or its list; they need not be there yet. A
+    /// request whose body would go there fails with [`Exists`](ErrorKind::Exists), whatever
+    /// [`if_exists`](Self::if_exists) says, before anything is sent.
+    ///
+    /// Asks the file system now where their folders are.
+    #[must_use]
+    pub fn taken<P: AsRef<Path>>(mut self, paths: impl IntoIterator<Item = P>) -> Self {
+        for path in paths {
+            let path = path.as_ref();
+            self.taken.push(placed(path));
+            // What a link leads to is written to, and the link must stay.
+            self.taken.extend(path.canonicalize());
+        }
         self
     }
 
@@ -200,9 +239,10 @@ impl Files {
                 path.to_owned()
             }
         };
-        let key = match &self.places {
-            Places::Below(_) => Path::to_owned,
-            Places::At(_) | Places::Own => full,
+        let key: fn(&Path) -> u64 = match (&self.places, self.letters) {
+            (Places::Below(_), Letters::Folded) => names::folded,
+            (Places::Below(_), Letters::Exact) => names::exact,
+            (Places::At(_) | Places::Own, _) => |path| names::exact(&full(path)),
         };
         Ok(locked(&self.given).give(wanted, seq, key))
     }
@@ -277,6 +317,17 @@ impl Files {
         Ok(())
     }
 
+    /// Whether a body there would replace a file that is the job's own.
+    fn is_taken(&self, path: &Path) -> bool {
+        // The names are compared first: they cost no look at the file system.
+        let is_alike = |taken: &&PathBuf| taken.file_name() == path.file_name();
+        let mut alike = self.taken.iter().filter(is_alike).peekable();
+        alike.peek().is_some() && {
+            let path = placed(path);
+            alike.any(|taken| *taken == path)
+        }
+    }
+
     fn is_written_directly(&self, place: &Path) -> bool {
         !matches!(self.places, Places::Below(_)) && is_device(place)
     }
@@ -293,6 +344,10 @@ impl Sink for Files {
             return Ok(Admission::Fetch);
         };
         let path = directory.path_of(&name);
+        if self.is_taken(&path) {
+            let message = format!("{} is a file that the job itself reads or writes", path.display());
+            return Err(io_error::without_cause(ErrorKind::Exists, message));
+        }
         let met = directory.look(&name).map_err(|cause| io_error::of_path(&path, cause))?;
         let admission = admission(met, self.if_exists, path)?;
         if admission == Admission::Fetch {
@@ -346,6 +401,16 @@ fn admission(met: Met, rule: IfExists, path: PathBuf) -> Result<Admission, Error
 /// The same for the spellings of one path.
 fn full(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+/// The same for the ways to one file's folder; a link under the name itself is not followed.
+fn placed(path: &Path) -> PathBuf {
+    let full = full(path);
+    let folder = full.parent().and_then(|folder| folder.canonicalize().ok());
+    match (folder, full.file_name()) {
+        (Some(folder), Some(name)) => folder.join(name),
+        _ => full,
+    }
 }
 
 /// When the server says the body was modified last.

@@ -128,24 +128,22 @@ fn cut(text: &str, room: usize) -> &str {
     &text[..end]
 }
 
-/// The names given so far, as hashes: 8 bytes each. Two names that differ in case only are one. (Names that
-/// differ only in how an accent is composed are two here; a file system for which they are one then refuses the
-/// second at its commit, unless files are overwritten.)
+/// The names given so far, as hashes: 8 bytes each. (Names that differ only in how an accent is composed are two here;
+/// a file system for which they are one then refuses the second at its commit, unless files are overwritten.)
 #[derive(Debug, Default)]
 pub(super) struct Given(HashSet<u64>);
 
 impl Given {
     /// Gives `place` to the request of number `seq`; a place that was given before gets the number. Places are the
-    /// same for which `key` gives the same.
-    pub(super) fn give(&mut self, place: PathBuf, seq: u64, key: fn(&Path) -> PathBuf) -> PathBuf {
-        let hash = |place: &Path| hash(&key(place));
-        if self.0.insert(hash(&place)) {
+    /// same for which `key` gives the same, such as [`folded`].
+    pub(super) fn give(&mut self, place: PathBuf, seq: u64, key: fn(&Path) -> u64) -> PathBuf {
+        if self.0.insert(key(&place)) {
             return place;
         }
         let name = place.file_name().map(OsStr::to_string_lossy).unwrap_or_default();
         let mut other = place.with_file_name(labelled(&name, &seq.to_string()));
         let mut repeat = 0_u64;
-        while !self.0.insert(hash(&other)) {
+        while !self.0.insert(key(&other)) {
             repeat += 1;
             other = place.with_file_name(labelled(&name, &format!("{seq}-{repeat}")));
         }
@@ -153,12 +151,20 @@ impl Given {
     }
 }
 
-/// The same for every run of the program, so that running again finds the same names.
-fn hash(place: &Path) -> u64 {
+/// The same for names that differ in case only, and for every run of the program, so that running again finds the
+/// same names.
+pub(super) fn folded(place: &Path) -> u64 {
     let mut hasher = DefaultHasher::new();
     for letter in place.to_string_lossy().chars().flat_map(char::to_lowercase) {
         hasher.write_u32(u32::from(letter));
     }
+    hasher.finish()
+}
+
+/// The same for one and the same name alone.
+pub(super) fn exact(place: &Path) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(place.as_os_str().as_encoded_bytes());
     hasher.finish()
 }
 
@@ -260,9 +266,8 @@ mod tests {
     #[test]
     fn the_first_keeps_the_plain_name_and_later_ones_get_their_number() {
         let mut given = Given::default();
-        let mut give = |name: &str, seq| {
-            given.give(PathBuf::from(name), seq, Path::to_owned).to_string_lossy().into_owned()
-        };
+        let mut give =
+            |name: &str, seq| given.give(PathBuf::from(name), seq, folded).to_string_lossy().into_owned();
         assert_eq!(give("d/a.tar.gz", 0), "d/a.tar.gz");
         assert_eq!(give("d/A.TAR.gz", 17), "d/A.TAR.17.gz");
         assert_eq!(give("d/a.tar.18.gz", 3), "d/a.tar.18.gz");
