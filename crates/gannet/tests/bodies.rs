@@ -298,6 +298,38 @@ async fn a_form_with_a_file_goes_out_with_its_length_and_one_with_an_endless_par
 }
 
 #[tokio::test]
+async fn a_file_and_a_form_with_one_go_out_again_by_retries_redirects_hedges_and_clones() {
+    let origin = origin().await;
+    let path = std::env::temp_dir().join(format!("gannet-again-{}", std::process::id()));
+    std::fs::write(&path, "x".repeat(200_000)).expect("it can be written");
+    let client = client(HttpVersions::Http1);
+    let file = Body::file(&path).expect("it is there");
+    let form = Form::new().file("f", &path).expect("it is there").text("t", "1").into_body();
+    for (body, name) in [(file, "file"), (form, "form")] {
+        let length = body.length().expect("it is known");
+        let put = |query: String| client.put(origin.url(&query)).body(body.clone());
+        let retried = put(format!("/{name}?script=503,200")).await.expect("the second serves");
+        assert_eq!(retried.attempts().len(), 2);
+        let kept = put("/r?status=307&redirect=/echo".to_owned());
+        let told: Value = kept.into_json().await.expect("it is sent on");
+        assert_eq!(told["body"].as_str().map(|text| text.len() as u64), Some(length));
+        let slow = put(format!("/{name}?delay=200ms")).hedge(Duration::from_millis(10));
+        assert_eq!(slow.await.expect("it is answered").attempts().len(), 2);
+        let legs = [1, 2].map(|leg| {
+            let request = gannet::Request::new(&origin.url(&format!("/echo/{leg}"))).expect("a URL");
+            request.method(http::Method::PUT).body(body.clone())
+        });
+        client.fetch_first(legs).text().await.expect("each leg has it");
+    }
+    let changed = Body::file(&path).expect("it is there");
+    std::fs::write(&path, "shorter").expect("it can be written");
+    let error =
+        client.put(origin.url("/?script=503,200")).body(changed).text().await.expect_err("it changed");
+    assert_eq!((error.kind(), error.attempts().len()), (ErrorKind::BadRequest, 1), "{error}");
+    std::fs::remove_file(&path).expect("it is ours");
+}
+
+#[tokio::test]
 async fn a_form_of_texts_is_retried_and_a_part_that_lies_about_its_length_is_told() {
     let origin = origin().await;
     let client = client(HttpVersions::Http1);

@@ -131,7 +131,7 @@ impl Errand {
         let repeatable = self
             .requests
             .iter()
-            .all(|request| request.template.is_repeatable() && request.template.body.as_stream().is_none());
+            .all(|request| request.template.is_repeatable() && !request.template.body.goes_out_once());
         Rules {
             mirrors: mirrors as u32,
             opening: self.opening,
@@ -149,11 +149,14 @@ impl Errand {
     pub(crate) fn judge(&self, mirror: u32, failure: Failure) -> Failure {
         let (request, _) = self.target(mirror);
         let template = &request.template;
-        let sent = match template.body.as_stream() {
-            None => failure.sent,
-            Some(_) if template.body.is_spent() => Sent::Perhaps,
-            Some(_) if template.is_repeatable() => Sent::Nothing,
-            Some(_) => failure.sent,
+        let sent = if !template.body.goes_out_once() {
+            failure.sent
+        } else if template.body.is_spent() {
+            Sent::Perhaps
+        } else if template.is_repeatable() {
+            Sent::Nothing
+        } else {
+            failure.sent
         };
         Failure { sent, ..failure }
     }
@@ -169,7 +172,7 @@ impl Errand {
         let is_race = self.opening == Opening::Race;
         match self.requests.len() {
             _ if !is_race => false,
-            1 => self.requests[0].mirror_count() > 1 && body(0).as_stream().is_some(),
+            1 => self.requests[0].mirror_count() > 1 && body(0).goes_out_once(),
             legs => (1..legs).any(|one| (0..one).any(|other| body(one).shares_stream_with(body(other)))),
         }
     }

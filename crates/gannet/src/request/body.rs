@@ -1,5 +1,5 @@
-//! The body of a request: bytes, which may go out again and again, or a stream, which goes out once. Nothing here
-//! sends; what a stream is, and who may take it, is said here.
+//! The body of a request: bytes or files, which may go out again and again, or a stream, which goes out once. Nothing
+//! here sends; what a stream is, and who may take it, is said here.
 
 use std::fmt;
 use std::path::Path;
@@ -16,9 +16,10 @@ use crate::error::{Error, ErrorKind, Phase};
 /// Any error, as a body's stream may give it.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// The body of a request: bytes, or a stream.
+/// The body of a request: bytes, a file, or a stream.
 ///
-/// Bytes can be sent again: by a retry, a hedge, a redirect that keeps the body. A stream goes out once. Clones of a
+/// Bytes and files can be sent again: by a retry, a hedge, a redirect that keeps the body. A file is
+/// opened anew for each exchange. A stream goes out once. Clones of a
 /// body share its stream: the first exchange that asks for a byte of it takes it, and whatever would send it again
 /// fails and says that the body was a stream. As long as no byte was taken (the connect failed, say), retries work as
 /// ever. A request with a stream is never hedged, and its mirrors cannot be raced.
@@ -48,10 +49,15 @@ enum Content {
 /// The pieces of a streamed body.
 pub(crate) type Source = Pin<Box<dyn Stream<Item = Result<Bytes, BoxError>> + Send>>;
 
-/// A stream that one exchange may take.
+/// A stream that one exchange may take, or one that is opened anew for each.
 pub(crate) struct Once {
     length: Option<u64>,
-    source: Mutex<Option<Source>>,
+    supply: Supply,
+}
+
+enum Supply {
+    Once(Mutex<Option<Source>>),
+    Again(Box<dyn Fn() -> Source + Send + Sync>),
 }
 
 impl Body {
@@ -72,7 +78,16 @@ impl Body {
             return Self::default();
         }
         let source: Source = Box::pin(Pieces { stream });
-        Self(Content::Stream(Arc::new(Once { length, source: Mutex::new(Some(source)) })))
+        let supply = Supply::Once(Mutex::new(Some(source)));
+        Self(Content::Stream(Arc::new(Once { length, supply })))
+    }
+
+    /// What `open` gives, opened for each exchange.
+    pub(super) fn again(open: impl Fn() -> Source + Send + Sync + 'static, length: Option<u64>) -> Self {
+        if length == Some(0) {
+            return Self::default();
+        }
+        Self(Content::Stream(Arc::new(Once { length, supply: Supply::Again(Box::new(open)) })))
     }
 
     /// Another library's body, as a [`stream`](Self::stream) whose length is its exact size hint. Trailers are left
@@ -86,15 +101,17 @@ impl Body {
         Self::stream(Frames { body }, length)
     }
 
-    /// The file at `path`, read in pieces of 64 KiB by a thread of its own while it is sent, and otherwise as a
-    /// [`stream`](Self::stream). Its length is asked for now, by one short call that may block.
+    /// The file at `path`, read in pieces of 64 KiB by a thread of its own while it is sent. Its length is asked for
+    /// now, by one short call that may block. It is opened for each exchange, so that retries, hedges and redirects
+    /// that keep the body send it again; if its length is another one by then, the fetch fails with
+    /// [`BadRequest`](ErrorKind::BadRequest).
     ///
     /// # Errors
     /// [`BadRequest`](ErrorKind::BadRequest): there is no such file, or it is none.
     pub fn file(path: impl AsRef<Path>) -> Result<Self, Error> {
         let file = FileStream::of(path.as_ref())?;
         let length = file.length();
-        Ok(Self::stream(file, Some(length)))
+        Ok(Self::again(move || Box::pin(Pieces { stream: file.anew() }), Some(length)))
     }
 
     /// Its length in bytes, if known.
@@ -105,7 +122,7 @@ impl Body {
         }
     }
 
-    /// The bytes; `None` for a stream.
+    /// The bytes; `None` for a stream or a file.
     pub fn as_bytes(&self) -> Option<&Bytes> {
         match &self.0 {
             Content::Bytes(bytes) => Some(bytes),
@@ -126,13 +143,18 @@ impl Body {
 
     /// Whether it was a stream that an exchange has taken.
     pub(crate) fn is_spent(&self) -> bool {
-        self.as_stream().is_some_and(|once| once.lock().is_none())
+        self.as_stream().is_some_and(|once| once.is_spent())
+    }
+
+    /// Whether no more than one exchange can have it.
+    pub(crate) fn goes_out_once(&self) -> bool {
+        self.as_stream().is_some_and(|once| matches!(once.supply, Supply::Once(_)))
     }
 
     /// Whether it cannot go out for both.
     pub(crate) fn shares_stream_with(&self, other: &Self) -> bool {
         match (self.as_stream(), other.as_stream()) {
-            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (Some(one), Some(other)) => self.goes_out_once() && Arc::ptr_eq(one, other),
             _ => false,
         }
     }
@@ -152,13 +174,25 @@ impl Once {
 
     /// Takes the stream, unless it was taken or `gone` says that the exchange has ended meanwhile.
     pub(crate) fn take(&self, gone: impl FnOnce() -> bool) -> Option<Source> {
-        let mut source = self.lock();
-        if gone() { None } else { source.take() }
+        match &self.supply {
+            Supply::Once(source) => {
+                let mut source = locked(source);
+                if gone() { None } else { source.take() }
+            }
+            Supply::Again(open) => (!gone()).then(open),
+        }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Source>> {
-        self.source.lock().unwrap_or_else(PoisonError::into_inner)
+    fn is_spent(&self) -> bool {
+        match &self.supply {
+            Supply::Once(source) => locked(source).is_none(),
+            Supply::Again(_) => false,
+        }
     }
+}
+
+fn locked(source: &Mutex<Option<Source>>) -> MutexGuard<'_, Option<Source>> {
+    source.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Default for Content {

@@ -49,6 +49,11 @@ impl FileStream {
         self.length
     }
 
+    /// The same file, to be read from its beginning.
+    pub(super) fn anew(&self) -> Self {
+        Self { path: self.path.clone(), length: self.length, state: State::Closed }
+    }
+
     fn open(&mut self) -> io::Result<()> {
         let (give, take) = mpsc::channel(AHEAD);
         let (path, length) = (self.path.clone(), self.length);

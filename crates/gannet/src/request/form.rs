@@ -17,8 +17,9 @@ use crate::error::{Error, ErrorKind, Phase};
 
 /// A form of several parts, sent as `multipart/form-data` (RFC 7578).
 ///
-/// A form of texts and bytes is bytes itself, and may be sent again by retries. One with a file or a stream in it is
-/// a stream, which goes out once ([`Body::stream`]), with a Content-Length if every part's length is known.
+/// A form of texts and bytes is bytes itself, and may be sent again by retries; so may one with files, which are opened
+/// for each exchange ([`Body::file`]). One with a stream in it is a stream, which goes out once ([`Body::stream`]),
+/// with a Content-Length if every part's length is known.
 ///
 /// # Examples
 /// ```no_run
@@ -110,6 +111,9 @@ impl Form {
         }
         pieces.push_back(Body::from(text.freeze()));
         let length = pieces.iter().map(Body::length).sum();
+        if !pieces.iter().any(Body::goes_out_once) {
+            return Body::again(move || Box::pin(Pieces { pieces: pieces.clone(), current: None }), length);
+        }
         Body::stream(Pieces { pieces, current: None }, length)
     }
 }
