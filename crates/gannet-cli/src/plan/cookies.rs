@@ -2,11 +2,11 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use gannet::Cookies;
 
-use crate::args::RequestArgs;
+use crate::args::{ModeArgs, RequestArgs};
 use crate::say::Complaint;
 
 /// The cookies of a run.
@@ -31,7 +31,8 @@ pub(crate) enum Unsaved {
 
 impl Jar {
     /// `None` if neither `-b FILE` nor `-c` was given: then cookies that servers set are forgotten.
-    pub(super) fn of(args: &RequestArgs) -> Result<Option<Self>, Complaint> {
+    /// That they cannot be written in the end is said now, unless nothing is to be written.
+    pub(super) fn of(args: &RequestArgs, mode: &ModeArgs) -> Result<Option<Self>, Complaint> {
         let files: Vec<&String> = args.cookies.iter().filter(|value| !value.contains('=')).collect();
         if files.is_empty() && args.cookie_jar.is_none() {
             return Ok(None);
@@ -40,7 +41,14 @@ impl Jar {
         for name in files.into_iter().filter(|name| !name.is_empty()) {
             load(&cookies, name)?;
         }
-        Ok(Some(Self { cookies, saved_to: args.cookie_jar.as_ref().map(PathBuf::from) }))
+        let saved_to = args.cookie_jar.as_ref().map(PathBuf::from);
+        if let Some(path) = saved_to.as_ref().filter(|path| path.as_os_str() != "-")
+            && !mode.dry_run
+            && !mode.curl
+        {
+            check_writable(path).map_err(|cause| unwritable(path, &cause))?;
+        }
+        Ok(Some(Self { cookies, saved_to }))
     }
 
     pub(crate) fn cookies(&self) -> &Cookies {
@@ -67,9 +75,7 @@ impl Jar {
         };
         written.map_err(|cause| match (self.place(), cause.kind()) {
             (Some(JarPlace::Stdout), io::ErrorKind::BrokenPipe) => Unsaved::StdoutClosed,
-            _ => Unsaved::Broken(
-                Complaint::new(format!("-c {} cannot be written", path.display())).why(cause.to_string()),
-            ),
+            _ => Unsaved::Broken(unwritable(path, &cause)),
         })
     }
 
@@ -85,6 +91,25 @@ impl Jar {
         writer.flush()?;
         std::fs::rename(&part, path)
     }
+}
+
+fn unwritable(path: &Path, cause: &io::Error) -> Complaint {
+    Complaint::new(format!("-c {} cannot be written", path.display())).why(cause.to_string())
+}
+
+/// Asks the folder for a file like the one that is written in the end, and takes it away at once.
+fn check_writable(path: &Path) -> io::Result<()> {
+    match path.metadata() {
+        Ok(met) if met.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
+        // It is written to as it is.
+        Ok(met) if !met.is_file() => return Ok(()),
+        _ => {}
+    }
+    let mut probe = path.to_owned().into_os_string();
+    probe.push(format!(".{}.part", std::process::id()));
+    let probe = PathBuf::from(probe);
+    private(probe.clone())?;
+    std::fs::remove_file(probe)
 }
 
 /// A new file that only its owner may read: cookies are credentials.

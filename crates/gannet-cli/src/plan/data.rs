@@ -50,14 +50,27 @@ fn bytes(piece: &DataPiece) -> Result<Vec<u8>, Complaint> {
 
 /// `text`, `=text`, `name=text`, `@FILE`, `name@FILE`: the name stays as it is, the rest is encoded.
 fn encoded(value: &str) -> Result<Vec<u8>, Complaint> {
-    let mark = value.find(['=', '@']);
-    let (name, content) = match mark {
+    let (name, content) = match mark(value) {
         None => ("", value.as_bytes().to_vec()),
         Some(at) if value.as_bytes()[at] == b'=' => (&value[..at], value.as_bytes()[at + 1..].to_vec()),
         Some(at) => (&value[..at], read(&value[at + 1..])?),
     };
     let text = percent_encode(&content, &ENCODED).to_string();
     Ok(if name.is_empty() { text.into_bytes() } else { format!("{name}={text}").into_bytes() })
+}
+
+/// Where the name ends: at the first `=`, and at the first `@` where there is none, as in curl.
+fn mark(value: &str) -> Option<usize> {
+    value.find('=').or_else(|| value.find('@'))
+}
+
+/// Whether standard input is read for a piece.
+pub(super) fn reads_stdin(piece: &DataPiece) -> bool {
+    match piece.kind {
+        DataKind::Raw => false,
+        DataKind::Form | DataKind::Binary => piece.value == "@-",
+        DataKind::UrlEncoded => mark(&piece.value).is_some_and(|at| &piece.value[at..] == "@-"),
+    }
 }
 
 /// A file, or standard input for `-`.
@@ -89,9 +102,19 @@ mod tests {
             piece(DataKind::UrlEncoded, "=x/y"),
             piece(DataKind::UrlEncoded, "\u{e4}-_.~"),
             piece(DataKind::Form, "z=1"),
+            piece(DataKind::UrlEncoded, "me@x=1@"),
         ];
         let text = String::from_utf8(joined(&pieces).expect("no file is read")).expect("text");
-        assert_eq!(text, "q=a%20b%26c&@raw&x%2Fy&%C3%A4-_.~&z=1");
+        assert_eq!(text, "q=a%20b%26c&@raw&x%2Fy&%C3%A4-_.~&z=1&me@x=1%40");
+    }
+
+    #[test]
+    fn standard_input_is_read_for_a_file_that_is_a_dash_alone() {
+        for (value, is_read) in
+            [("@-", true), ("n@-", true), ("n=@-", false), ("n@x=@-", false), ("-", false)]
+        {
+            assert_eq!(reads_stdin(&piece(DataKind::UrlEncoded, value)), is_read, "{value}");
+        }
     }
 
     #[test]

@@ -121,7 +121,7 @@ impl Plan {
             Some(list) => input::list(list, input, pattern)?,
             None => input::words(words, input, &alternatives.mirrors, pattern)?,
         };
-        let jar = Jar::of(&shared.request)?;
+        let jar = Jar::of(&shared.request, &shared.mode)?;
         let mut builder = client::settings(shared, time, jar.as_ref().map(Jar::cookies))?;
         builder = client::with_bodies(builder, body)?;
         if let Some(Hedge::After(delay)) = alternatives.hedge {
@@ -141,7 +141,7 @@ impl Plan {
         let base = request::base(&shared.request)?;
         let pattern = Pattern { base: &base, query: request::query(&shared.request)?, body };
         let source = input::race(words, pattern)?;
-        let jar = Jar::of(&shared.request)?;
+        let jar = Jar::of(&shared.request, &shared.mode)?;
         let builder = client::settings(shared, time, jar.as_ref().map(Jar::cookies))?;
         let builder = client::with_bodies(builder, body)?;
         let asked = Asked { builder, source, number: Crowd::One, crowd: None, goal: None, jar };
@@ -165,7 +165,7 @@ impl Plan {
             Some(list) => input::list(list, input, pattern)?,
             None => input::words(words, input, &[], pattern)?,
         };
-        let jar = Jar::of(&shared.request)?;
+        let jar = Jar::of(&shared.request, &shared.mode)?;
         let builder = client::settings(shared, time, jar.as_ref().map(Jar::cookies))?;
         let has_pause = shared.retry.retry_delay.is_some_and(|pause| !pause.is_zero());
         let builder = if has_pause { builder } else { builder.backoff(FIRST_PAUSE, CHECK_PAUSE) };

@@ -7,7 +7,7 @@ use http::header::{ACCEPT, CONTENT_TYPE, COOKIE, RANGE, REFERER};
 use http::{HeaderName, HeaderValue, Method};
 
 use super::{data, form};
-use crate::args::{DataKind, DataPiece, GivenHeader, RecordArgs, RequestArgs, SharedArgs};
+use crate::args::{GivenHeader, RecordArgs, RequestArgs, SharedArgs};
 use crate::say::Complaint;
 
 /// A request of which only the URL is to be replaced.
@@ -150,14 +150,9 @@ pub(crate) fn stdin_readers(
     list: Option<&str>,
     (record, shared): (&RecordArgs, &SharedArgs),
 ) -> Vec<&'static str> {
-    let piece = |piece: &DataPiece| match piece.kind {
-        DataKind::Raw => false,
-        DataKind::Form | DataKind::Binary => piece.value == "@-",
-        DataKind::UrlEncoded => piece.value.find(['=', '@']).is_some_and(|at| &piece.value[at..] == "@-"),
-    };
     let list = (list == Some("-")).then_some("-i -");
     let options = shared.display.curl_config.iter().filter(|file| *file == "-").map(|_| "-K -");
-    let data = args.data.0.iter().filter(|given| piece(given)).map(|_| "a body of @-");
+    let data = args.data.0.iter().filter(|piece| data::reads_stdin(piece)).map(|_| "a body of @-");
     let json = (args.json.as_deref() == Some("@-")).then_some("a body of @-");
     let form = args.form.iter().filter(|field| form::reads_stdin(field)).map(|_| "-F @-");
     let cookies = args.cookies.iter().filter(|value| *value == "-").map(|_| "-b -");

@@ -66,9 +66,41 @@ fn cookies_are_written_though_the_url_failed() {
 #[test]
 fn a_jar_that_cannot_be_written_is_local_and_said() {
     let (origin, folder) = (origin(), Folder::new());
-    let ran = folder.run(["-c", "none/jar", &origin.url("/?text=x")]);
+    let ran = folder.run(["-c", "/dev/full", &origin.url("/?text=x")]);
     assert_eq!((ran.code, ran.out().as_str()), (6, "x"));
-    assert!(ran.stderr.contains("-c none/jar cannot be written"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("-c /dev/full cannot be written"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_jar_that_never_can_be_written_is_refused_before_anything_is_sent() {
+    let (origin, folder) = (origin(), Folder::new());
+    let url = origin.url("/?text=x");
+    std::fs::create_dir(folder.path().join("d")).expect("a folder can be made");
+    for jar in ["none/jar", "d"] {
+        let ran = folder.run(["-c", jar, &url]);
+        assert!(ran.code == 2 && ran.stderr.contains(&format!("-c {jar} cannot be written")), "{ran:?}");
+    }
+    assert_eq!((origin.counts().connections, folder.names(".")), (0, vec!["d".to_owned()]));
+    assert_eq!(folder.run(["--dry-run", "-c", "d/jar", &url]).code, 0);
+    assert!(folder.names("d").is_empty());
+    assert_eq!(folder.run(["-c", "d/jar", &url]).code, 0);
+    assert_eq!(folder.names("d"), ["jar"]);
+}
+
+#[test]
+fn a_method_with_content_says_the_length_of_none() {
+    let (origin, folder) = (origin(), Folder::new());
+    let url = origin.url("/echo");
+    for (options, length) in [
+        (&["-d", ""][..], Some("0")),
+        (&["-X", "POST"], Some("0")),
+        (&["-X", "PUT"], Some("0")),
+        (&["-X", "PATCH"], Some("0")),
+        (&["-X", "DELETE"], None),
+        (&[], None),
+    ] {
+        assert_eq!(field(&sent(&folder, options, &url), "content-length"), length, "{options:?}");
+    }
 }
 
 #[test]
@@ -112,6 +144,7 @@ fn each_kind_of_data_takes_a_file_in_its_way() {
         ("--data-binary", "@f", "a b\nc\r\n"),
         ("--data-urlencode", "n@f", "n=a%20b%0Ac%0D%0A"),
         ("--data-urlencode", "=@f", "%40f"),
+        ("--data-urlencode", "me@x=1", "me@x=1"),
         ("--json", "@f", "a b\nc\r\n"),
     ] {
         assert_eq!(sent(&folder, &[option, value], &url)["body"], body, "{option} {value}");
@@ -150,6 +183,16 @@ fn a_large_file_is_sent_as_a_part_of_a_form_to_each_url() {
         assert_eq!((body.len(), body.matches('x').count()), (length, 900_000));
         assert!(body.contains("name=\"f\"; filename=\"n\"") && body.contains("Content-Type: a/b"));
     }
+}
+
+#[test]
+fn a_file_that_is_not_held_in_memory_goes_to_each_url_and_again_by_a_retry() {
+    let (origin, folder) = (origin(), Folder::new());
+    folder.write("large", &"x".repeat((8 << 20) + 1));
+    let urls = ["/1?text=1", "/2?text=2", "/3?script=503,200"].map(|path| origin.url(path));
+    let form = ["-X", "PUT", "--retry-delay", "1ms", "-F", "f=@large"];
+    let ran = folder.run(["--no-body"].iter().chain(&form).copied().chain(urls.iter().map(String::as_str)));
+    assert_eq!((ran.code, origin.counts().requests), (0, 4), "{ran:?}");
 }
 
 #[test]

@@ -149,6 +149,11 @@ fn for_http1(mut out: Outgoing<'_>, body: RequestBody) -> Result<Request<Request
         // Said by us, since hyper sends no body of unknown length with a GET.
         out.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
+    let has_content = [Method::POST, Method::PUT, Method::PATCH].contains(&out.method);
+    if has_content && out.body.is_empty() {
+        // Servers answer 411 to a method that has content and says nothing of it (RFC 9110, section 8.6).
+        out.headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+    }
     let target = &out.url[Position::BeforePath..Position::AfterQuery];
     assemble(out.method, target, out.headers, body)
 }
