@@ -19,6 +19,16 @@ pub(crate) fn reason(error: &Error) -> Cow<'_, str> {
 /// What to do about it.
 pub(crate) fn hint(error: &Error) -> Cow<'static, str> {
     // Of another kind of trouble, an accepted status says nothing.
+    if error.is_out_of_budget() {
+        return Cow::Borrowed(
+            "so many fail that no more is tried: lower -j and --per-host, or try again later",
+        );
+    }
+    if error.kind() == Kind::BadScheme && is_http(error.url()) {
+        return Cow::Borrowed(
+            "--proto excludes it: write the other of http:// and https://, or leave --proto out",
+        );
+    }
     let status = error.status().filter(|_| error.kind() == Kind::Status).map(|status| status.as_u16());
     match (error.retry_after().filter(|wait| !wait.is_zero()), status) {
         (Some(wait), _) => {
@@ -27,6 +37,12 @@ pub(crate) fn hint(error: &Error) -> Cow<'static, str> {
         (None, Some(status)) => Cow::Borrowed(for_status(status)),
         (None, None) => Cow::Borrowed(for_kind(error.kind())),
     }
+}
+
+/// What is not fetched though it is of http or https is excluded by `--proto`.
+fn is_http(url: Option<&str>) -> bool {
+    let scheme = url.and_then(|url| url.split_once("://")).map(|(scheme, _)| scheme);
+    scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https"))
 }
 
 fn for_status(status: u16) -> &'static str {
@@ -82,7 +98,9 @@ fn for_kind(kind: Kind) -> &'static str {
         Kind::BadName => "name the file with -o FILE",
         Kind::Exists => "--if-exists overwrite, skip or rename",
         Kind::Forbidden => "choose a place that you may write to, with -o or -P",
-        Kind::BadPlace => "make that folder, or choose another place with -o or -P",
+        Kind::BadPlace => {
+            "make that folder, or let --create-dirs make it, or choose another place with -o or -P"
+        }
         Kind::DiskFull => "free some space, and run the same command again",
         Kind::ReadOnly => "choose another disk with -o or -P",
         Kind::SinkFailed | Kind::SinkClosed => "write to a file with -o FILE or -P DIR",

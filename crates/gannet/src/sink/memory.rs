@@ -125,7 +125,6 @@ impl Drop for Held {
 }
 
 pub(crate) fn too_large(limit: u64) -> Error {
-    let message =
-        format!("the body is over its limit of {limit} bytes (--max-size, ClientBuilder::max_body)");
+    let message = format!("the body is over its limit of {limit} bytes (--max-size)");
     Error::new(ErrorKind::BodyTooLarge, Phase::Body, message)
 }

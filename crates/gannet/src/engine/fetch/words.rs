@@ -16,14 +16,14 @@ impl<A> Rest<A> {
         match why {
             GaveUp::Lasting | GaveUp::NoRetriesLeft => last,
             GaveUp::NoBudget => {
-                last.and("; not retried: the retry budget is exhausted (--retry-budget)").for_want_of_budget()
+                last.and("; not retried: the retry budget is exhausted").for_want_of_budget()
             }
             GaveUp::NoTime { wanted } => last.and(&format!(
                 "; not retried: the next attempt was due {}, after the deadline",
                 back(wanted)
             )),
             GaveUp::AskedToStayAway { wanted } => last.and(&format!(
-                "; not retried: the server wants us back {} (--retry-after-max)",
+                "; not retried: the server wants us back {}, which is too long to wait",
                 back(wanted)
             )),
             GaveUp::SleptEnough => {
