@@ -73,11 +73,11 @@ fn carry_out(mut plan: Plan, voice: &Voice, begun: Instant) -> io::Result<Exit> 
     }
 }
 
-/// Prints help or version, or clap's own complaint.
+/// Prints help or version.
 fn show(message: &clap::Error) -> ExitCode {
     // If nobody can read it, there is nowhere else to say it.
     let _ = message.print();
-    if message.use_stderr() { Exit::Refused.into() } else { Exit::Obtained.into() }
+    Exit::Obtained.into()
 }
 
 /// Says what is wrong with the command line, before there is a voice.

@@ -3,6 +3,7 @@
 
 mod curl_config;
 mod options;
+mod refusal;
 mod rivals;
 mod settings;
 mod toml_file;
@@ -13,7 +14,6 @@ mod words;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
@@ -68,7 +68,7 @@ const FETCHING: [&str; 3] = ["get", "race", "check"];
 /// Why there is no command.
 #[derive(Debug)]
 pub(crate) enum NoCommand {
-    /// clap has something to say: help, the version, or what is wrong.
+    /// clap has something to print: help, or the version.
     Clap(clap::Error),
     /// It cannot be meant so.
     Refused(Complaint),
@@ -199,15 +199,9 @@ fn check_stdin(own: &ArgMatches, further: &[String]) -> Result<(), Complaint> {
     Ok(())
 }
 
-/// clap's own word, or ours for what is curl's.
+/// Help and version are clap's to print; what is wrong is said in our words.
 fn judge(error: clap::Error) -> NoCommand {
-    if error.kind() == ErrorKind::UnknownArgument
-        && let Some(ContextValue::String(option)) = error.get(ContextKind::InvalidArg)
-        && let Some(complaint) = words::curls_option(option)
-    {
-        return NoCommand::Refused(complaint);
-    }
-    NoCommand::Clap(error)
+    if error.use_stderr() { NoCommand::Refused(refusal::of(&error)) } else { NoCommand::Clap(error) }
 }
 
 #[cfg(test)]
@@ -259,7 +253,7 @@ mod tests {
         for line in ["-T file http://a/", "--upload-file=x http://a/", "--ftp-pasv ftp://a/"] {
             assert!(matches!(parsed(line), Err(NoCommand::Refused(_))), "{line}");
         }
-        assert!(matches!(parsed("--nonsense http://a/"), Err(NoCommand::Clap(_))));
+        assert!(matches!(parsed("--nonsense http://a/"), Err(NoCommand::Refused(_))));
     }
 
     /// The fetch that a command line comes to within these variables.
@@ -339,8 +333,8 @@ mod tests {
     #[test]
     fn values_that_look_like_options_are_told_by_what_they_should_be() {
         for line in ["--deadline -5s a/", "-m -1 a/", "-j auto a/", "-j -1 a/", "--retry -1 a/"] {
-            let Err(NoCommand::Clap(error)) = parsed(line) else { panic!("{line}") };
-            assert_eq!(error.kind(), ErrorKind::ValueValidation, "{line}: {error}");
+            let Err(NoCommand::Refused(complaint)) = parsed(line) else { panic!("{line}") };
+            assert!(complaint.to_string().contains(" is no"), "{line}: {complaint}");
         }
     }
 
