@@ -58,7 +58,11 @@ fn of_docs(text: &str) -> BTreeSet<String> {
 #[test]
 fn help_man_page_and_docs_have_the_same_options() {
     let help = of_help(&printed(&["--help"]));
-    assert!(help.len() > 60 && help.contains("-o, --output") && help.contains("-K"), "{help:?}");
+    assert!(
+        help.len() > 60
+            && ["-o, --output", "-K", "-#, --progress-bar"].iter().all(|option| help.contains(*option)),
+        "{help:?}"
+    );
     for (place, found) in [("gannet man", of_man(&printed(&["man"]))), ("docs/CLI.md", of_docs(&docs()))] {
         let missing: Vec<_> = help.difference(&found).collect();
         let unknown: Vec<_> = found.difference(&help).collect();

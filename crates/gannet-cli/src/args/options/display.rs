@@ -44,7 +44,7 @@ pub(crate) struct DisplayArgs {
     #[arg(long, value_name = "HOW", value_enum, hide_possible_values = true)]
     pub(crate) progress: Option<ProgressStyle>,
     /// A bar, whatever the terminal: --progress bar
-    #[arg(short = '#', long, hide = true)]
+    #[arg(short = '#', long, hide_short_help = true)]
     pub(crate) progress_bar: bool,
     #[arg(long, value_name = "WHEN", value_enum, hide_possible_values = true, hide_short_help = true)]
     #[arg(help = "Colours on standard error: auto, always, never [default: auto]")]
