@@ -23,16 +23,20 @@ struct Count {
 /// Prints the plan; the code is that of a run whose every URL is obtained.
 pub(crate) fn show(plan: Plan, shown: &Shown, voice: &Voice) -> io::Result<Exit> {
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-    let printed = runtime.block_on(print(plan, shown, voice));
-    runtime.shutdown_background();
-    match printed {
-        Ok(exit) => Ok(exit),
-        Err(cause) if cause.kind() == io::ErrorKind::BrokenPipe => Ok(Exit::StdoutClosed),
-        Err(cause) => {
-            voice.complain(&Complaint::new("standard output cannot be written").why(cause.to_string()));
-            Ok(Exit::Local)
+    let exit = runtime.block_on(async {
+        match print(plan, shown, voice).await {
+            Ok(exit) => exit,
+            Err(cause) if cause.kind() == io::ErrorKind::BrokenPipe => Exit::StdoutClosed,
+            Err(cause) => {
+                voice.complain(&Complaint::new("standard output cannot be written").why(cause.to_string()));
+                // The pen's thread ends with the program.
+                voice.pen().written().await;
+                Exit::Local
+            }
         }
-    }
+    });
+    runtime.shutdown_background();
+    Ok(exit)
 }
 
 async fn print(mut plan: Plan, shown: &Shown, voice: &Voice) -> io::Result<Exit> {

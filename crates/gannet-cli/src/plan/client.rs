@@ -2,13 +2,13 @@
 //! refused with both names.
 
 use gannet::{
-    Client, ClientBuilder, Cookies, Decoding, HttpVersions, MediaTypes, Redirects, RetryErrors, Schemes,
-    TlsVersion,
+    Client, ClientBuilder, Cookies, Decoding, ErrorKind, HttpVersions, MediaTypes, Redirects, RetryErrors,
+    Schemes, TlsVersion,
 };
 
 use super::proto;
 use crate::args::{BodyArgs, ConnectionArgs, RequestArgs, Retries, RetryArgs, SharedArgs, TimeArgs};
-use crate::say::Complaint;
+use crate::say::{Complaint, hint};
 
 /// A client of these settings, to which only what depends on the subcommand is to be added.
 pub(super) fn settings(
@@ -37,6 +37,16 @@ pub(super) fn with_bodies(mut builder: ClientBuilder, body: &BodyArgs) -> Result
         builder = builder.keep_refused_body();
     }
     Ok(builder)
+}
+
+/// The client, or what its settings have against one another.
+pub(super) fn built(builder: ClientBuilder, connection: &ConnectionArgs) -> Result<Client, Complaint> {
+    builder.build().map_err(|error| match &connection.cacert {
+        Some(path) if error.kind() == ErrorKind::TlsSettings => {
+            Complaint::new(format!("--cacert {}: {}", path.display(), error.message())).fix(hint(&error))
+        }
+        _ => Complaint::from(error),
+    })
 }
 
 fn requested(mut builder: ClientBuilder, request: &RequestArgs) -> Result<ClientBuilder, Complaint> {

@@ -12,7 +12,7 @@ use gannet::{Error, Request};
 use super::glob::{self, Globbed};
 use super::{Crowd, plural, request};
 use crate::args::{AlternativeArgs, BodyArgs, InputArgs, ModeArgs, check_list, check_url, without_userinfo};
-use crate::say::Complaint;
+use crate::say::{Complaint, hint};
 
 /// What `--strict` holds of a list that can be read only once, in bytes.
 const STRICT_HOLD: u64 = 64 << 20;
@@ -277,13 +277,23 @@ fn lines(list: &str, args: &InputArgs) -> Result<Lines, Complaint> {
     let is_readable_twice = list != "-" && std::fs::metadata(list).is_ok_and(|found| found.is_file());
     match (list, args.strict) {
         ("-", false) => Ok(Lines::from_stdin()),
-        (path, false) => Ok(Lines::from_path(path)?),
+        (path, false) => opened(path),
         (path, true) if is_readable_twice => {
             Lines::check_path(path)?;
-            Ok(Lines::from_path(path)?)
+            opened(path)
         }
         (path, true) => held(path),
     }
+}
+
+/// The lines of a file, which is there.
+fn opened(path: &str) -> Result<Lines, Complaint> {
+    Lines::from_path(path).map_err(|error| {
+        let cause = std::error::Error::source(&error).map(ToString::to_string);
+        Complaint::new(format!("-i {path} cannot be read"))
+            .why(cause.unwrap_or_else(|| error.message().to_owned()))
+            .fix(hint(&error))
+    })
 }
 
 /// A list that can be read only once, in memory, after all its lines were found good.

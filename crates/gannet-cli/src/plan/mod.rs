@@ -237,9 +237,11 @@ impl Asked<'_> {
         }
         let early = self.goal.is_some_and(|goal| goal.fail_early);
         let display = &kinds.shared.display;
+        // -S takes back what -s does to errors, not to progress.
+        let none = display.silent.then_some(ProgressStyle::None);
         let bar = display.progress_bar.then_some(ProgressStyle::Bar);
         Ok(Plan {
-            client: builder.build()?,
+            client: client::built(builder, &kinds.shared.connection)?,
             source: self.source,
             sink,
             output,
@@ -251,7 +253,7 @@ impl Asked<'_> {
             per_host: self.crowd.and_then(|crowd| crowd.per_host),
             records,
             jar: self.jar,
-            progress: display.progress.or(bar).unwrap_or_default(),
+            progress: none.or(display.progress).or(bar).unwrap_or_default(),
             shown: Shown::of(kinds, self.crowd, below),
         })
     }

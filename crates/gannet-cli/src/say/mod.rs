@@ -96,6 +96,11 @@ impl Voice {
         self.say(Level::Normal, &format!("{text}\n"));
     }
 
+    /// Says how far a run is, to those who asked for it though they want to hear of errors only.
+    fn show_progress(&self, line: &str) {
+        self.say(Level::Errors, &format!("{line}\n"));
+    }
+
     /// Tells each attempt of an outcome.
     pub(crate) fn tell_attempts(&self, outcome: &Outcome) {
         if self.level == Level::Attempts {

@@ -112,11 +112,11 @@ impl Meter {
             How::Lines => {
                 self.due = now + LINE_EVERY;
                 let held = holding::told(&sight.held_back, busy).map(|held| format!("; {held}"));
-                self.voice.note(&format!("{}{}", text(), held.unwrap_or_default()));
+                self.voice.show_progress(&format!("{}{}", text(), held.unwrap_or_default()));
             }
             How::Json => {
                 self.due = now + JSON_EVERY;
-                self.voice.note(&as_json(&sight, self.rate.now, elapsed, busy));
+                self.voice.show_progress(&as_json(&sight, self.rate.now, elapsed, busy));
             }
             How::Bar { .. } => {
                 let below = below(&sight, self.crowd, busy);

@@ -104,6 +104,52 @@ fn an_output_that_is_full_ends_with_6() {
 }
 
 #[test]
+fn a_plan_for_an_output_that_is_full_says_so_each_time() {
+    let folder = Folder::new();
+    for _ in 0..20 {
+        let full = std::fs::File::options().write(true).open("/dev/full").expect("a full device");
+        let mut command = folder.command(["--dry-run", "http://a.example/"]);
+        let ran = end(command.stdout(full).spawn().expect("the program starts"));
+        assert_eq!(ran.code, 6, "{ran:?}");
+        assert!(ran.stderr.starts_with("error: standard output cannot be written\n  why: "), "{ran:?}");
+    }
+}
+
+#[test]
+fn progress_that_is_asked_for_is_told_to_those_who_want_errors_only() {
+    let (origin, folder) = (origin(), Folder::new());
+    let url = origin.url("/?never");
+    let said = |options: &[&str]| {
+        let ran = folder.run([options, &["--progress", "json", "--deadline", "1500ms", &url]].concat());
+        assert_eq!(ran.code, 4, "{ran:?}");
+        ran.stderr
+    };
+    let json = said(&["-q"]).lines().any(|line| serde_json::from_str::<serde_json::Value>(line).is_ok());
+    assert!(json, "a line of JSON each second");
+    assert_eq!(said(&["-s"]), "");
+    assert!(said(&["-sS"]).starts_with("error: "), "no progress with -s");
+}
+
+#[test]
+fn a_folder_that_is_missing_can_be_made() {
+    let (origin, folder) = (origin(), Folder::new());
+    let ran = folder.run(["-o", "d/x", &origin.url("/x")]);
+    assert!(ran.code == 3 && ran.stderr.contains("let --create-dirs make it"), "{ran:?}");
+}
+
+#[test]
+fn limits_are_told_with_their_values_and_flags_that_there_are() {
+    let (origin, folder) = (origin(), Folder::new());
+    let said = |options: &[&str], url: &str| folder.run([options, &[url]].concat()).stderr;
+    let told = said(&["--max-redirs", "2"], &origin.url("/?loop"));
+    assert!(told.contains("more than 2 redirects (--max-redirs 2)"), "{told}");
+    let told = said(&["--max-size", "10"], &origin.url("/?size=1k"));
+    assert!(told.contains("over its limit of 10 bytes (--max-size)"), "{told}");
+    let told = said(&[], &origin.url("/?status=503&header=Retry-After:3600"));
+    assert!(told.contains("wants us back in 3600 s, which is too long to wait\n"), "{told}");
+}
+
+#[test]
 fn a_stalled_reader_does_not_hold_up_the_deadline() {
     let (origin, folder) = (origin(), Folder::new());
     let begun = Instant::now();
