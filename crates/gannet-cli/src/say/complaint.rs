@@ -2,6 +2,10 @@
 
 use std::fmt;
 
+use gannet::ErrorKind;
+
+use super::hint;
+
 /// What went wrong, why, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Complaint {
@@ -47,11 +51,29 @@ impl fmt::Display for Complaint {
 
 impl From<gannet::Error> for Complaint {
     fn from(error: gannet::Error) -> Self {
-        match error.url() {
-            Some(url) => Self::new(format!("{url} cannot be fetched")).why(error.message()),
-            None => Self::new(error.message()),
-        }
+        let complaint = match (error.url(), error.kind()) {
+            (Some(url), _) => Self::new(format!("{url} cannot be fetched")).why(error.message()),
+            (None, ErrorKind::Settings) => Self::new(flags_alone(error.message())),
+            (None, _) => Self::new(error.message()),
+        };
+        complaint.fix(hint(&error))
     }
+}
+
+/// The library names a setting by its method, and the flag behind it; here the flag says it all: `--max-time 3s`
+/// of `timeout (--max-time) 3s`.
+fn flags_alone(message: &str) -> String {
+    let mut told = String::new();
+    let mut rest = message;
+    while let Some((before, behind)) = rest.split_once(" (-")
+        && let Some((flag, after)) = behind.split_once(')')
+    {
+        told.push_str(before.rfind(' ').map_or("", |at| &before[..=at]));
+        told.push('-');
+        told.push_str(flag);
+        rest = after;
+    }
+    told + rest
 }
 
 /// What servers send may end up in a message: control characters would reach the terminal.
@@ -62,6 +84,24 @@ fn one_line(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn settings_are_told_by_their_flags_alone() {
+        for (library, program) in [
+            (
+                "retry_delay (--retry-delay) 10s contradicts timeout (--max-time) 3s",
+                "--retry-delay 10s contradicts --max-time 3s",
+            ),
+            (
+                "trust_authorities (--cacert) contradicts danger_trust_anybody (-k): give one of them",
+                "--cacert contradicts -k: give one of them",
+            ),
+            ("max_connections 0 lets nothing run", "max_connections 0 lets nothing run"),
+            ("a (-", "a (-"),
+        ] {
+            assert_eq!(flags_alone(library), program);
+        }
+    }
 
     #[test]
     fn a_complaint_has_up_to_three_lines_and_no_control_characters() {

@@ -20,7 +20,7 @@ fn a_mistyped_subcommand_is_no_url() {
 #[test]
 fn a_url_is_no_list() {
     is_refused("-i https://a.example/", "lists are read with -i; for headers use --include");
-    is_refused("-i none.txt", "none.txt");
+    is_refused("-i none.txt", "error: -i none.txt cannot be read\n  why: No such file");
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn settings_that_contradict_one_another_are_told_by_name_and_value() {
     is_refused("--until 3 http://a/ http://b/", "--until 3 contradicts 2 URLs");
     is_refused(
         "-m 1 --connect-timeout 5 http://a/",
-        "(--connect-timeout) 5s contradicts timeout (--max-time) 1s",
+        "error: --connect-timeout 5s contradicts --max-time 1s\n  fix: ",
     );
     is_refused("-u me http://a/", "-u USER:PASSWORD");
 }
@@ -153,4 +153,58 @@ fn usage_errors_are_said_though_silence_was_asked_for() {
     is_refused("-s -i list http://a/", "-i list contradicts the URL http://a/");
     is_refused("check -s --until 3 http://a/", "--until 3 contradicts 1 URL");
     is_refused("-s -o x", "no URL was given");
+}
+
+#[test]
+fn unknown_options_and_values_are_told_in_three_lines_with_what_helps() {
+    for (line, said) in [
+        (
+            "--bogus http://a/",
+            "error: gannet has no option --bogus\n  fix: gannet --help shows what there is\n",
+        ),
+        ("--maxtime 4 a/", "error: gannet has no option --maxtime\n  fix: did you mean --max-time?\n"),
+        ("--bogus", "error: gannet has no option --bogus\n"),
+        ("check -o x a/", "error: gannet check has no option -o\n  fix: gannet check --help"),
+        ("-x p http://a/", "error: this version has no -x (--proxy)\n  fix: use curl for this\n"),
+        ("--proxy=me:pw@p http://a/", "error: this version has no --proxy\n  fix: use curl for this\n"),
+        ("--limit-rate 1M a/", "error: this version has no --limit-rate\n"),
+        ("-m", "error: --max-time needs a value\n  fix: --max-time TIME\n"),
+        ("-m 5x a/", "error: --max-time: \"5x\" is no length of time\n  fix: write 10s, "),
+        (
+            "--if-exists foo a/",
+            "error: --if-exists takes no \"foo\"\n  fix: it takes overwrite, skip, rename, fail\n",
+        ),
+        ("--if-exists skp a/", "did you mean skip? it takes overwrite, skip, rename, fail\n"),
+        ("--quiet=3 a/", "error: --quiet takes no value\n"),
+        ("doctor x", "error: gannet doctor takes no word like \"x\"\n"),
+        ("completions", "error: gannet completions needs SHELL\n"),
+    ] {
+        is_refused(line, said);
+        let said = Folder::new().run(line.split_whitespace()).stderr;
+        assert!(said.lines().count() <= 3 && !said.contains("'-- ") && !said.contains("pw"), "{said}");
+    }
+}
+
+#[test]
+fn what_the_library_refuses_is_told_by_flag_and_with_a_hint() {
+    let folder = Folder::new();
+    folder.write("ca", "no certificate");
+    let said = |line: &str| {
+        let ran = folder.run(line.split_whitespace());
+        assert_eq!(ran.code, 2, "{line}: {ran:?}");
+        ran.stderr
+    };
+    assert_eq!(
+        said("--cacert ca https://a.example/"),
+        "error: --cacert ca: the PEM text holds no certificate\n  fix: check the file that --cacert names\n"
+    );
+    let said = said("--retry-delay 10 -m 3 http://a.example/");
+    assert!(said.starts_with("error: --retry-delay 10s contradicts --max-time 3s\n  fix: "), "{said}");
+}
+
+#[test]
+fn what_proto_excludes_is_not_left_to_curl() {
+    let ran = Folder::new().run(["--proto", "=https", "http://a.example/"]);
+    assert!(ran.stderr.contains("fix: --proto excludes it: write the other of"), "{ran:?}");
+    assert!(!ran.stderr.contains("use curl"), "{ran:?}");
 }
