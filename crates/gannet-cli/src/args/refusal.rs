@@ -169,9 +169,9 @@ fn text(error: &Error, kind: ContextKind) -> Option<String> {
     }
 }
 
-/// `--max-time` of `--max-time <TIME>`.
+/// `--max-time` of `--max-time <TIME>`, `SHELL` of `<SHELL>`.
 fn name(option: &str) -> &str {
-    option.split([' ', '=', '[']).next().unwrap_or(option)
+    option.split([' ', '=', '[']).next().unwrap_or(option).trim_matches(['<', '>'])
 }
 
 /// `--max-time TIME` of `--max-time <TIME>`.

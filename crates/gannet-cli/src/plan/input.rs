@@ -298,8 +298,10 @@ fn opened(path: &str) -> Result<Lines, Complaint> {
 
 /// A list that can be read only once, in memory, after all its lines were found good.
 fn held(path: &str) -> Result<Lines, Complaint> {
-    let unreadable =
-        |cause: io::Error| Complaint::new(format!("-i {path} cannot be read")).why(cause.to_string());
+    let unreadable = |cause: io::Error| {
+        let complaint = Complaint::new(format!("-i {path} cannot be read")).why(cause.to_string());
+        complaint.fix("check the file that -i names")
+    };
     let reader: Box<dyn Read> = match path {
         "-" => Box::new(io::stdin()),
         path => Box::new(File::open(Path::new(path)).map_err(unreadable)?),

@@ -20,6 +20,7 @@ fn a_mistyped_subcommand_is_no_url() {
 #[test]
 fn a_url_is_no_list() {
     is_refused("-i https://a.example/", "lists are read with -i; for headers use --include");
+    is_refused("--strict -i none.txt", "  fix: check the file that -i names\n");
     is_refused("-i none.txt", "error: -i none.txt cannot be read\n  why: No such file");
 }
 
@@ -177,6 +178,7 @@ fn unknown_options_and_values_are_told_in_three_lines_with_what_helps() {
         ("--if-exists skp a/", "did you mean skip? it takes overwrite, skip, rename, fail\n"),
         ("--quiet=3 a/", "error: --quiet takes no value\n"),
         ("doctor x", "error: gannet doctor takes no word like \"x\"\n"),
+        ("completions bsh", "error: SHELL takes no \"bsh\"\n  fix: did you mean bash?"),
         ("completions", "error: gannet completions needs SHELL\n"),
     ] {
         is_refused(line, said);

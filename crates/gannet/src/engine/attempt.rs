@@ -294,7 +294,10 @@ fn redirect(
     let Some(location) = head.headers.get(LOCATION) else { return Ok(None) };
     let fail = |kind, message: String| Err(Error::new(kind, Phase::Wait, message));
     if leg.hop_count() >= most as usize {
-        return fail(ErrorKind::TooManyRedirects, format!("more than {most} redirects (--max-redirs {most})"));
+        return fail(
+            ErrorKind::TooManyRedirects,
+            format!("more than {most} redirects (--max-redirs {most})"),
+        );
     }
     if location.len() > MAX_LOCATION {
         let message = format!("the redirect's target is over its limit of {MAX_LOCATION} bytes");

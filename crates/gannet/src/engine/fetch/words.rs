@@ -15,9 +15,7 @@ impl<A> Rest<A> {
         let back = |wanted: std::time::Duration| format!("in {}", seconds(wanted));
         match why {
             GaveUp::Lasting | GaveUp::NoRetriesLeft => last,
-            GaveUp::NoBudget => {
-                last.and("; not retried: the retry budget is exhausted").for_want_of_budget()
-            }
+            GaveUp::NoBudget => last.and("; not retried: the retry budget is exhausted").for_want_of_budget(),
             GaveUp::NoTime { wanted } => last.and(&format!(
                 "; not retried: the next attempt was due {}, after the deadline",
                 back(wanted)
