@@ -44,6 +44,7 @@ async fn print(mut plan: Plan, shown: &Shown, voice: &Voice) -> io::Result<Exit>
     let mut errors = Errors::default();
     let mut count = Count::default();
     let mut seq = 0;
+    shown.preface(&mut out)?;
     while let Some(input) = poll_fn(|context| plan.source.poll_next(context)).await {
         let url = input.request.as_ref().map(|request| request.url().to_owned()).unwrap_or_default();
         let line = input.line;

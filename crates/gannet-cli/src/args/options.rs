@@ -90,7 +90,7 @@ pub(crate) struct ModeArgs {
     pub(crate) dry_run: bool,
     /// Print the curl commands that do the same
     ///
-    /// One a line on standard output, with credentials as they were given. Nothing is sent.
+    /// One a line on standard output, with credentials as they were given; an option that curl has not is named in a comment above. Nothing is sent.
     #[arg(long, conflicts_with = "dry_run", hide_short_help = true)]
     pub(crate) curl: bool,
     /// Take [1-9] and {a,b} in URLs as they stand

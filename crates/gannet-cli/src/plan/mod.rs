@@ -30,8 +30,8 @@ pub(crate) use shown::Shown;
 use self::input::{Pattern, Words};
 use self::output::{Around, Chosen, Folders};
 use crate::args::{
-    BodyArgs, CheckArgs, ColourRule, CrowdArgs, Deadline, GetArgs, GoalArgs, HabitArgs, Hedge, ProgressStyle,
-    RaceArgs, RecordArgs, SharedArgs, TimeArgs,
+    AlternativeArgs, BodyArgs, CheckArgs, ColourRule, CrowdArgs, Deadline, GetArgs, GoalArgs, HabitArgs,
+    Hedge, ProgressStyle, RaceArgs, RecordArgs, SharedArgs, TimeArgs,
 };
 use crate::limits::{self, Holding};
 use crate::say::{Complaint, Ink, Level, Voice};
@@ -112,7 +112,7 @@ impl Plan {
         check_goal(goal, number, words.count())?;
         let reads = request::stdin_readers(&shared.request, input.list.as_deref(), (record, shared));
         check_stdin(&reads)?;
-        let kinds = Kinds { body, record, shared, time };
+        let kinds = Kinds { body, record, shared, time, alternatives: Some(alternatives) };
         let (chosen, records) = kinds.output(words.len(), number, input.list.as_deref())?;
         let base = request::base(&shared.request)?;
         let pattern = Pattern { base: &base, query: request::query(&shared.request)?, body };
@@ -135,7 +135,7 @@ impl Plan {
     pub(crate) fn race(args: &RaceArgs, begun: Instant, voice: &Voice) -> Result<Self, Complaint> {
         let RaceArgs { urls, body, record, time, shared } = args;
         let words = Words::read(urls, &shared.mode)?;
-        let kinds = Kinds { body, record, shared, time };
+        let kinds = Kinds { body, record, shared, time, alternatives: None };
         let (chosen, records) = kinds.output(1, Crowd::One, None)?;
         check_stdin(&request::stdin_readers(&shared.request, None, (record, shared)))?;
         let base = request::base(&shared.request)?;
@@ -157,7 +157,7 @@ impl Plan {
         let number = if input.list.is_some() { Crowd::Listed } else { words.crowd() };
         check_goal(goal, number, words.count())?;
         check_stdin(&request::stdin_readers(&shared.request, input.list.as_deref(), (record, shared)))?;
-        let kinds = Kinds { body: &body, record, shared, time };
+        let kinds = Kinds { body: &body, record, shared, time, alternatives: None };
         let (chosen, records) = kinds.output(words.len(), number, input.list.as_deref())?;
         let base = request::base(&shared.request)?;
         let pattern = Pattern { base: &base, query: request::query(&shared.request)?, body: &body };
@@ -181,6 +181,7 @@ struct Kinds<'a> {
     record: &'a RecordArgs,
     shared: &'a SharedArgs,
     time: &'a TimeArgs,
+    alternatives: Option<&'a AlternativeArgs>,
 }
 
 impl Kinds<'_> {
@@ -254,7 +255,7 @@ impl Asked<'_> {
             records,
             jar: self.jar,
             progress: none.or(display.progress).or(bar).unwrap_or_default(),
-            shown: Shown::of(kinds, self.crowd, below),
+            shown: Shown::of(kinds, (self.crowd, self.goal), below),
         })
     }
 }

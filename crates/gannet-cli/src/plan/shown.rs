@@ -9,8 +9,8 @@ use gannet::Request;
 use http::header::CONTENT_TYPE;
 
 use super::Kinds;
-use crate::args::{CrowdArgs, Deadline, Retries};
-use crate::report::{CurlBody, CurlLine, CurlRedirects};
+use crate::args::{CrowdArgs, Deadline, GoalArgs, Retries};
+use crate::report::{CurlBody, CurlLine, CurlRedirects, CurlRefused};
 use crate::say::{as_given, size_as_given};
 
 /// What is shown in the place of a run.
@@ -29,14 +29,28 @@ enum Style {
 
 impl Shown {
     /// `None` if a run was asked for.
-    pub(super) fn of(kinds: Kinds<'_>, crowd: Option<&CrowdArgs>, below: Option<PathBuf>) -> Option<Self> {
+    pub(super) fn of(
+        kinds: Kinds<'_>,
+        (crowd, goal): (Option<&CrowdArgs>, Option<&GoalArgs>),
+        below: Option<PathBuf>,
+    ) -> Option<Self> {
         let mode = &kinds.shared.mode;
         let style = match (mode.dry_run, mode.curl) {
             (false, false) => return None,
-            (_, true) => Style::Curl(Box::new(Curl::of(kinds))),
+            (_, true) => Style::Curl(Box::new(Curl::of(kinds, goal))),
             (true, false) => Style::Places,
         };
         Some(Self { style, below, limits: limits(kinds, crowd) })
+    }
+
+    /// What stands above the lines: the options that they cannot say, each as a comment.
+    pub(crate) fn preface(&self, out: &mut dyn Write) -> io::Result<()> {
+        match &self.style {
+            Style::Places => Ok(()),
+            Style::Curl(curl) => {
+                curl.missing.iter().try_for_each(|flag| writeln!(out, "# without {flag}: curl has none"))
+            }
+        }
     }
 
     /// The line of one URL.
@@ -98,9 +112,33 @@ fn limits(kinds: Kinds<'_>, crowd: Option<&CrowdArgs>) -> Vec<String> {
     told
 }
 
+/// The options that were given and that curl has no counterpart for.
+fn missing(kinds: Kinds<'_>, goal: Option<&GoalArgs>) -> Vec<&'static str> {
+    let Kinds { body, record, shared, time, alternatives } = kinds;
+    let named = [
+        (alternatives.is_some_and(|given| !given.mirrors.is_empty()), "--mirror"),
+        (alternatives.is_some_and(|given| given.hedge.is_some()), "--hedge"),
+        (goal.is_some_and(|goal| goal.until.is_some()), "--until"),
+        (shared.request.ok_status.is_some(), "--ok-status"),
+        (!body.accept.is_empty(), "--accept"),
+        (body.if_exists.is_some(), "--if-exists"),
+        (body.whole, "--whole"),
+        (time.deadline.is_some(), "--deadline"),
+        (time.read_timeout.is_some(), "--read-timeout"),
+        (record.report.is_some(), "--report"),
+        (record.har.is_some(), "--har"),
+    ];
+    named.into_iter().filter(|(is_given, _)| *is_given).map(|(_, flag)| flag).collect()
+}
+
 /// What of the options curl has too.
 struct Curl {
     flags: Vec<String>,
+    /// What it has no option for.
+    missing: Vec<&'static str>,
+    /// Bodies are thrown away.
+    is_nowhere: bool,
+    refused: CurlRefused,
     /// The parts of `-F` in the place of the request's own body.
     is_form: bool,
     redirects: CurlRedirects,
@@ -111,8 +149,8 @@ struct Curl {
 }
 
 impl Curl {
-    fn of(kinds: Kinds<'_>) -> Self {
-        let Kinds { body, record, shared, time } = kinds;
+    fn of(kinds: Kinds<'_>, goal: Option<&GoalArgs>) -> Self {
+        let Kinds { body, record, shared, time, .. } = kinds;
         let (request, connection) = (&shared.request, &shared.connection);
         let mut flags = Vec::new();
         let switches = [
@@ -141,7 +179,9 @@ impl Curl {
         let files = request.cookies.iter().filter(|value| !value.contains('=')).map(|file| ("-b", file));
         let jar = request.cookie_jar.iter().map(|file| ("-c", file));
         let proto = connection.proto.iter().map(|text| ("--proto", text));
-        for (flag, value) in pairs.chain(files).chain(jar).chain(proto) {
+        let heads = record.dump_header.iter().map(|file| ("-D", file));
+        let format = record.write_out.iter().map(|format| ("-w", format));
+        for (flag, value) in pairs.chain(files).chain(jar).chain(proto).chain(heads).chain(format) {
             flags.extend([flag.to_owned(), value.clone()]);
         }
         if let Some(name) = &request.user_agent {
@@ -150,6 +190,9 @@ impl Curl {
         let most = request.max_redirs.unwrap_or(10);
         Self {
             flags,
+            missing: missing(kinds, goal),
+            is_nowhere: body.no_body,
+            refused: if body.fail_with_body { CurlRefused::Kept } else { CurlRefused::Dropped },
             is_form: !request.form.is_empty(),
             redirects: if request.no_location { CurlRedirects::Return } else { CurlRedirects::Follow(most) },
             retries: match shared.retry.retry {
@@ -175,7 +218,8 @@ impl Curl {
             .collect();
         let flags: Vec<&str> = self.flags.iter().map(String::as_str).collect();
         let body = match request.content().as_bytes() {
-            Some(bytes) if !self.is_form && !bytes.is_empty() => CurlBody::Bytes(bytes),
+            _ if self.is_form => CurlBody::Form,
+            Some(bytes) if !bytes.is_empty() => CurlBody::Bytes(bytes),
             _ => CurlBody::None,
         };
         let line = CurlLine {
@@ -183,12 +227,13 @@ impl Curl {
             url: request.url(),
             headers: &headers,
             body,
+            refused: self.refused,
             redirects: self.redirects,
             retries: self.retries,
             max_time: self.max_time,
             connect_timeout: self.connect_timeout,
             cacert: self.cacert.as_deref(),
-            output,
+            output: if self.is_nowhere { Some(Path::new("/dev/null")) } else { output },
             flags: &flags,
         };
         line.text()

@@ -15,6 +15,7 @@ pub(crate) struct CurlLine<'a> {
     pub(crate) url: &'a str,
     pub(crate) headers: &'a [(HeaderName, HeaderValue)],
     pub(crate) body: CurlBody<'a>,
+    pub(crate) refused: CurlRefused,
     pub(crate) redirects: CurlRedirects,
     /// Retries after the first attempt; `None` for no end, which curl does not have.
     pub(crate) retries: Option<u32>,
@@ -31,6 +32,15 @@ pub(crate) struct CurlLine<'a> {
 pub(crate) enum CurlBody<'a> {
     None,
     Bytes(&'a [u8]),
+    /// As the options `-F` among the flags say.
+    Form,
+}
+
+/// What becomes of the body of a status that is an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CurlRefused {
+    Dropped,
+    Kept,
 }
 
 /// Whether redirects are followed.
@@ -67,11 +77,14 @@ impl CurlLine<'_> {
             }
         }
         line.0.extend_from_slice(b"curl");
-        line.word(b"--fail");
+        line.word(match self.refused {
+            CurlRefused::Dropped => b"--fail".as_slice(),
+            CurlRefused::Kept => b"--fail-with-body",
+        });
         self.method(&mut line);
         self.headers(&mut line);
         match self.body {
-            CurlBody::None => {}
+            CurlBody::None | CurlBody::Form => {}
             CurlBody::Bytes(_) if is_piped => line.option("--data-binary", b"@-"),
             CurlBody::Bytes(bytes) => line.option("--data-raw", bytes),
         }
@@ -99,7 +112,7 @@ impl CurlLine<'_> {
     }
 
     fn headers(&self, line: &mut Line) {
-        let has_body = !matches!(self.body, CurlBody::None);
+        let has_body = matches!(self.body, CurlBody::Bytes(_));
         for (name, value) in self.headers {
             if has_body && *name == http::header::CONTENT_TYPE && value == FORM {
                 // curl says so itself, and only as long as it sends the body: not behind a redirect that drops it.
@@ -208,6 +221,7 @@ mod tests {
             url: "http://h/a",
             headers: &[],
             body: CurlBody::None,
+            refused: CurlRefused::Dropped,
             redirects: CurlRedirects::Return,
             retries: Some(0),
             max_time: None,

@@ -28,7 +28,7 @@ use gannet::Outcome;
 
 pub(crate) use asked::Asked;
 pub(crate) use check_lines::CheckLines;
-pub(crate) use curl_line::{CurlBody, CurlLine, CurlRedirects};
+pub(crate) use curl_line::{CurlBody, CurlLine, CurlRedirects, CurlRefused};
 pub(crate) use har::Har;
 pub(crate) use headed::Headed;
 pub(crate) use heads::Heads;

@@ -232,3 +232,31 @@ fn the_page_that_we_come_from_is_told_and_auto_is_refused() {
     let ran = folder.run(["-e", ";auto", &origin.url("/")]);
     assert!(ran.code == 2 && ran.stderr.contains(";auto"), "{ran:?}");
 }
+
+#[test]
+fn a_curl_line_says_all_that_curl_has_and_a_comment_what_it_has_not() {
+    let (origin, folder) = (origin(), Folder::new());
+    let url = origin.url("/a");
+    for (options, said) in [
+        (&["-D", "heads"][..], " -D heads "),
+        (&["-w", "%{http_code}\\n"], " -w '%{http_code}\\n' "),
+        (&["--no-body"], " -o /dev/null "),
+        (&["--fail-with-body"], "curl --fail-with-body "),
+        (&["-F", "a=b"], " -F a=b "),
+        (&["-F", "a=b", "-X", "PUT"], " -X PUT "),
+    ] {
+        let ran = folder.run(["--curl"].iter().chain(options).copied().chain([url.as_str()]));
+        assert!(ran.code == 0 && ran.out().contains(said), "{options:?}: {ran:?}");
+        assert!(!ran.out().contains("-X POST") && !ran.out().contains("content-type:"), "{ran:?}");
+        assert_eq!(ran.out().lines().count(), 1, "{ran:?}");
+    }
+    let options = ["--curl", "--mirror", "http://h/", "--ok-status", "200", "--accept", "text/*"];
+    let ran = folder.run(options.into_iter().chain([url.as_str()]));
+    let out = ran.out();
+    let lines: Vec<_> = out.lines().collect();
+    let comments =
+        ["--mirror", "--ok-status", "--accept"].map(|flag| format!("# without {flag}: curl has none"));
+    assert_eq!((ran.code, &lines[..3], lines.len()), (0, &comments.each_ref().map(String::as_str)[..], 4));
+    assert!(lines[3].starts_with("curl --fail "), "{out}");
+    assert_eq!(origin.counts().connections, 0);
+}
