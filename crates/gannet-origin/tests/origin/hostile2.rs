@@ -176,7 +176,8 @@ fn the_number_of_streams_is_told_first_and_after_an_answer() {
     frames.get(3);
     while frames.next().0 != DATA {}
     assert_eq!(frames.next(), (SETTINGS, 0, 0, vec![0, 3, 0, 0, 0, 1]));
-    assert_eq!(origin.counts().peak_in_flight, 2);
+    // The first may be answered before the second is read.
+    assert!((1..=2).contains(&origin.counts().peak_in_flight));
 }
 
 #[test]
