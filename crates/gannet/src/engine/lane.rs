@@ -7,8 +7,8 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::runtime::{Handle, Id};
+use tokio::sync::watch;
 use tokio::task::AbortHandle;
-use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Phase};
@@ -25,27 +25,49 @@ pub(crate) struct Lane {
 /// Spawns on one runtime and counts what lives.
 pub(crate) struct Spawner {
     runtime: Handle,
-    tasks: TaskTracker,
+    /// How many live.
+    tasks: Arc<watch::Sender<usize>>,
+}
+
+/// Counts one task for as long as it lives.
+struct Living(Arc<watch::Sender<usize>>);
+
+impl Living {
+    fn new(tasks: &Arc<watch::Sender<usize>>) -> Self {
+        tasks.send_modify(|count| *count += 1);
+        Self(Arc::clone(tasks))
+    }
+}
+
+impl Drop for Living {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
 }
 
 impl Spawn for Spawner {
     fn spawn(&self, task: Pin<Box<dyn Future<Output = ()> + Send>>) -> AbortHandle {
-        self.runtime.spawn(self.tasks.track_future(task)).abort_handle()
+        let living = Living::new(&self.tasks);
+        let counted = async move {
+            let _living = living;
+            task.await;
+        };
+        self.runtime.spawn(counted).abort_handle()
     }
 }
 
 impl Lane {
     /// Shared tasks (connection drivers, drains, the reaper) that live.
     pub(crate) fn tasks(&self) -> usize {
-        self.spawner.tasks.len()
+        *self.spawner.tasks.borrow()
     }
 
     /// Waits until no shared task lives.
     pub(crate) async fn ended(self: Arc<Self>) {
-        let tasks = self.spawner.tasks.clone();
+        let mut tasks = self.spawner.tasks.subscribe();
         drop(self);
-        tasks.close();
-        tasks.wait().await;
+        // The sender may be gone with the last task.
+        let _ = tasks.wait_for(|count| *count == 0).await;
     }
 }
 
@@ -84,7 +106,7 @@ impl Lanes {
         // The tasks of a runtime that has ended are gone, and their connections with them.
         open.retain(|_, lane| lane.tasks() > 0 || Arc::strong_count(lane) > 1);
         let id = runtime.id();
-        let spawner = Arc::new(Spawner { runtime, tasks: TaskTracker::new() });
+        let spawner = Arc::new(Spawner { runtime, tasks: Arc::new(watch::Sender::new(0)) });
         let spawn: Arc<dyn Spawn> = Arc::clone(&spawner) as Arc<dyn Spawn>;
         let pool = Pool::new(
             Arc::clone(&self.connector),
