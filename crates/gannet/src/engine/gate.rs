@@ -8,8 +8,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use crate::policy::host::{Entry, HostRules, Speaks};
+use crate::Moment;
+use crate::policy::host::{Entry, HostRules, Left, Pass, Speaks};
 use crate::transport::body::{Gatekeeper, Permit};
+
+/// The gate tells its rules neither the time nor how a request ended: only their limit is at work.
+const NO_CLOCK: Moment = Moment::ZERO;
 
 /// The gate of one host.
 #[derive(Debug)]
@@ -48,7 +52,7 @@ impl Gate {
     /// A place, if one is free and nobody waits for it.
     pub(crate) fn try_enter(self: &Arc<Self>) -> Option<Permit> {
         let mut state = self.lock();
-        if state.has_waiters() || state.rules.enter() == Entry::Full {
+        if state.has_waiters() || !state.is_let_in() {
             return None;
         }
         drop(state);
@@ -65,7 +69,7 @@ impl Gate {
 
     /// A place beyond the limit, for one whom those inside are made to wait for by ourselves.
     pub(crate) fn enter_beyond(self: &Arc<Self>) -> Permit {
-        self.lock().rules.enter_beyond();
+        let _ = self.lock().rules.enter_beyond(NO_CLOCK);
         self.permit()
     }
 
@@ -91,7 +95,7 @@ impl Gate {
     fn put_back(&self) {
         let woken = {
             let mut state = self.lock();
-            state.rules.leave();
+            state.gives_back();
             state.grant_next()
         };
         if let Some(waker) = woken {
@@ -118,7 +122,7 @@ impl State {
 
     /// Gives a free place to the first who still waits; nothing if there is no place or nobody waits.
     fn grant_next(&mut self) -> Option<Waker> {
-        while self.has_waiters() && self.rules.enter() == Entry::Granted {
+        while self.has_waiters() && self.is_let_in() {
             while let Some(cell) = self.waiting.pop_front() {
                 let mut grant = cell.lock();
                 match std::mem::replace(&mut *grant, Grant::Granted) {
@@ -130,9 +134,17 @@ impl State {
                     }
                 }
             }
-            self.rules.leave();
+            self.gives_back();
         }
         None
+    }
+
+    fn is_let_in(&mut self) -> bool {
+        matches!(self.rules.enter(NO_CLOCK), Entry::Granted(_))
+    }
+
+    fn gives_back(&mut self) {
+        self.rules.leave(Pass::default(), Left::Cut, NO_CLOCK, 0);
     }
 
     fn forget_gone(&mut self) {
@@ -168,7 +180,7 @@ impl Future for Entering {
             let gate = Arc::clone(&self.gate);
             let mut state = gate.lock();
             // A place may have come free between the two looks.
-            if !state.has_waiters() && state.rules.enter() == Entry::Granted {
+            if !state.has_waiters() && state.is_let_in() {
                 drop(state);
                 return Poll::Ready(gate.permit());
             }

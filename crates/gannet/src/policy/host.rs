@@ -1,16 +1,66 @@
-//! How many requests a host may have in flight. Pure: the gate around it keeps the waiters.
+//! Who may send to a host now, and when to look again: limit, pace, cool-down and breaker of one host. Pure: the
+//! gate around it keeps the waiters, and tells it what became of each request.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::Moment;
+
+use breaker::{Breaker, Life, Says};
+use cooldown::{Absence, CoolDown};
+use limit::{Entered, Limit, Reception};
+use mutated::mutated;
+use rate::Rate;
+
+mod breaker;
+mod cooldown;
+mod limit;
+mod mutated;
+mod pace;
+pub(crate) mod rate;
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod tests;
 
 /// Requests in flight to a host of HTTP/1, where nothing else is set; browsers use the same number.
 pub(crate) const HTTP1_IN_FLIGHT: u32 = 6;
 /// Requests in flight to a host of HTTP/2, where nothing else is set.
 pub(crate) const HTTP2_IN_FLIGHT: u32 = 100;
+/// How long a dead host is waited for.
+pub(crate) const GIVE_UP: Duration = Duration::from_secs(120);
+/// The longest absence a host may ask for.
+pub(crate) const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
 
-/// The state of one host's concurrency.
-#[derive(Debug, Clone)]
+/// What the caller set for each host.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Settings {
+    /// Requests in flight, whichever version the host speaks.
+    pub(crate) per_host: Option<u32>,
+    /// Requests a second.
+    pub(crate) host_rate: Option<f64>,
+    /// A host is given up so long after its breaker opened; `None` is never.
+    pub(crate) give_up: Option<Duration>,
+    /// A longer absence is not waited for.
+    pub(crate) retry_after_max: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { per_host: None, host_rate: None, give_up: Some(GIVE_UP), retry_after_max: RETRY_AFTER_MAX }
+    }
+}
+
+/// The state of one host.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct HostRules {
-    cap: Option<u32>,
-    limit: u32,
-    in_flight: u32,
+    per_host: Option<u32>,
+    give_up: Option<Duration>,
+    retry_after_max: Duration,
+    limit: Limit,
+    host_rate: Option<Rate>,
+    cool_down: CoolDown,
+    breaker: Breaker,
 }
 
 /// Which version a host turned out to speak.
@@ -23,84 +73,283 @@ pub(crate) enum Speaks {
     },
 }
 
+/// How a request ended that had a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Left {
+    /// With what was asked for.
+    Success,
+    /// With an answer that is no fault of the host's health: a redirect, 404, 410, a digest that does not match.
+    Answered,
+    /// 429 or 503, and for how long the server wants to be left alone (RFC 9110, section 10.2.3).
+    Refused { status: u16, retry_after: Option<Duration> },
+    /// A connect error, a reset or a timeout.
+    Unreached,
+    /// A 5xx other than 503.
+    Broken,
+    /// We stopped it, or never sent it: it says nothing.
+    Cut,
+}
+
+/// What one who asks for a place is told.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Entry {
+    /// Come in, and bring the pass back on leaving.
+    Granted(Pass),
+    /// Not before somebody leaves.
+    Full,
+    /// Not before this moment.
+    NotBefore(Moment),
+    /// The server wants to be left alone until then, which is longer than is waited for.
+    Away(Moment),
+    /// The host is dead: fail as `host.unavailable`.
+    GivenUp,
+}
+
+/// What one who has a place carries.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Pass {
+    entered: Entered,
+    role: Role,
+}
+
+/// Two who were let in are not told apart.
+impl PartialEq for Pass {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Role {
+    #[default]
+    Ordinary,
+    /// The one whom an open breaker lets through.
+    Probe,
+}
+
+/// Why nobody may enter now.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Held {
+    /// So many are in flight, and no more may be.
+    Limit(u32),
+    /// Refusals made it so slow, in requests a second.
+    Pace(f64),
+    /// The caller did, in requests a second.
+    HostRate(f64),
+    /// The server asked for it, by this status; 0 is a RateLimit field.
+    CoolDown { remaining: Duration, status: u16 },
+    /// Most attempts failed; one goes to see after this time.
+    Breaker { remaining: Duration },
+    /// Nothing came back from it for so long that it is not waited for any more.
+    GivenUp,
+}
+
+impl fmt::Display for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Limit(limit) => write!(f, "limit: {limit} in flight"),
+            Self::Pace(pace) => write!(f, "pace: {pace:.1} a second after refusals"),
+            Self::HostRate(rate) => write!(f, "host rate: {rate} a second"),
+            Self::CoolDown { remaining, status: 0 } => {
+                write!(f, "cool-down for {} s: the server says nothing is left", seconds(*remaining))
+            }
+            Self::CoolDown { remaining, status } => {
+                write!(f, "cool-down for {} s after status {status}", seconds(*remaining))
+            }
+            Self::Breaker { remaining } => {
+                write!(f, "breaker open for {} s: most attempts failed", seconds(*remaining))
+            }
+            Self::GivenUp => f.write_str("given up: nothing but failures"),
+        }
+    }
+}
+
+fn seconds(length: Duration) -> u64 {
+    length.as_millis().div_ceil(1000) as u64
+}
+
 impl HostRules {
     /// A host of which nothing is known; `cap` is the caller's own limit under either version.
     pub(crate) fn new(cap: Option<u32>) -> Self {
-        Self { cap, limit: cap.unwrap_or(HTTP1_IN_FLIGHT), in_flight: 0 }
+        Self::with(&Settings { per_host: cap, ..Settings::default() })
     }
 
-    /// Takes a place if one is free.
-    #[must_use]
-    pub(crate) fn enter(&mut self) -> Entry {
-        if self.in_flight < self.limit {
-            self.in_flight += 1;
-            Entry::Granted
-        } else {
-            Entry::Full
+    /// A host of which nothing is known.
+    pub(crate) fn with(settings: &Settings) -> Self {
+        Self {
+            per_host: settings.per_host,
+            give_up: settings.give_up,
+            retry_after_max: settings.retry_after_max,
+            limit: Limit::new(settings.per_host.unwrap_or(HTTP1_IN_FLIGHT)),
+            host_rate: settings.host_rate.map(Rate::new),
+            cool_down: CoolDown::default(),
+            breaker: Breaker::default(),
         }
     }
 
-    /// Takes a place beyond the limit: the others are held by ourselves, until this one has gone through.
-    pub(crate) fn enter_beyond(&mut self) {
-        self.in_flight += 1;
+    /// Asks for a place.
+    #[must_use]
+    pub(crate) fn enter(&mut self, now: Moment) -> Entry {
+        self.look(now);
+        if let Some((_, until, absence)) = self.cool_down.lasts(now) {
+            return match absence {
+                Absence::Bearable => Entry::NotBefore(until),
+                Absence::TooLong => Entry::Away(until),
+            };
+        }
+        let role = match self.breaker.asked(now) {
+            Says::Go => Role::Ordinary,
+            Says::Probe => Role::Probe,
+            Says::Wait | Says::NotBefore(_) if self.is_given_up(now) => return Entry::GivenUp,
+            Says::Wait => return Entry::Full,
+            Says::NotBefore(until) => return Entry::NotBefore(until),
+        };
+        // Those that were in flight when the breaker opened may be hanging: the probe does not wait for them.
+        if role == Role::Ordinary && self.limit.is_full() {
+            return Entry::Full;
+        }
+        if let Some(next) = self.next_by_rate().filter(|next| *next > now) {
+            return Entry::NotBefore(next);
+        }
+        if role == Role::Probe {
+            self.breaker.probe_entered();
+        }
+        Entry::Granted(self.go(role, now))
     }
 
-    /// A place is given back.
-    pub(crate) fn leave(&mut self) {
-        debug_assert!(self.in_flight > 0, "a place is given back once");
-        self.in_flight = self.in_flight.saturating_sub(1);
+    /// Takes a place beyond the limit: the others are held by ourselves, until this one has gone through.
+    #[must_use]
+    pub(crate) fn enter_beyond(&mut self, now: Moment) -> Pass {
+        self.go(Role::Ordinary, now)
+    }
+
+    fn go(&mut self, role: Role, now: Moment) -> Pass {
+        if let Some(rate) = &mut self.host_rate {
+            rate.take(now);
+        }
+        Pass { entered: self.limit.entered(now), role }
+    }
+
+    /// A place is given back. `dice` is any u32, for the jitter after a Retry-After.
+    pub(crate) fn leave(&mut self, pass: Pass, left: Left, now: Moment, dice: u32) {
+        if let Left::Refused { status, retry_after: Some(length) } = left {
+            self.cool_down.ask(status, length, self.retry_after_max, now, dice);
+        }
+        self.limit.left(pass.entered, reception(left), now);
+        match pass.role {
+            Role::Ordinary => self.breaker.left(life(left), now),
+            Role::Probe => {
+                self.breaker.probe_left(life(left), now);
+                if life(left) == Life::Answered {
+                    self.limit.revived();
+                }
+            }
+        }
+    }
+
+    /// The server says that nothing is left for `length` (RateLimit-Remaining: 0).
+    pub(crate) fn exhausted(&mut self, length: Duration, now: Moment, dice: u32) {
+        self.cool_down.ask(0, length, self.retry_after_max, now, dice);
     }
 
     /// The host answered in this version.
     pub(crate) fn learned(&mut self, speaks: Speaks) {
-        let usual = match speaks {
-            Speaks::Http1 => HTTP1_IN_FLIGHT,
-            Speaks::Http2 { streams } => HTTP2_IN_FLIGHT.min(streams),
+        let usual = match (speaks, self.per_host) {
+            (Speaks::Http1, cap) => cap.unwrap_or(HTTP1_IN_FLIGHT),
+            (Speaks::Http2 { .. }, cap) if mutated!(StreamsIgnored) => cap.unwrap_or(HTTP2_IN_FLIGHT),
+            (Speaks::Http2 { streams }, cap) => cap.unwrap_or(HTTP2_IN_FLIGHT).min(streams),
         };
-        self.limit = self.cap.unwrap_or(usual);
+        self.limit.usually(usual);
     }
 
-    #[cfg(test)]
+    /// Time has passed.
+    pub(crate) fn look(&mut self, now: Moment) {
+        self.limit.look(now);
+    }
+
+    /// When time alone changes what one who asks is told; `None` while somebody may enter, or only a leaving helps.
+    pub(crate) fn wake(&self, now: Moment) -> Option<Moment> {
+        if mutated!(WakeStale) {
+            return Some(now);
+        }
+        if let Some((_, until, _)) = self.cool_down.lasts(now) {
+            return (!mutated!(WakeForgotten)).then_some(until);
+        }
+        let give_up = self.breaker.gives_up_at(self.give_up).filter(|at| *at > now);
+        let opens = match self.breaker.asked(now) {
+            Says::NotBefore(until) => Some(until),
+            Says::Wait => None,
+            Says::Go if self.limit.is_full() => self.limit.wake(),
+            Says::Go | Says::Probe => self.next_by_rate(),
+        };
+        opens.into_iter().chain(give_up).filter(|at| *at > now).min()
+    }
+
+    fn next_by_rate(&self) -> Option<Moment> {
+        let host_rate = self.host_rate.filter(|_| !mutated!(HostRateIgnored)).map(|rate| rate.next());
+        host_rate.max(self.limit.next())
+    }
+
+    /// Whether those who wait are to fail as `host.unavailable`.
+    pub(crate) fn is_given_up(&self, now: Moment) -> bool {
+        self.breaker.gives_up_at(self.give_up).is_some_and(|at| now >= at)
+    }
+
+    /// Why one who asked now would have to wait.
+    pub(crate) fn held(&self, now: Moment) -> Option<Held> {
+        if self.is_given_up(now) {
+            return Some(Held::GivenUp);
+        }
+        if let Some((status, until, _)) = self.cool_down.lasts(now) {
+            return Some(Held::CoolDown { remaining: until - now, status });
+        }
+        if let Some(until) = self.breaker.open_until(now) {
+            return Some(Held::Breaker { remaining: until - now });
+        }
+        if self.limit.is_full() {
+            return Some(Held::Limit(self.limit.limit()));
+        }
+        let later = |next: Moment| next > now;
+        let set = self.host_rate.filter(|rate| later(rate.next()));
+        let pace = self.limit.pace().filter(|_| self.limit.next().is_some_and(later));
+        pace.map(Held::Pace).or(set.map(|rate| Held::HostRate(rate.per_second())))
+    }
+
+    /// Whether refusals hold the host below what is usual: no hedges then.
+    pub(crate) fn is_lowered(&self) -> bool {
+        self.limit.is_lowered()
+    }
+
     pub(crate) fn in_flight(&self) -> u32 {
-        self.in_flight
+        self.limit.in_flight()
     }
 
     /// How many requests may be in flight now.
     pub(crate) fn limit(&self) -> u32 {
-        self.limit
+        self.limit.limit()
+    }
+
+    /// Requests a second that refusals allow; `None` is no bound.
+    pub(crate) fn pace(&self) -> Option<f64> {
+        self.limit.pace()
     }
 }
 
-/// Whether there was a place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Entry {
-    Granted,
-    Full,
+fn reception(left: Left) -> Reception {
+    match left {
+        Left::Success | Left::Answered => Reception::Taken,
+        Left::Refused { .. } | Left::Unreached => Reception::PushedBack,
+        Left::Broken => Reception::Failed,
+        Left::Cut => Reception::Unknown,
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn http2_widens_a_host_unless_the_caller_capped_it() {
-        let mut open = HostRules::new(None);
-        let mut capped = HostRules::new(Some(2));
-        for rules in [&mut open, &mut capped] {
-            rules.learned(Speaks::Http2 { streams: 250 });
-        }
-        assert_eq!((open.limit(), capped.limit()), (100, 2));
-        open.learned(Speaks::Http2 { streams: 10 });
-        assert_eq!(open.limit(), 10);
-    }
-
-    #[test]
-    fn no_more_than_the_limit_are_in_flight() {
-        let mut rules = HostRules::new(Some(2));
-        let entries: Vec<Entry> = (0..3).map(|_| rules.enter()).collect();
-        assert_eq!(entries, [Entry::Granted, Entry::Granted, Entry::Full]);
-        rules.leave();
-        assert_eq!(rules.enter(), Entry::Granted);
-        assert_eq!(rules.in_flight(), 2);
+fn life(left: Left) -> Life {
+    match left {
+        Left::Answered if mutated!(NotFoundBreaks) => Life::Failed,
+        Left::Refused { status: 429, .. } if mutated!(TooManyBreaks) => Life::Failed,
+        Left::Success | Left::Answered | Left::Refused { status: 429, .. } => Life::Answered,
+        Left::Refused { .. } | Left::Unreached | Left::Broken => Life::Failed,
+        Left::Cut => Life::Unknown,
     }
 }

@@ -1,0 +1,453 @@
+//! How many requests one host may have in flight, and how fast they may go: both follow what the host refuses.
+//!
+//! All is measured in windows. A window ends when everything that was in flight at its start has ended, and lasts at
+//! least 100 ms. The place of a refused request stays closed until the window ends, so that what is in flight after a
+//! burst is what the host takes. At its end the window is judged, once.
+
+use std::time::Duration;
+
+use crate::Moment;
+
+use super::mutated::mutated;
+use super::pace::{Pace, Taken};
+
+/// The shortest window.
+const WINDOW: Duration = Duration::from_millis(100);
+/// How often more than the limit is tried, and how soon after a lowering it is tried first.
+const PROBE: Duration = Duration::from_secs(30);
+const PROBE_FIRST: Duration = Duration::from_secs(2);
+/// How many windows a lowering has to show that it helps.
+const TRIAL: u32 = 3;
+/// And as many attempts as would have had so many refusals before; but no more attempts than this.
+const TRIAL_REFUSALS: f64 = 10.0;
+const TRIAL_ATTEMPTS: u32 = 100;
+/// It helps when it brings the share refused below this part of what it was.
+const HELPED: f64 = 0.5;
+/// Fewer refusals than this show nothing.
+const TELLING: u32 = 3;
+/// Refusals without anything taken, from which it follows that nothing is.
+const NOTHING: u32 = 10;
+/// A host that refuses more than this share does not fail at random.
+const RANDOM_MAX: f64 = 0.9;
+/// Fewer closed places than this, or than a quarter of the limit, may be chance.
+const FEW: u32 = 5;
+/// After so many attempts the older ones count for half.
+const HISTORY: u32 = 200;
+/// How long no lowering is tried after one that did not help.
+const CALM: Duration = Duration::from_secs(30);
+/// Unless so many attempts show that it had helped after all: far more is refused without it.
+const CALM_TELLING: u32 = 100;
+
+/// What became of a request, as far as limit and pace are concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reception {
+    /// The server answered it.
+    Taken,
+    /// The server took it and failed.
+    Failed,
+    /// A refusal, or silence from a server that has too much to do.
+    PushedBack,
+    /// Nobody knows.
+    Unknown,
+}
+
+/// Where and when a request entered.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Entered {
+    window: u32,
+    /// Requests in flight with it.
+    in_flight: u32,
+}
+
+/// The limit and pace of one host.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limit {
+    /// What holds as long as nothing is refused.
+    usual: u32,
+    set: Set,
+    window: Window,
+    /// In flight since before the window, and since.
+    older: u32,
+    newer: u32,
+    /// Places of refused requests, closed until the window ends.
+    closed: u32,
+    /// What entered before this window says nothing of the present setting.
+    fresh_from: u32,
+    trial: Option<Trial>,
+    /// What became of attempts under the present setting.
+    history: Shares,
+    probe: Probe,
+    calm: Calm,
+    taken: Taken,
+}
+
+/// The time after a lowering that did not help.
+#[derive(Debug, Clone, Copy, Default)]
+struct Calm {
+    /// No lowering is tried before.
+    until: Moment,
+    /// The share refused while the lowering held.
+    share: f64,
+    seen: Shares,
+}
+
+/// How many were taken and pushed back.
+#[derive(Debug, Clone, Copy, Default)]
+struct Shares {
+    taken: u32,
+    pushed: u32,
+}
+
+/// What is lowered and taken back.
+#[derive(Debug, Clone, Copy)]
+struct Set {
+    limit: u32,
+    /// One more than the most that was seen to work; `None` as long as nothing was lowered.
+    ceiling: Option<u32>,
+    pace: Option<Pace>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Window {
+    number: u32,
+    began: Moment,
+    taken: u32,
+    answered: u32,
+    pushed: u32,
+    /// The most in flight at which a request was answered.
+    most: u32,
+    /// In flight at its end, with the places of the refused closed.
+    stands: u32,
+    /// Requests in flight with those that were pushed back, in all.
+    crowd: u64,
+}
+
+/// A lowering that has to show that it helps.
+#[derive(Debug, Clone, Copy)]
+struct Trial {
+    before: Set,
+    share: f64,
+    windows: u32,
+    seen: Shares,
+}
+
+impl Window {
+    /// Whether more is refused than by a source that fails at random with this share.
+    fn is_far_above(&self, share: f64) -> bool {
+        f64::from(self.pushed) > f64::from(TELLING) + far_above(share) * f64::from(self.shares().all())
+    }
+
+    fn shares(&self) -> Shares {
+        Shares { taken: self.taken, pushed: self.pushed }
+    }
+}
+
+impl Shares {
+    fn add(&mut self, window: &Window) {
+        self.taken = self.taken.saturating_add(window.taken);
+        self.pushed = self.pushed.saturating_add(window.pushed);
+    }
+
+    fn all(self) -> u32 {
+        self.taken.saturating_add(self.pushed)
+    }
+
+    /// The share pushed back.
+    fn pushed_back(self) -> f64 {
+        f64::from(self.pushed) / f64::from(self.all().max(1))
+    }
+}
+
+/// A share so much above another that chance does not explain it.
+fn far_above(share: f64) -> f64 {
+    (1.5 * share + 0.1).min(RANDOM_MAX)
+}
+
+/// When more than the limit is tried.
+#[derive(Debug, Clone, Copy)]
+struct Probe {
+    at: Moment,
+    gap: Duration,
+    /// By how much the limit is above what is known to work; 0 when nothing is tried.
+    step: u32,
+}
+
+impl Limit {
+    pub(crate) fn new(usual: u32) -> Self {
+        Self {
+            usual,
+            set: Set { limit: usual.max(1), ceiling: None, pace: None },
+            window: Window::default(),
+            older: 0,
+            newer: 0,
+            closed: 0,
+            fresh_from: 0,
+            trial: None,
+            history: Shares::default(),
+            probe: Probe { at: Moment::ZERO, gap: PROBE_FIRST, step: 0 },
+            calm: Calm::default(),
+            taken: Taken::default(),
+        }
+    }
+
+    /// So many hold as long as nothing is refused. What refusals have lowered stays lowered.
+    pub(crate) fn usually(&mut self, usual: u32) {
+        self.usual = usual.max(1);
+        self.set.limit = match self.set.ceiling {
+            Some(_) => self.set.limit.min(self.usual),
+            None => self.usual,
+        };
+    }
+
+    pub(crate) fn in_flight(&self) -> u32 {
+        self.older + self.newer
+    }
+
+    /// How many may be in flight, without those places that are closed for the rest of the window.
+    pub(crate) fn limit(&self) -> u32 {
+        self.set.limit.saturating_sub(self.closed).max(1)
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.in_flight() >= self.limit() && !mutated!(OneTooMany)
+            || self.in_flight() > self.limit() && mutated!(OneTooMany)
+    }
+
+    pub(crate) fn pace(&self) -> Option<f64> {
+        self.set.pace.map(|pace| pace.rate.per_second())
+    }
+
+    /// The moment before which the pace lets nobody in.
+    pub(crate) fn next(&self) -> Option<Moment> {
+        self.set.pace.filter(|_| !mutated!(PaceIgnored)).map(|pace| pace.rate.next())
+    }
+
+    /// Whether refusals hold the host below what is usual.
+    pub(crate) fn is_lowered(&self) -> bool {
+        self.limit() < self.usual || self.set.pace.is_some()
+    }
+
+    /// When the window ends by time alone, if that opens a place.
+    pub(crate) fn wake(&self) -> Option<Moment> {
+        (self.older == 0 && self.closed > 0 && !self.is_blind()).then_some(self.window.began + WINDOW)
+    }
+
+    /// The window has refusals and nothing to measure them by, yet.
+    fn is_blind(&self) -> bool {
+        self.window.pushed > 0 && self.window.answered == 0 && self.in_flight() > 0
+    }
+
+    pub(crate) fn entered(&mut self, now: Moment) -> Entered {
+        self.taken.sent(now);
+        self.newer += 1;
+        if let Some(pace) = &mut self.set.pace {
+            pace.rate.take(now);
+        }
+        Entered { window: self.window.number, in_flight: self.in_flight() }
+    }
+
+    pub(crate) fn left(&mut self, entered: Entered, reception: Reception, now: Moment) {
+        debug_assert!(self.in_flight() > 0, "a place is given back once");
+        let newer = entered.window == self.window.number && self.newer > 0 || self.older == 0;
+        let place = if newer { &mut self.newer } else { &mut self.older };
+        *place = if mutated!(PlaceLost) && reception == Reception::Unknown {
+            *place
+        } else {
+            place.saturating_sub(1)
+        };
+        if matches!(reception, Reception::Taken | Reception::Failed) {
+            self.taken.count(now);
+        }
+        // Numbers wrap: what lies less than half of them behind is older.
+        let stale = entered.window.wrapping_sub(self.fresh_from) > u32::MAX / 2;
+        if !stale {
+            self.count(entered, reception, now);
+        }
+        self.look(now);
+    }
+
+    fn count(&mut self, entered: Entered, reception: Reception, now: Moment) {
+        let window = &mut self.window;
+        match reception {
+            Reception::Unknown => {}
+            Reception::Failed => window.taken = window.taken.saturating_add(1),
+            Reception::Taken => {
+                window.taken = window.taken.saturating_add(1);
+                window.answered = window.answered.saturating_add(1);
+                window.most = window.most.max(entered.in_flight);
+            }
+            Reception::PushedBack => {
+                window.pushed = window.pushed.saturating_add(1);
+                window.crowd = window.crowd.saturating_add(u64::from(entered.in_flight));
+                if now >= self.calm.until || self.probe.step > 0 || window.is_far_above(self.calm.share) {
+                    self.closed = (self.closed + 1).min(self.set.limit - 1);
+                }
+            }
+        }
+    }
+
+    /// Ends the window if it is over.
+    pub(crate) fn look(&mut self, now: Moment) {
+        if self.older > 0 || now < self.window.began + WINDOW || self.is_blind() {
+            return;
+        }
+        let ended = Window { stands: self.limit().min(self.in_flight()), ..self.window };
+        self.window = Window { number: ended.number.wrapping_add(1), began: now, ..Window::default() };
+        self.older = std::mem::take(&mut self.newer);
+        self.closed = 0;
+        self.history.add(&ended);
+        if self.history.all() > HISTORY {
+            self.history.taken /= 2;
+            self.history.pushed /= 2;
+        }
+        self.judge_calm(&ended, now);
+        if ended.pushed == 0 {
+            self.after_clean(&ended, now);
+        } else if self.probe.step > 0 {
+            self.probe_failed(&ended, now);
+        } else if now < self.calm.until {
+            self.raise_in_calm(now);
+        } else if self.trial.is_none_or(|trial| ended.is_far_above(trial.share)) {
+            self.lower(&ended, now);
+        }
+        self.judge(&ended, now);
+    }
+
+    fn after_clean(&mut self, window: &Window, now: Moment) {
+        if window.answered == 0 {
+            return;
+        }
+        if self.trial.is_some() {
+            // A trial is of one setting.
+            return;
+        }
+        self.raise(now);
+        let Some(ceiling) = self.set.ceiling else { return };
+        if self.probe.step > 0 && window.most >= self.set.limit {
+            self.set.ceiling = Some(window.most + 1);
+            self.probe.step = self.probe.step.saturating_mul(2);
+        } else if self.probe.step == 0 && now >= self.probe.at && !mutated!(NeverProbes) {
+            self.set.limit = ceiling - 1;
+            self.probe.step = 1;
+            self.fresh_from = self.window.number;
+        } else {
+            return;
+        }
+        self.set.limit = self.set.limit.saturating_add(self.probe.step).min(self.usual);
+        if window.most >= self.usual {
+            self.set.ceiling = None;
+            self.probe.step = 0;
+        }
+    }
+
+    fn raise(&mut self, now: Moment) {
+        let taken = self.taken.per_second(now);
+        self.set.pace = self.set.pace.and_then(|pace| pace.raised(taken));
+    }
+
+    /// What is refused has nothing to do with pace or limit, so both return to what is usual, step by step.
+    fn raise_in_calm(&mut self, now: Moment) {
+        self.set.pace = self.set.pace.and_then(|pace| pace.freed(self.taken.per_second(now)));
+        self.set.limit = (self.set.limit + 1).min(self.usual);
+        self.set.ceiling = self.set.ceiling.map(|ceiling| ceiling.max(self.set.limit + 1));
+        if self.set.limit == self.usual {
+            self.set.ceiling = None;
+        }
+    }
+
+    /// More than what works was tried, and refused.
+    fn probe_failed(&mut self, window: &Window, now: Moment) {
+        let known = self.set.ceiling.unwrap_or(self.usual).saturating_sub(1);
+        // Those that were about to be refused were in flight too.
+        let works = known.max(window.most.saturating_sub(window.pushed)).max(1);
+        self.lower_to(works, now);
+        self.probe.gap = (self.probe.gap * 2).min(PROBE);
+    }
+
+    fn lower_to(&mut self, works: u32, now: Moment) {
+        self.set.limit = if mutated!(LimitForgotten) { self.usual } else { works.min(self.usual) };
+        self.set.ceiling = Some(works + 1);
+        self.probe = Probe { at: now + self.probe.gap, step: 0, ..self.probe };
+        self.fresh_from = self.window.number;
+    }
+
+    fn lower(&mut self, window: &Window, now: Moment) {
+        let before = self.set;
+        let share = self.history.pushed_back();
+        // With the places of the refused closed so few stand that it can only be their number.
+        let few = before.pace.is_none()
+            && window.stands + FEW < self.set.limit
+            && window.stands * 4 < self.set.limit * 3;
+        // Where a rate is known already, it takes more to believe in a number.
+        let enough = before.pace.is_none() || window.pushed >= TELLING;
+        if window.taken == 0 && window.pushed < NOTHING {
+            return;
+        } else if window.taken == 0 {
+            self.set.pace = Some(Pace::blind(before.pace));
+        } else if few
+            || window.most > 0 && enough && window.crowd > u64::from(window.most) * u64::from(window.pushed)
+        {
+            // Refused where more were in flight than where others were answered: by their number.
+            let works = if few { window.stands } else { window.most.max(window.stands) };
+            let works = works.min(self.set.limit.saturating_sub(1));
+            self.probe.gap = PROBE_FIRST;
+            self.lower_to(works.max(1), now);
+        } else if let Some(taken) = self.taken.measured(now) {
+            // Refused at a number at which others were answered: by their rate, or at random.
+            self.set.pace = Some(Pace::below(taken, before.pace));
+        } else {
+            return;
+        }
+        self.fresh_from = self.window.number;
+        self.history = Shares::default();
+        if self.trial.is_none() {
+            // The window that is about to be judged is the one before the trial.
+            self.trial = Some(Trial { before, share, windows: 0, seen: Shares::default() });
+        }
+    }
+
+    /// Counts a window for the trial that runs, and judges the trial when it is over.
+    fn judge(&mut self, window: &Window, now: Moment) {
+        let Some(trial) = &mut self.trial else { return };
+        if trial.windows > 0 {
+            trial.seen.add(window);
+        }
+        trial.windows += u32::from(trial.windows == 0 || window.shares().all() > 0);
+        let Trial { before, share, windows, seen } = *trial;
+        let refusals = f64::from(seen.all()) * share >= TRIAL_REFUSALS;
+        let telling = refusals && seen.all() >= TRIAL_ATTEMPTS / 2 || seen.all() >= TRIAL_ATTEMPTS;
+        if windows <= TRIAL || !telling {
+            return;
+        }
+        self.trial = None;
+        let share_now = seen.pushed_back();
+        let helped = seen.pushed < TELLING || share_now < share * HELPED;
+        // Where far more is refused than before, it is not chance: lower still.
+        if !helped && share_now <= far_above(share) && !mutated!(NeverTakenBack) {
+            self.set = Set { limit: before.limit.min(self.usual), ..before };
+            self.probe.step = 0;
+            self.history = Shares::default();
+            self.calm = Calm { until: now + CALM, share: share_now, seen: Shares::default() };
+        }
+    }
+
+    /// While no lowering is tried: whether the source does fail at random. If far more is refused now than while the
+    /// lowering held, it had helped.
+    fn judge_calm(&mut self, window: &Window, now: Moment) {
+        if now >= self.calm.until {
+            return;
+        }
+        self.calm.seen.add(window);
+        let seen = self.calm.seen;
+        if seen.all() >= CALM_TELLING && seen.pushed_back() > far_above(self.calm.share) {
+            self.calm.until = now;
+        }
+    }
+
+    /// The host lives again: what was learned of it while it was dead is forgotten.
+    pub(crate) fn revived(&mut self) {
+        self.set.pace = None;
+        self.trial = None;
+        self.fresh_from = self.window.number.wrapping_add(1);
+    }
+}
