@@ -116,7 +116,7 @@ struct Window {
     pushed: u32,
     /// The most in flight at which a request was answered.
     most: u32,
-    /// In flight at its end, with the places of the refused closed.
+    /// In flight at its end, with the places of the refused closed, and with the one whose leaving ended it.
     stands: u32,
     /// Requests in flight with those that were pushed back, in all.
     crowd: u64,
@@ -209,8 +209,7 @@ impl Limit {
     }
 
     pub(crate) fn is_full(&self) -> bool {
-        self.in_flight() >= self.limit() && !mutated!(OneTooMany)
-            || self.in_flight() > self.limit() && mutated!(OneTooMany)
+        self.in_flight() >= self.limit().saturating_add(u32::from(mutated!(OneTooMany)))
     }
 
     pub(crate) fn pace(&self) -> Option<f64> {
@@ -291,7 +290,7 @@ impl Limit {
         if self.older > 0 || now < self.window.began + WINDOW || self.is_blind() {
             return;
         }
-        let ended = Window { stands: self.limit().min(self.in_flight()), ..self.window };
+        let ended = Window { stands: self.limit().min(self.in_flight() + 1), ..self.window };
         self.window = Window { number: ended.number.wrapping_add(1), began: now, ..Window::default() };
         self.older = std::mem::take(&mut self.newer);
         self.closed = 0;
@@ -325,7 +324,7 @@ impl Limit {
         let Some(ceiling) = self.set.ceiling else { return };
         if self.probe.step > 0 && window.most >= self.set.limit {
             self.set.ceiling = Some(window.most + 1);
-            self.probe.step = self.probe.step.saturating_mul(2);
+            self.probe.step = self.probe.step.saturating_mul(2).min(self.set.limit / 4).max(1);
         } else if self.probe.step == 0 && now >= self.probe.at && !mutated!(NeverProbes) {
             self.set.limit = ceiling - 1;
             self.probe.step = 1;
@@ -357,10 +356,16 @@ impl Limit {
 
     /// More than what works was tried, and refused.
     fn probe_failed(&mut self, window: &Window, now: Moment) {
-        let known = self.set.ceiling.unwrap_or(self.usual).saturating_sub(1);
-        // Those that were about to be refused were in flight too.
-        let works = known.max(window.most.saturating_sub(window.pushed)).max(1);
+        let works = self.set.ceiling.unwrap_or(self.usual).saturating_sub(1).max(1);
         self.lower_to(works, now);
+        let whatever_number = window.crowd < u64::from(window.most) * u64::from(window.pushed);
+        if whatever_number
+            && window.pushed >= TELLING
+            && let Some(taken) = self.taken.measured(now)
+        {
+            // Refused where fewer were in flight than where others were answered: by their rate.
+            self.set.pace = Some(Pace::below(taken, self.set.pace));
+        }
         self.probe.gap = (self.probe.gap * 2).min(PROBE);
     }
 
@@ -377,16 +382,15 @@ impl Limit {
         // With the places of the refused closed so few stand that it can only be their number.
         let few = before.pace.is_none()
             && window.stands + FEW < self.set.limit
-            && window.stands * 4 < self.set.limit * 3;
+            && window.stands < self.set.limit / 4 * 3;
         // Where a rate is known already, it takes more to believe in a number.
         let enough = before.pace.is_none() || window.pushed >= TELLING;
+        let by_number = window.most > 0 && window.crowd > u64::from(window.most) * u64::from(window.pushed);
         if window.taken == 0 && window.pushed < NOTHING {
             return;
         } else if window.taken == 0 {
             self.set.pace = Some(Pace::blind(before.pace));
-        } else if few
-            || window.most > 0 && enough && window.crowd > u64::from(window.most) * u64::from(window.pushed)
-        {
+        } else if few || enough && by_number {
             // Refused where more were in flight than where others were answered: by their number.
             let works = if few { window.stands } else { window.most.max(window.stands) };
             let works = works.min(self.set.limit.saturating_sub(1));

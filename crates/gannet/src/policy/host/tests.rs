@@ -42,3 +42,61 @@ fn a_host_is_known_in_less_than_512_bytes_and_owns_nothing_on_the_heap() {
     eprintln!("a known host's rules: {size} bytes");
     assert!(size < 512 && !std::mem::needs_drop::<HostRules>(), "{size}");
 }
+
+#[test]
+fn a_host_says_in_words_why_one_waits() {
+    let mut rules = HostRules::with(&Settings { host_rate: Some(2.0), ..Settings::default() });
+    assert_eq!(rules.held(at(0)), None);
+    let pass = enter(&mut rules, at(0));
+    let said = |rules: &HostRules, now| rules.held(now).map(|held| held.to_string()).unwrap_or_default();
+    assert_eq!(said(&rules, at(1)), "host rate: 2 a second");
+    let refused = Left::Refused { status: 503, retry_after: Some(Duration::from_secs(60)) };
+    rules.leave(pass, refused, at(10), 0);
+    assert_eq!(said(&rules, at(10)), "cool-down for 60 s after status 503");
+    rules.exhausted(Duration::from_secs(90), at(10), 0);
+    assert_eq!(said(&rules, at(10)), "cool-down for 90 s: the server says nothing is left");
+    assert_eq!(rules.enter(at(20)), Entry::NotBefore(at(90_010)));
+    assert_eq!(rules.wake(at(20)), Some(at(90_010)));
+}
+
+#[test]
+fn too_long_an_absence_is_not_waited_for() {
+    let mut rules = HostRules::new(None);
+    let pass = enter(&mut rules, at(0));
+    let hour = Duration::from_secs(3600);
+    rules.leave(pass, Left::Refused { status: 429, retry_after: Some(hour) }, at(0), u32::MAX);
+    // The jitter is at most a second, after what was asked.
+    assert_eq!(rules.enter(at(1)), Entry::Away(at(3_601_000)));
+}
+
+#[test]
+fn a_dead_host_is_probed_and_given_up() {
+    let mut rules =
+        HostRules::with(&Settings { give_up: Some(Duration::from_secs(12)), ..Settings::default() });
+    for attempt in 0..20 {
+        let pass = rules.enter_beyond(at(attempt));
+        rules.leave(pass, Left::Unreached, at(attempt), 0);
+    }
+    let mut now = at(19);
+    for _ in 0..3 {
+        assert!(matches!(rules.held(now), Some(Held::Breaker { .. })));
+        now = rules.wake(now).expect("a probe is due");
+        let Entry::Granted(probe) = rules.enter(now) else { panic!("the probe goes through") };
+        assert_eq!(rules.enter(now), Entry::Full);
+        rules.leave(probe, Left::Unreached, now, 0);
+    }
+    assert_eq!((rules.enter(now), rules.held(now)), (Entry::GivenUp, Some(Held::GivenUp)));
+}
+
+#[test]
+fn refusals_lower_a_host_and_close_their_places_at_once() {
+    let mut rules = HostRules::new(Some(16));
+    let passes: Vec<Pass> = (0..16).map(|_| enter(&mut rules, at(0))).collect();
+    assert!(!rules.is_lowered());
+    for pass in &passes[10..] {
+        rules.leave(*pass, Left::Refused { status: 429, retry_after: None }, at(5), 0);
+    }
+    assert_eq!((rules.limit(), rules.enter(at(6)), rules.is_lowered()), (10, Entry::Full, true));
+    rules.leave(passes[0], Left::Success, at(110), 0);
+    assert_eq!((rules.limit(), rules.pace()), (10, None));
+}

@@ -102,6 +102,9 @@ pub(super) fn missed() -> Option<&'static str> {
         if regained() < 0.9 {
             return Some("a limit that was lifted is found again");
         }
+        if rate_regained() < 0.9 {
+            return Some("a rate that was raised is found again");
+        }
         (given_up_after(5, 1).is_none()).then_some("a dead host is given up")
     });
     missed.unwrap_or(Some("an invariant"))
@@ -114,6 +117,15 @@ fn regained() -> f64 {
     let after = figures(Plan { then: Some(Nature::Plain), ..twice });
     let best = figures(Plan { nature: Nature::Plain, ..twice });
     f64::from(after.answered) / f64::from(best.answered)
+}
+
+/// The throughput of a server that allowed 30 a second and then 100, against the latter.
+fn rate_regained() -> f64 {
+    let per_second = |rate| Nature::PerSecond { rate, burst: 10.0, status: 429 };
+    let settled = Duration::from_secs(75);
+    let plan = Plan { seconds: 120, settled, ..capped(plan(per_second(30.0), 3), 16) };
+    let after = figures(Plan { then: Some(per_second(100.0)), ..plan });
+    f64::from(after.answered) / (100.0 * 45.0)
 }
 
 fn assert_fine(what: &str, worst: &Worst) {
@@ -159,6 +171,13 @@ fn one_that_fails_at_random_is_not_throttled() {
 fn a_limit_that_was_lifted_is_found_again_within_45_seconds() {
     let regained = regained();
     eprintln!("2 in flight, then 16: {regained:.3} after 45 s");
+    assert!(regained >= 0.9, "{regained}");
+}
+
+#[test]
+fn a_rate_that_was_raised_is_found_again_within_15_seconds() {
+    let regained = rate_regained();
+    eprintln!("30 a second, then 100: {regained:.3} after 15 s");
     assert!(regained >= 0.9, "{regained}");
 }
 
