@@ -14,4 +14,6 @@ pub(crate) mod fetch;
 )]
 pub(crate) mod host;
 pub(crate) mod job;
+#[cfg_attr(not(test), expect(dead_code, reason = "no host is listened to yet"))]
+pub(crate) mod latency;
 pub(crate) mod queue;
