@@ -12,7 +12,6 @@ impl Moment {
     /// The origin of the time line.
     pub(crate) const ZERO: Self = Self(0);
 
-    #[cfg(test)]
     /// The moment that lies `nanos` nanoseconds after the origin.
     pub(crate) const fn from_nanos(nanos: u64) -> Self {
         Self(nanos)

@@ -11,7 +11,7 @@ use super::lane::Lane;
 use super::plan::Plan;
 use crate::Moment;
 use crate::event::{Event, Tallies};
-use crate::policy::fetch::{Failure, Hedge, Opening, Repeatable, Rules, Sent};
+use crate::policy::fetch::{Failure, Hedge, Opening, Repeatable, Rules, Sent, Silence, WhenEmpty};
 use crate::request::Request;
 use crate::sink::{Room, Sink};
 use crate::transport::leg::Turn;
@@ -138,9 +138,13 @@ impl Errand {
             retries: self.plan.retries,
             backoff: self.plan.backoff,
             retry_within: self.plan.retry_within,
-            hedge: self.plan.hedge.map(|after| Hedge { after, at_most: self.plan.hedges }),
+            hedge: self
+                .plan
+                .hedge
+                .map(|after| Hedge { after: Silence::Fixed(after), at_most: self.plan.hedges }),
             deadline: [self.limits.job, self.limits.item].into_iter().flatten().min(),
             repeatable: if repeatable { Repeatable::Always } else { Repeatable::WhileUnsent },
+            when_empty: WhenEmpty::Fail,
             retry_after_max: self.plan.retry_after_max,
         }
     }

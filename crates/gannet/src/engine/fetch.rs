@@ -121,6 +121,9 @@ impl<A: Future<Output = Result<Box<Led>, Error>>> Drive<A> {
                 match order {
                     Order::Start { attempt, mirror, why } => self.as_mut().start(attempt, mirror, why, now),
                     Order::Stop { attempt, why } => self.as_mut().stop_attempt(attempt, why, now),
+                    Order::Park { .. } | Order::Unpark { .. } => {
+                        unreachable!("no fetch is told to wait for the purse")
+                    }
                     Order::Settle(verdict) => {
                         let rest = self.project().rest;
                         return (!rest.begins_to_keep(verdict, now)).then(|| rest.settle(verdict, now));
@@ -153,6 +156,8 @@ impl<A: Future<Output = Result<Box<Led>, Error>>> Drive<A> {
         } else {
             rest.others.push((attempt, Box::pin(future)));
         }
+        // A fixed hedge counts its silence from the start, our own queue included.
+        rest.tell_machine(Fact::Entered { attempt }, now);
     }
 
     fn stop_attempt(self: Pin<&mut Self>, attempt: u32, why: StopReason, now: Moment) {
@@ -327,7 +332,7 @@ impl<A> Rest<A> {
     fn tell_machine(&mut self, fact: Fact, now: Moment) {
         let core = &self.errand.core;
         let mut dice = || core.dice();
-        self.machine.on(fact, &mut Means { now, purse: &core.purse, dice: &mut dice });
+        self.machine.on(fact, &mut Means { now, purse: &core.purse, hosts: &(), dice: &mut dice });
     }
 
     /// The leader's body goes into a part of the sink, if it is to be kept here.

@@ -10,70 +10,34 @@ use smallvec::SmallVec;
 
 use crate::Moment;
 use crate::outcome::WhyStarted;
-use crate::policy::backoff::Backoff;
-use crate::policy::budget::Purse;
+use crate::policy::budget::{Extra, Purse};
 
 use mirrors::Mirrors;
 use mutated::mutated;
 
+#[cfg_attr(not(test), expect(unused_imports, reason = "nobody gives advice yet"))]
+pub(crate) use advice::Advice;
+pub(crate) use advice::{HedgeGate, Hosts};
+pub(crate) use rules::{Hedge, Opening, Repeatable, Rules, Silence, WhenEmpty};
+
+mod advice;
 mod further;
 mod mirrors;
 mod mutated;
+mod parked;
+mod rules;
 #[cfg(test)]
 mod simulation;
 #[cfg(test)]
 mod tests;
-
-/// What the machine holds to, fixed for the fetch's life.
-#[derive(Debug, Clone)]
-pub(crate) struct Rules {
-    /// How many URLs may serve this fetch, at least 1.
-    pub(crate) mirrors: u32,
-    pub(crate) opening: Opening,
-    /// Retries after the first attempt; `None` is without end.
-    pub(crate) retries: Option<u32>,
-    pub(crate) backoff: Backoff,
-    /// No retry starts later than this after the first attempt; `None` is no bound.
-    pub(crate) retry_within: Option<Duration>,
-    pub(crate) hedge: Option<Hedge>,
-    pub(crate) deadline: Option<Moment>,
-    pub(crate) repeatable: Repeatable,
-    /// A Retry-After beyond this fails the fetch at once.
-    pub(crate) retry_after_max: Duration,
-}
-
-/// Which attempts start at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Opening {
-    /// The first URL; its mirrors serve retries and hedges.
-    One,
-    /// Every URL, as legs of a race; all of them are firsts.
-    Race,
-}
-
-/// Whether the request may be sent twice (RFC 9110, section 9.2.2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Repeatable {
-    /// The method is idempotent, or the caller said so.
-    Always,
-    /// Only as long as no byte of it was written.
-    WhileUnsent,
-}
-
-/// Another attempt after a fixed silence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Hedge {
-    /// The silence of the newest attempt that is waited for.
-    pub(crate) after: Duration,
-    /// Hedges of one fetch in all.
-    pub(crate) at_most: u32,
-}
 
 /// What has happened.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Fact {
     /// The fetch was polled for the first time.
     Began,
+    /// An attempt got its place at its host's gate: from now on it is the host that is silent, not we.
+    Entered { attempt: u32 },
     /// An attempt received the first byte of its body under an accepted status, or the end of an empty one.
     Led { attempt: u32 },
     /// The leader brought its last byte, and it was kept (or the caller took over the body).
@@ -82,6 +46,12 @@ pub(crate) enum Fact {
     Failed { attempt: u32, failure: Failure },
     /// The time that `wake` named has come.
     Woke,
+    /// The purse has paid for the retry that is parked for this mirror. One that is not parked any more is given
+    /// back.
+    Granted { mirror: u32 },
+    /// What is known of a host has changed in a way that may make a hedge due: its usual time became known, a gate
+    /// was opened, the end game began, or the purse that refused a hedge has something again.
+    Advised,
     /// The caller stopped the fetch.
     Cancelled,
 }
@@ -126,7 +96,12 @@ pub(crate) enum Order {
     Start { attempt: u32, mirror: u32, why: WhyStarted },
     /// Stop the attempt; what it received is not used.
     Stop { attempt: u32, why: StopReason },
-    /// The fetch is over. Nothing is in flight any more; no order follows.
+    /// Wait for the purse with a retry at `mirror`, at the back of its queue, until it is granted, left off or the
+    /// fetch settles.
+    Park { mirror: u32 },
+    /// The retry at `mirror` waits no more.
+    Unpark { mirror: u32 },
+    /// The fetch is over. Nothing is in flight or parked any more; no order follows.
     Settle(Verdict),
 }
 
@@ -163,9 +138,10 @@ pub(crate) enum GaveUp {
     Lasting,
     /// The retries are used up.
     NoRetriesLeft,
-    /// The budget has nothing left.
+    /// The budget has nothing left; where retries are parked, the deadline came before a grant.
     NoBudget,
-    /// The backoff or Retry-After would end after the deadline; the server wanted us back after `wanted`.
+    /// The backoff or Retry-After would end after the deadline, or too near to it for the host's usual time; the
+    /// server wanted us back after `wanted`.
     NoTime { wanted: Duration },
     /// The server wants us to stay away for longer than the limit.
     AskedToStayAway { wanted: Duration },
@@ -181,6 +157,7 @@ pub(crate) enum GaveUp {
 pub(crate) struct Means<'a> {
     pub(crate) now: Moment,
     pub(crate) purse: &'a dyn Purse,
+    pub(crate) hosts: &'a dyn Hosts,
     /// Any u32, evenly spread.
     pub(crate) dice: &'a mut dyn FnMut() -> u32,
 }
@@ -201,8 +178,10 @@ pub(crate) struct Machine {
     spent: Spent,
     /// Whether a request that must not be sent twice may have been processed.
     forbidden: bool,
-    /// The newest attempt for which the purse refused a hedge.
+    /// The newest attempt for which the purse refused a hedge; asked for again only when advised.
     unhedged: Option<u32>,
+    /// When a hedge will be due, as far as is known.
+    hedge_due: Option<Moment>,
     /// The last attempt that failed, and why nothing followed from it.
     last: Option<(u32, GaveUp)>,
 }
@@ -221,16 +200,26 @@ struct Flying {
     attempt: u32,
     mirror: u32,
     why: WhyStarted,
-    started: Moment,
+    /// Since when its host may have been silent.
+    entered: Option<Moment>,
 }
 
-/// A retry that waits for its time.
+/// A retry that waits for its time, or for the purse.
 #[derive(Debug, Clone, Copy)]
 struct Plan {
     mirror: u32,
+    /// When it is due; parked, when it is too late.
     at: Moment,
-    /// How much of the wait counts against [`Backoff::total`].
+    waits_for: WaitsFor,
+    /// How much of the wait counts against [`Backoff::total`](crate::policy::backoff::Backoff::total).
     backoff: Duration,
+}
+
+/// What a planned retry waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum WaitsFor {
+    Time,
+    Grant,
 }
 
 /// What a fetch has used of what its rules allow.
@@ -259,6 +248,7 @@ impl Machine {
             spent: Spent::default(),
             forbidden: false,
             unhedged: None,
+            hedge_due: None,
             last: None,
         }
     }
@@ -270,10 +260,18 @@ impl Machine {
     pub(crate) fn on(&mut self, fact: Fact, means: &mut Means<'_>) {
         match (self.stage, fact) {
             (Stage::New, Fact::Began) => self.begin(means),
+            (Stage::Running, Fact::Entered { attempt }) => self.enter(attempt, means),
             (Stage::Running, Fact::Led { attempt }) => self.lead(attempt),
             (Stage::Running, Fact::Completed { attempt }) => self.complete(attempt, means.now),
             (Stage::Running, Fact::Failed { attempt, failure }) => self.fail(attempt, failure, means),
+            (Stage::Running, Fact::Advised) if mutated!(AdviceMissed) => {}
             (Stage::Running, Fact::Woke) => self.go_on(means),
+            (Stage::Running, Fact::Advised) => {
+                self.unhedged = self.unhedged.filter(|_| mutated!(RefusalIsForGood));
+                self.go_on(means);
+            }
+            (Stage::Running, Fact::Granted { mirror }) => self.granted(mirror, means),
+            (Stage::New | Stage::Settled, Fact::Granted { mirror }) => self.give_back(mirror, means),
             (Stage::New | Stage::Running, Fact::Cancelled) => self.cancel(means.now),
             (Stage::New, _) | (Stage::Running, Fact::Began) => {}
             (Stage::Settled, _) => {
@@ -301,15 +299,15 @@ impl Machine {
         if self.stage != Stage::Running {
             return None;
         }
-        let retry = self.plans.iter().map(|plan| plan.at).min();
-        [self.rules.deadline, retry, self.hedge_at()].into_iter().flatten().min()
+        let retry = self.plans.iter().map(|plan| plan.at).min().filter(|at| *at < parked::NEVER);
+        [self.rules.deadline, retry, self.hedge_due].into_iter().flatten().min()
     }
 
     fn begin(&mut self, means: &mut Means<'_>) {
         self.stage = Stage::Running;
         self.began = means.now;
         if self.is_late(means.now) {
-            return self.end(StopReason::Deadline, Verdict::DeadlineCame);
+            return self.end_late();
         }
         let firsts = match self.rules.opening {
             Opening::One => 1,
@@ -317,11 +315,20 @@ impl Machine {
         };
         for mirror in 0..firsts {
             if mirror == 0 || !mutated!(DepositMissing) {
-                means.purse.deposit();
+                means.purse.deposit(mirror);
             }
-            self.start(mirror, WhyStarted::First, means.now);
+            self.start(mirror, WhyStarted::First);
         }
         self.go_on(means);
+    }
+
+    fn enter(&mut self, attempt: u32, means: &mut Means<'_>) {
+        let now = means.now;
+        let waits = |flying: &&mut Flying| flying.attempt == attempt && flying.entered.is_none();
+        if let Some(flying) = self.flight.iter_mut().find(waits) {
+            flying.entered = Some(now);
+            self.go_on(means);
+        }
     }
 
     fn lead(&mut self, attempt: u32) {
@@ -332,8 +339,9 @@ impl Machine {
             return;
         }
         self.leader = Some(attempt);
+        self.hedge_due = self.hedge_due.filter(|_| mutated!(LeaderHedged));
         if !mutated!(PlanKept) {
-            self.plans.clear();
+            self.drop_plans(|_| true);
         }
         let Self { flight, orders, .. } = self;
         flight.retain(|other| {
@@ -347,7 +355,7 @@ impl Machine {
 
     fn complete(&mut self, attempt: u32, now: Moment) {
         if mutated!(LateBodyLost) && self.is_late(now) {
-            return self.end(StopReason::Deadline, Verdict::DeadlineCame);
+            return self.end_late();
         }
         self.lead(attempt);
         if self.leader == Some(attempt) {
@@ -358,7 +366,7 @@ impl Machine {
 
     fn cancel(&mut self, now: Moment) {
         if self.is_late(now) {
-            return self.end(StopReason::Deadline, Verdict::DeadlineCame);
+            return self.end_late();
         }
         if mutated!(CancelledFlies) {
             self.flight.clear();
@@ -371,7 +379,7 @@ impl Machine {
         let Some(failed) = self.land(attempt) else { return };
         self.last = Some((attempt, GaveUp::Lasting));
         if self.is_late(means.now) {
-            return self.end(StopReason::Deadline, Verdict::DeadlineCame);
+            return self.end_late();
         }
         if failure.class == Class::LastingEverywhere {
             return self.end(StopReason::Pointless, Verdict::GaveUp { attempt, why: GaveUp::Lasting });
@@ -379,7 +387,7 @@ impl Machine {
         self.forbid_if_sent(failure.sent);
         if self.may_redo(failed.mirror, failure, means.now) {
             self.spent.redos += 1;
-            self.start(failed.mirror, WhyStarted::Redo, means.now);
+            self.start(failed.mirror, WhyStarted::Redo);
         } else {
             self.plan_after(failed.mirror, failure, means);
         }
@@ -395,7 +403,7 @@ impl Machine {
         let once = self.rules.repeatable == Repeatable::WhileUnsent && !mutated!(SentTwice);
         if once && sent == Sent::Perhaps {
             self.forbidden = true;
-            self.plans.clear();
+            self.drop_plans(|_| true);
         }
     }
 
@@ -414,9 +422,9 @@ impl Machine {
     fn plan_after(&mut self, mirror: u32, failure: Failure, means: &mut Means<'_>) {
         self.mirrors.at_mut(mirror).failed(failure, means.now, &self.rules, means.dice);
         let before = self.plans.len();
-        self.plans.retain(|plan| plan.mirror != mirror);
+        self.drop_plans(|plan| plan.mirror == mirror);
         for _ in self.plans.len()..=before {
-            if let Err(why) = self.plan_retry(mirror, means.now) {
+            if let Err(why) = self.plan_retry(mirror, means) {
                 self.say(why);
             }
         }
@@ -425,27 +433,42 @@ impl Machine {
     /// What is due now, the deadline first; gives up when nothing is in flight and nothing planned.
     fn go_on(&mut self, means: &mut Means<'_>) {
         if self.is_late(means.now) && !mutated!(DeadlineMissed) {
-            return self.end(StopReason::Deadline, Verdict::DeadlineCame);
+            return self.end_late();
         }
         self.start_retries(means);
         self.start_hedge(means);
+        if mutated!(ParkedForgotten) && self.flight.is_empty() && self.last.is_some() {
+            self.drop_plans(|plan| plan.waits_for == WaitsFor::Grant);
+        }
         if self.flight.is_empty() && self.plans.is_empty() {
             let (attempt, why) = self.last.expect("a fetch with nothing in flight has seen a failure");
             self.end(StopReason::Pointless, Verdict::GaveUp { attempt, why });
         }
     }
 
-    fn start(&mut self, mirror: u32, why: WhyStarted, now: Moment) {
+    fn start(&mut self, mirror: u32, why: WhyStarted) {
         let attempt = self.spent.attempts;
         self.spent.attempts += 1;
-        self.flight.push(Flying { attempt, mirror, why, started: now });
+        self.flight.push(Flying { attempt, mirror, why, entered: None });
         self.orders.push(Order::Start { attempt, mirror, why });
+    }
+
+    /// The deadline has come. Where all that was left is parked, it was the purse that the fetch failed for.
+    fn end_late(&mut self) {
+        let waits = self.plans.iter().any(|plan| plan.waits_for == WaitsFor::Grant);
+        let waits = waits && self.flight.is_empty() && !mutated!(WantOfBudgetHidden);
+        let verdict = match self.last.filter(|_| waits) {
+            Some((attempt, _)) => Verdict::GaveUp { attempt, why: GaveUp::NoBudget },
+            None => Verdict::DeadlineCame,
+        };
+        self.end(StopReason::Deadline, verdict);
     }
 
     /// Stops what is in flight, and settles.
     fn end(&mut self, why: StopReason, verdict: Verdict) {
         self.stage = Stage::Settled;
         self.leader = None;
+        self.hedge_due = None;
         self.plans.clear();
         let stops = self.flight.drain(..).map(|flying| Order::Stop { attempt: flying.attempt, why });
         self.orders.extend(stops);

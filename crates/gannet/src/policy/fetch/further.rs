@@ -9,14 +9,14 @@ use crate::Moment;
 use crate::outcome::WhyStarted;
 use crate::policy::budget::{Extra, Taken};
 
-use super::mirrors::Mirror;
-use super::{GaveUp, Machine, Means, Plan, Repeatable, mutated};
+use super::{GaveUp, HedgeGate, Machine, Means, Order, Plan, Repeatable, Silence, WaitsFor, mutated};
 
 impl Machine {
     /// Plans one retry after a failure at mirror `failed`, or says why there can be none. Where every mirror
     /// that is left is in use or planned for already, nothing is added, and nothing is wrong.
-    pub(super) fn plan_retry(&mut self, failed: u32, now: Moment) -> Result<(), GaveUp> {
+    pub(super) fn plan_retry(&mut self, failed: u32, means: &Means<'_>) -> Result<(), GaveUp> {
         self.may_retry()?;
+        let now = means.now;
         let soonest = if mutated!(FreshMirrorRested) { now + self.rules.backoff.cap } else { now };
         let open: SmallVec<[Plan; 2]> = self
             .mirrors
@@ -25,16 +25,24 @@ impl Machine {
             .map(|(number, mirror)| Plan {
                 mirror: number,
                 at: mirror.ready().max(soonest),
+                waits_for: WaitsFor::Time,
                 backoff: mirror.backoff_from(now),
             })
             .collect();
-        let fits = |plan: &&Plan| self.afford(plan, now).is_ok();
+        let fits = |plan: &&Plan| self.afford(plan, means).is_ok();
         match open.iter().filter(fits).min_by_key(|plan| self.rank(plan, failed, now)) {
             Some(best) => {
                 self.plans.push(*best);
                 Ok(())
             }
-            None => open.iter().min_by_key(|plan| plan.at).map_or(Ok(()), |plan| self.afford(plan, now)),
+            None => open.iter().min_by_key(|plan| plan.at).map_or(Ok(()), |plan| self.afford(plan, means)),
+        }
+    }
+
+    /// Plans anew what was due at `mirror` and does not fit any more: another mirror may be quicker.
+    pub(super) fn plan_again(&mut self, mirror: u32, means: &Means<'_>) {
+        if let Err(why) = self.plan_retry(mirror, means) {
+            self.say(why);
         }
     }
 
@@ -43,42 +51,37 @@ impl Machine {
         while let Some(due) = self.plans.iter().position(|plan| plan.at <= means.now) {
             let plan = self.plans.remove(due);
             if self.is_past_window(means.now) {
-                // It was woken late.
+                // It was woken late, or waited for the purse until now.
+                if plan.waits_for == WaitsFor::Grant {
+                    self.orders.push(Order::Unpark { mirror: plan.mirror });
+                }
                 self.say(GaveUp::WindowOver { wanted: Duration::ZERO });
-            } else if mutated!(RetryUnpaid) || means.purse.take(Extra::Retry) == Taken::Granted {
-                self.spent.retries = self.spent.retries.saturating_add(1);
-                self.spent.backoff = self.spent.backoff.saturating_add(plan.backoff);
-                self.start(plan.mirror, WhyStarted::Retry, means.now);
+            } else if !self.fits(plan.mirror, means.now, means) && !mutated!(SleptInVain) {
+                self.plan_again(plan.mirror, means);
+            } else if mutated!(RetryUnpaid) || self.take(Extra::Retry, plan.mirror, means) == Taken::Granted {
+                self.start_retry(plan);
             } else {
-                self.say(GaveUp::NoBudget);
+                self.refused(plan);
             }
         }
     }
 
-    /// Starts a hedge if its time has come and the purse grants it.
+    /// Starts a hedge if one is due and the purse grants it; finds out when the next one will be.
     pub(super) fn start_hedge(&mut self, means: &mut Means<'_>) {
-        if self.hedge_at().is_none_or(|at| at > means.now) {
-            return;
-        }
-        let Some(newest) = self.flight.last().copied() else { return };
-        let ready = |mirror: &Mirror| mirror.is_alive() && mirror.ready() <= means.now;
-        let place = self
-            .mirrors
-            .after(newest.mirror)
-            .filter(|(_, mirror)| ready(mirror))
-            .map(|(number, _)| number)
-            .min_by_key(|number| self.is_flown(*number) || self.is_planned(*number));
-        let Some(mirror) = place else { return };
-        if mutated!(HedgeUnpaid) || means.purse.take(Extra::Hedge) == Taken::Granted {
+        self.hedge_due = self.next_hedge(means).map(|(at, _)| at);
+        let Some((at, mirror)) = self.next_hedge(means).filter(|(at, _)| *at <= means.now) else { return };
+        if mutated!(HedgeUnpaid) || self.take(Extra::Hedge, mirror, means) == Taken::Granted {
             self.spent.hedges += u32::from(!mutated!(HedgeUncounted));
-            self.start(mirror, WhyStarted::Hedge, means.now);
+            self.start(mirror, WhyStarted::Hedge);
         } else if !mutated!(RefusalForgotten) {
-            self.unhedged = Some(newest.attempt);
+            self.unhedged = self.flight.last().map(|newest| newest.attempt);
         }
+        self.hedge_due = mutated!(RefusalForgotten).then_some(at).filter(|_| self.hedge_due.is_some());
     }
 
-    /// When the newest attempt will have been silent for long enough and a mirror is ready.
-    pub(super) fn hedge_at(&self) -> Option<Moment> {
+    /// When the newest attempt will have been silent for long enough, and at which mirror another may then start:
+    /// one that is not in use before one that is.
+    fn next_hedge(&self, means: &Means<'_>) -> Option<(Moment, u32)> {
         let hedge = self.rules.hedge?;
         let newest = self.flight.last()?;
         let may = (self.leader.is_none() || mutated!(LeaderHedged))
@@ -87,10 +90,38 @@ impl Machine {
             && newest.attempt + 1 == self.spent.attempts
             && self.unhedged != Some(newest.attempt)
             && !self.flight.iter().any(|flying| flying.why == WhyStarted::Hedge);
-        let silent =
-            if mutated!(SilenceNotWaitedFor) { newest.started } else { newest.started + hedge.after };
-        let at = silent.max(self.mirrors.alive().map(Mirror::ready).min()?);
-        (may && self.rules.deadline.is_none_or(|deadline| at < deadline)).then_some(at)
+        let entered = newest.entered.or_else(|| mutated!(QueueIsSilence).then_some(self.began))?;
+        let after = match hedge.after {
+            _ if mutated!(SilenceNotWaitedFor) => Duration::ZERO,
+            Silence::Fixed(after) => after,
+            Silence::Advised => {
+                let known = means.hosts.advice(newest.mirror).hedge_after;
+                known.or_else(|| mutated!(UnknownIsZero).then_some(Duration::ZERO))?
+            }
+        };
+        let soonest = (entered + after).max(means.now);
+        self.mirrors
+            .after(newest.mirror)
+            .filter(|(_, mirror)| may && mirror.is_alive())
+            .map(|(number, mirror)| (mirror.ready().max(soonest), number))
+            .filter(|(at, number)| {
+                let open = means.hosts.advice(*number).gate == HedgeGate::Open || mutated!(GateIgnored);
+                open && (mutated!(HedgeStartedInVain) || self.fits(*number, *at, means))
+            })
+            .min_by_key(|(at, number)| (*at, self.is_flown(*number) || self.is_planned(*number)))
+    }
+
+    fn take(&self, extra: Extra, mirror: u32, means: &Means<'_>) -> Taken {
+        means.purse.take(extra, if mutated!(FirstHostPays) { 0 } else { mirror })
+    }
+
+    /// Whether the usual time of a mirror's host, from `at` on, is over before the deadline.
+    pub(super) fn fits(&self, mirror: u32, at: Moment, means: &Means<'_>) -> bool {
+        let known = |_: &Moment| !mutated!(UsualIgnored);
+        let usual = |_| means.hosts.advice(mirror).usual.unwrap_or_default();
+        let Some(deadline) = self.rules.deadline else { return true };
+        let usual = Some(deadline).filter(known).map(usual).unwrap_or_default();
+        at + usual < deadline
     }
 
     /// Whether the rules allow any retry, leaving time and money aside.
@@ -111,10 +142,10 @@ impl Machine {
     }
 
     /// Whether there is time for a retry.
-    fn afford(&self, plan: &Plan, now: Moment) -> Result<(), GaveUp> {
-        let wanted = plan.at.since(now);
+    fn afford(&self, plan: &Plan, means: &Means<'_>) -> Result<(), GaveUp> {
+        let wanted = plan.at.since(means.now);
         match (self.rules.deadline, self.rules.backoff.total, self.rules.retries) {
-            (Some(deadline), _, _) if plan.at >= deadline && !mutated!(SleptInVain) => {
+            _ if !self.fits(plan.mirror, plan.at, means) && !mutated!(SleptInVain) => {
                 Err(GaveUp::NoTime { wanted })
             }
             _ if self.is_past_window(plan.at) && !mutated!(WindowSleptFor) => {

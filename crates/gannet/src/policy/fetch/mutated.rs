@@ -101,6 +101,36 @@ mod faults {
         WindowSleptFor,
         /// The time for retries does not bind what is redone.
         WindowForRetriesOnly,
+        /// The time spent in our own queue is taken for the host's silence.
+        QueueIsSilence,
+        /// A silence of which nobody knows how long it may be is too long at once.
+        UnknownIsZero,
+        /// What becomes known changes nothing for the attempts that are silent already.
+        AdviceMissed,
+        /// A hedge that the purse refused is not asked for again though it may pay now.
+        RefusalIsForGood,
+        /// A hedge starts where hedges are held back.
+        GateIgnored,
+        /// A retry or hedge starts though the host's usual time does not fit before the deadline.
+        UsualIgnored,
+        /// A hedge starts though the host's usual time does not fit before the deadline.
+        HedgeStartedInVain,
+        /// Extras at any mirror are taken from the first one's purse.
+        FirstHostPays,
+        /// A fetch outside of a job waits for the purse.
+        SingleParked,
+        /// A fetch gives up while a retry is parked.
+        ParkedForgotten,
+        /// A retry stays parked beside a leader.
+        LeftParked,
+        /// A retry stays parked though the time for retries is over.
+        ParkedPastWindow,
+        /// A fetch that waited for the purse until its deadline blames the deadline alone.
+        WantOfBudgetHidden,
+        /// A grant is taken, and its retry parked again.
+        GrantLost,
+        /// A grant that came too late is not given back.
+        GrantKept,
     }
 
     thread_local! {

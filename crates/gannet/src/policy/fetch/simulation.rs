@@ -10,7 +10,8 @@ use crate::Moment;
 use crate::policy::backoff::Backoff;
 
 use super::mutated::{Mutant, with};
-use super::{Class, Fact, Failure, Hedge, Machine, Means, Opening, Order, Repeatable, Rules, Sent};
+use super::{Advice, Class, Fact, Failure, Hedge, HedgeGate, Hosts, Machine, Means, Opening, Order};
+use super::{Repeatable, Rules, Sent, Silence, WhenEmpty};
 
 use purse::WatchedPurse;
 use witness::{Dice, Held, Step, Witness, hold};
@@ -121,6 +122,17 @@ struct Simulated {
     machine: Machine,
     witness: Witness,
     nature: Nature,
+    known: Known,
+}
+
+/// What is known of the host of each mirror, for now.
+#[derive(Debug, Clone)]
+struct Known(Vec<Advice>);
+
+impl Hosts for Known {
+    fn advice(&self, mirror: u32) -> Advice {
+        self.0[mirror as usize]
+    }
 }
 
 /// How servers treat a fetch.
@@ -171,8 +183,18 @@ impl World {
             let at = Moment::ZERO + millis(rng.u64(0..1_000));
             self.events.push(Event { at, fetch, fact: Fact::Cancelled });
         }
+        for _ in 0..rng.u32(0..6) {
+            let at = Moment::ZERO + millis(rng.u64(0..2_000));
+            self.events.push(Event { at, fetch, fact: Fact::Advised });
+        }
+        if rng.u32(0..8) == 0 {
+            // Nobody waits for this one, or no longer, or not yet.
+            let fact = Fact::Granted { mirror: rng.u32(0..rules.mirrors) };
+            self.events.push(Event { at: Moment::ZERO + millis(rng.u64(0..1_000)), fetch, fact });
+        }
+        let known = Known((0..rules.mirrors).map(|_| draw_advice(rng)).collect());
         let witness = Witness::new(rules.clone(), self.dice, self.lateness);
-        self.fetches.push(Simulated { machine: Machine::new(rules), witness, nature });
+        self.fetches.push(Simulated { machine: Machine::new(rules), witness, nature, known });
     }
 
     /// The next thing to happen; at the same moment I/O comes before timers.
@@ -191,6 +213,11 @@ impl World {
     }
 
     fn step(&mut self, event: Event) -> Held {
+        if event.fact == Fact::Advised || self.rng.u32(0..10) == 0 {
+            for advice in &mut self.fetches[event.fetch].known.0 {
+                *advice = draw_advice(&mut self.rng);
+            }
+        }
         self.tell(event)?;
         if self.rng.u32(0..16) == 0 {
             self.tell(Event { fact: Fact::Woke, ..event })?;
@@ -200,15 +227,18 @@ impl World {
 
     /// Tells the machine of one fact, and the witness what it made of it.
     fn tell(&mut self, Event { at: now, fetch, fact }: Event) -> Held {
-        let Simulated { machine, witness, .. } = &mut self.fetches[fetch];
+        let Simulated { machine, witness, known, .. } = &mut self.fetches[fetch];
         let wake_before = machine.wake();
         let before = self.purse.tally();
+        if let Fact::Granted { mirror } = fact {
+            self.purse.grant(mirror);
+        }
         let (rng, dice) = (&mut self.rng, self.dice);
         let mut throw = || rng.u32(dice.low..=dice.high);
-        machine.on(fact, &mut Means { now, purse: &self.purse, dice: &mut throw });
+        machine.on(fact, &mut Means { now, purse: &self.purse, hosts: known, dice: &mut throw });
         let orders = machine.take_orders();
-        let paid = self.purse.tally() - before;
-        witness.watch(&Step { fact, now, wake_before, orders: &orders, wake: machine.wake(), paid })?;
+        let (paid, wake) = (self.purse.tally() - before, machine.wake());
+        witness.watch(&Step { fact, now, wake_before, orders: &orders, wake, paid, known: &known.0 })?;
         self.purse.hold_prefix()?;
         for order in orders {
             self.obey(order, now, fetch);
@@ -226,8 +256,21 @@ impl World {
                     crosses || event.fetch != fetch || attempt_of(event.fact) != Some(attempt)
                 });
             }
+            Order::Park { mirror } => self.foresee_grant(mirror, now, fetch),
+            Order::Unpark { mirror } => {
+                let crosses = self.rng.u32(0..4) == 0;
+                let fact = Fact::Granted { mirror };
+                self.events.retain(|event| crosses || event.fetch != fetch || event.fact != fact);
+            }
             Order::Settle(_) => {}
         }
+    }
+
+    /// Draws when the purse will pay. It always does in the end, but for the deadline.
+    fn foresee_grant(&mut self, mirror: u32, now: Moment, fetch: usize) {
+        let wait = [0, 20, 500, 60_000][self.rng.usize(0..4)];
+        let at = now + millis(self.rng.u64(0..=wait));
+        self.events.push(Event { at, fetch, fact: Fact::Granted { mirror } });
     }
 
     /// Draws what will become of an attempt.
@@ -237,7 +280,9 @@ impl World {
         let fails = attempt < PATIENCE && rng.u32(0..100) < nature.failing;
         let silent = rng.u32(0..10) == 0;
         let latency = if silent { 10_000 } else { rng.u64(0..nature.latency) };
-        let led = now + millis(latency);
+        let entered = now + millis([0, 0, rng.u64(0..200)][rng.usize(0..3)]);
+        self.events.push(Event { at: entered, fetch, fact: Fact::Entered { attempt } });
+        let led = entered + millis(latency);
         let ended = led + millis(rng.u64(0..nature.latency));
         if !fails || rng.u32(0..4) == 0 {
             self.events.push(Event { at: led, fetch, fact: Fact::Led { attempt } });
@@ -255,7 +300,10 @@ impl World {
         let at = Moment::from_nanos(u64::MAX / 2);
         for fetch in 0..self.fetches.len() {
             hold(self.fetches[fetch].witness.has_ended(), "every fetch ends")?;
-            for fact in [Fact::Woke, Fact::Led { attempt: 0 }, Fact::Began, Fact::Cancelled] {
+            let grant = Fact::Granted { mirror: 0 };
+            let late =
+                [Fact::Woke, Fact::Led { attempt: 0 }, Fact::Began, Fact::Cancelled, Fact::Advised, grant];
+            for fact in late {
                 self.tell(Event { at, fetch, fact })?;
             }
         }
@@ -265,8 +313,9 @@ impl World {
 
 fn attempt_of(fact: Fact) -> Option<u32> {
     match fact {
-        Fact::Led { attempt } | Fact::Completed { attempt } | Fact::Failed { attempt, .. } => Some(attempt),
-        Fact::Began | Fact::Woke | Fact::Cancelled => None,
+        Fact::Entered { attempt } | Fact::Led { attempt } | Fact::Completed { attempt } => Some(attempt),
+        Fact::Failed { attempt, .. } => Some(attempt),
+        Fact::Began | Fact::Woke | Fact::Advised | Fact::Granted { .. } | Fact::Cancelled => None,
     }
 }
 
@@ -283,8 +332,17 @@ fn draw_failure(rng: &mut Rng, nature: Nature) -> Failure {
     Failure { class, retry_after, sent }
 }
 
+fn draw_advice(rng: &mut Rng) -> Advice {
+    Advice {
+        usual: rng.bool().then(|| millis([1, 30, 300][rng.usize(0..3)])),
+        hedge_after: (rng.u32(0..3) > 0).then(|| millis(rng.u64(1..300))),
+        gate: if rng.u32(0..4) == 0 { HedgeGate::Held } else { HedgeGate::Open },
+    }
+}
+
 fn draw_rules(rng: &mut Rng, began: Moment) -> Rules {
-    let hedge = Hedge { after: millis(rng.u64(0..300)), at_most: rng.u32(0..4) };
+    let after = if rng.bool() { Silence::Advised } else { Silence::Fixed(millis(rng.u64(0..300))) };
+    let hedge = Hedge { after, at_most: rng.u32(0..4) };
     let retries = [Some(0), Some(1), Some(2), Some(3), Some(5), None][rng.usize(0..6)];
     let total = [None, Some(millis(300)), Some(millis(2_000))][rng.usize(0..3)];
     let pause = (rng.u32(0..3) == 0).then(|| millis([0, 50, 400, 3_000][rng.usize(0..4)]));
@@ -299,6 +357,7 @@ fn draw_rules(rng: &mut Rng, began: Moment) -> Rules {
         hedge: rng.bool().then_some(hedge),
         deadline: rng.bool().then(|| Moment::ZERO + millis(rng.u64(0..2_000)).max(began.since(Moment::ZERO))),
         repeatable: if rng.u32(0..4) == 0 { Repeatable::WhileUnsent } else { Repeatable::Always },
+        when_empty: if rng.bool() { WhenEmpty::Park } else { WhenEmpty::Fail },
         retry_after_max: millis(5_000),
     }
 }

@@ -7,12 +7,22 @@ use crate::outcome::WhyStarted::{self, First, Hedge as Hedged, Redo, Retry};
 use crate::policy::backoff::Backoff;
 use crate::policy::budget::{Extra, Purse, RESERVE, Ratio, RatioPurse};
 
-use super::{Class, Fact, Failure, GaveUp, Hedge, Machine, Means, Opening, Order, Repeatable};
-use super::{Rules, Sent, StopReason, Verdict};
+use super::{Advice, Class, Fact, Failure, GaveUp, Hedge, HedgeGate, Hosts, Machine, Means, Opening};
+use super::{Order, Repeatable, Rules, Sent, Silence, StopReason, Verdict, WhenEmpty};
 
 struct Given {
     machine: Machine,
     purse: RatioPurse,
+    known: Known,
+}
+
+/// The same is known of every host.
+struct Known(Advice);
+
+impl Hosts for Known {
+    fn advice(&self, _mirror: u32) -> Advice {
+        self.0
+    }
 }
 
 fn given(change: impl FnOnce(&mut Rules)) -> Given {
@@ -25,18 +35,38 @@ fn given(change: impl FnOnce(&mut Rules)) -> Given {
         hedge: None,
         deadline: None,
         repeatable: Repeatable::Always,
+        when_empty: WhenEmpty::Fail,
         retry_after_max: millis(300_000),
     };
     change(&mut rules);
-    Given { machine: Machine::new(rules), purse: RatioPurse::new(Ratio::Share(0.2), Ratio::Share(0.02)) }
+    let purse = RatioPurse::new(Ratio::Share(0.2), Ratio::Share(0.02));
+    Given { machine: Machine::new(rules), purse, known: Known(Advice::default()) }
 }
 
 impl Given {
+    /// Tells of a fact; an attempt enters as it starts.
     fn at(&mut self, now: u64, fact: Fact) -> Vec<Order> {
+        let orders = self.queued_at(now, fact);
+        for order in &orders {
+            if let Order::Start { attempt, .. } = *order {
+                assert_eq!(self.queued_at(now, Fact::Entered { attempt }), []);
+            }
+        }
+        orders
+    }
+
+    /// Tells of a fact; what starts waits in our own queue.
+    fn queued_at(&mut self, now: u64, fact: Fact) -> Vec<Order> {
         let mut dice = || u32::MAX;
-        let mut means = Means { now: at(now), purse: &self.purse, dice: &mut dice };
+        let mut means = Means { now: at(now), purse: &self.purse, hosts: &self.known, dice: &mut dice };
         self.machine.on(fact, &mut means);
         self.machine.take_orders().to_vec()
+    }
+
+    fn knowing(mut self, usual: Option<u64>, hedge_after: Option<u64>) -> Self {
+        self.known.0.usual = usual.map(millis);
+        self.known.0.hedge_after = hedge_after.map(millis);
+        self
     }
 
     fn began(mut self) -> Self {
@@ -50,7 +80,7 @@ impl Given {
 
     fn emptied_of(self, extra: Extra) -> Self {
         for _ in 0..RESERVE {
-            let _ = self.purse.take(extra);
+            let _ = self.purse.take(extra, 0);
         }
         self
     }
@@ -86,7 +116,7 @@ fn gave_up(attempt: u32, why: GaveUp) -> Order {
 }
 
 fn hedged(rules: &mut Rules) {
-    rules.hedge = Some(Hedge { after: millis(100), at_most: 1 });
+    rules.hedge = Some(Hedge { after: Silence::Fixed(millis(100)), at_most: 1 });
 }
 
 fn race(rules: &mut Rules) {
@@ -263,6 +293,87 @@ fn a_refused_hedge_is_not_asked_for_again() {
     assert_eq!((fetch.wake(), fetch.purse.refused()), (None, 1));
 }
 
+fn advised(rules: &mut Rules) {
+    rules.hedge = Some(Hedge { after: Silence::Advised, at_most: 1 });
+}
+
+fn in_a_job(rules: &mut Rules) {
+    rules.when_empty = WhenEmpty::Park;
+}
+
+#[test]
+fn what_is_silent_already_is_hedged_when_its_delay_becomes_known() {
+    let mut fetch = given(advised).began();
+    assert_eq!((fetch.wake(), fetch.at(50, Fact::Advised)), (None, vec![]));
+    fetch = fetch.knowing(None, Some(40));
+    assert_eq!(fetch.at(60, Fact::Advised), [start(1, 0, Hedged)]);
+    let mut younger = given(advised).began().knowing(None, Some(40));
+    assert_eq!((younger.at(30, Fact::Advised), younger.wake()), (vec![], Some(at(40))));
+}
+
+#[test]
+fn our_own_queue_is_nobodys_silence() {
+    let mut fetch = given(hedged);
+    fetch.queued_at(0, Fact::Began);
+    assert_eq!((fetch.wake(), fetch.at(500, Fact::Woke)), (None, vec![]));
+    assert_eq!(fetch.at(600, Fact::Entered { attempt: 0 }), []);
+    assert_eq!(fetch.wake(), Some(at(700)));
+}
+
+#[test]
+fn a_held_hedge_starts_when_its_gate_opens() {
+    let mut fetch = given(hedged);
+    fetch.known.0.gate = HedgeGate::Held;
+    let mut fetch = fetch.began();
+    assert_eq!((fetch.wake(), fetch.at(200, Fact::Woke)), (None, vec![]));
+    fetch.known.0.gate = HedgeGate::Open;
+    assert_eq!(fetch.at(250, Fact::Advised), [start(1, 0, Hedged)]);
+}
+
+#[test]
+fn a_hedge_or_retry_starts_only_while_the_usual_time_fits_before_the_deadline() {
+    let soon = |rules: &mut Rules| (hedged(rules), rules.deadline = Some(at(400))).1;
+    let fits = given(soon).knowing(Some(299), None).began();
+    let too_long = given(soon).knowing(Some(300), None).began();
+    assert_eq!((fits.wake(), too_long.wake()), (Some(at(100)), Some(at(400))));
+    let mut fetch = given(|rules| rules.deadline = Some(at(400))).knowing(Some(150), None).began();
+    let no_time = GaveUp::NoTime { wanted: millis(250) };
+    assert_eq!(fetch.at(0, failed(0, Class::Passing)), [gave_up(0, no_time)]);
+}
+
+#[test]
+fn in_a_job_a_retry_without_budget_waits_for_a_grant() {
+    let mut fetch = given(in_a_job).emptied_of(Extra::Retry).began();
+    fetch.at(0, failed(0, Class::Passing));
+    assert_eq!(fetch.at(250, Fact::Woke), [Order::Park { mirror: 0 }]);
+    assert_eq!(fetch.wake(), None);
+    fetch.purse.refill(1);
+    assert_eq!(fetch.purse.take(Extra::Retry, 0), crate::policy::budget::Taken::Granted);
+    assert_eq!(fetch.at(90_000, Fact::Granted { mirror: 0 }), [start(1, 0, Retry)]);
+    assert_eq!(fetch.purse.balance(Extra::Retry), Some(0));
+}
+
+#[test]
+fn a_parked_retry_is_given_up_for_want_of_budget_at_the_deadline_only() {
+    let rules = |rules: &mut Rules| (in_a_job(rules), rules.deadline = Some(at(9_000))).1;
+    let mut fetch = given(rules).emptied_of(Extra::Retry).began();
+    fetch.at(0, failed(0, Class::Passing));
+    assert_eq!(fetch.at(250, Fact::Woke), [Order::Park { mirror: 0 }]);
+    assert_eq!(fetch.wake(), Some(at(9_000)));
+    assert_eq!(fetch.at(9_000, Fact::Woke), [gave_up(0, GaveUp::NoBudget)]);
+}
+
+#[test]
+fn a_grant_that_nobody_waits_for_any_more_is_given_back() {
+    let mut fetch = given(|rules| (in_a_job(rules), race(rules)).1).emptied_of(Extra::Retry).began();
+    fetch.at(0, failed(0, Class::Passing));
+    assert_eq!(fetch.at(250, Fact::Woke), [Order::Park { mirror: 0 }]);
+    let orders = fetch.at(300, Fact::Led { attempt: 1 });
+    assert_eq!(orders, [Order::Unpark { mirror: 0 }, stop(2, StopReason::Superseded)]);
+    assert_eq!(fetch.at(301, Fact::Granted { mirror: 0 }), []);
+    assert_eq!(fetch.purse.balance(Extra::Retry), Some(1));
+}
+
 #[test]
 fn a_race_starts_every_leg_and_the_first_to_lead_wins() {
     let mut fetch = given(race);
@@ -306,5 +417,5 @@ fn cancelling_stops_all() {
 
 #[test]
 fn a_machine_is_small() {
-    assert!(size_of::<Machine>() <= 640, "{}", size_of::<Machine>());
+    assert!(size_of::<Machine>() <= 672, "{}", size_of::<Machine>());
 }

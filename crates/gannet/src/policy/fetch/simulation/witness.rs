@@ -7,7 +7,8 @@ use crate::Moment;
 use crate::outcome::WhyStarted;
 
 use super::super::{
-    Class, Fact, Failure, GaveUp, Opening, Order, Repeatable, Rules, Sent, StopReason, Verdict,
+    Advice, Class, Fact, Failure, GaveUp, HedgeGate, Opening, Order, Repeatable, Rules, Sent, Silence,
+    StopReason, Verdict, WhenEmpty,
 };
 use super::purse::Tally;
 
@@ -33,6 +34,8 @@ pub(super) struct Step<'a> {
     pub(super) orders: &'a [Order],
     pub(super) wake: Option<Moment>,
     pub(super) paid: Tally,
+    /// What was known of each mirror's host.
+    pub(super) known: &'a [Advice],
 }
 
 pub(super) struct Witness {
@@ -54,13 +57,17 @@ pub(super) struct Witness {
     /// Whether any server asked for a wait.
     asked: bool,
     began: Option<Moment>,
+    /// The mirrors for which a retry waits for the purse.
+    parked: Vec<u32>,
+    /// How many attempts there were when a hedge was refused last.
+    refused_at: Option<usize>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Seen {
     mirror: u32,
     why: WhyStarted,
-    started: Moment,
+    entered: Option<Moment>,
     state: State,
 }
 
@@ -107,6 +114,8 @@ impl Witness {
             slept_at_most: Duration::ZERO,
             asked: false,
             began: None,
+            parked: Vec::new(),
+            refused_at: None,
         }
     }
 
@@ -136,21 +145,29 @@ impl Witness {
     pub(super) fn watch(&mut self, step: &Step<'_>) -> Held {
         if self.verdict.is_some() {
             hold(step.orders.is_empty() && step.wake.is_none(), "nothing follows the verdict")?;
-            return hold(step.paid == Tally::default(), "nothing is paid after the verdict");
+            return self.hold_unheard_grant(step);
         }
         self.hold_no_outliving(step)?;
         let heard = self.hear(step);
         for order in step.orders {
             self.hold_order(order, step)?;
         }
+        if step.fact == Fact::Advised {
+            self.refused_at = None;
+        }
+        if step.paid.hedges_refused > 0 {
+            self.refused_at = Some(self.attempts.len());
+        }
+        if !heard {
+            self.hold_unheard_grant(step)?;
+        }
         self.hold_payment(step)?;
         self.hold_consequence(step, heard)?;
+        self.hold_parked(step)?;
+        self.hold_hedged(step, heard)?;
         self.hold_wake(step, heard)?;
-        self.idle = if self.count(State::Flying) + self.count(State::Leading) > 0 {
-            None
-        } else {
-            self.idle.or(Some(step.now))
-        };
+        let waits = self.count(State::Flying) + self.count(State::Leading) + self.parked.len() > 0;
+        self.idle = if waits { None } else { self.idle.or(Some(step.now)) };
         Ok(())
     }
 
@@ -158,7 +175,19 @@ impl Witness {
     fn hear(&mut self, step: &Step<'_>) -> bool {
         match step.fact {
             Fact::Began => self.began.replace(self.began.unwrap_or(step.now)).is_none(),
-            Fact::Woke => self.began.is_some(),
+            Fact::Woke | Fact::Advised => self.began.is_some(),
+            Fact::Granted { mirror } => {
+                let place = self.parked.iter().position(|parked| *parked == mirror);
+                place.map(|place| self.parked.remove(place)).is_some()
+            }
+            Fact::Entered { attempt } => {
+                let flies = matches!(self.state(attempt), Some(State::Flying | State::Leading));
+                let enters = flies && self.attempts[attempt as usize].entered.is_none();
+                if enters {
+                    self.attempts[attempt as usize].entered = Some(step.now);
+                }
+                enters
+            }
             Fact::Cancelled => true,
             Fact::Led { attempt } => {
                 let leads = self.state(attempt) == Some(State::Flying) && self.count(State::Leading) == 0;
@@ -233,6 +262,13 @@ impl Witness {
         match *order {
             Order::Start { attempt, mirror, why } => self.hold_start(attempt, mirror, why, step),
             Order::Stop { attempt, why } => self.hold_stop(attempt, why, step),
+            Order::Park { mirror } => self.hold_park(mirror, step),
+            Order::Unpark { mirror } => {
+                let place = self.parked.iter().position(|parked| *parked == mirror);
+                let place = place.ok_or("only what is parked leaves the queue")?;
+                self.parked.remove(place);
+                Ok(())
+            }
             Order::Settle(verdict) => {
                 self.verdict = Some(verdict);
                 hold(
@@ -241,6 +277,81 @@ impl Witness {
                 )?;
                 self.hold_verdict(verdict, step)
             }
+        }
+    }
+
+    /// Waiting for the purse is no backoff, and holds nothing else up.
+    fn hold_park(&mut self, mirror: u32, step: &Step<'_>) -> Held {
+        hold(self.rules.when_empty == WhenEmpty::Park, "only a job's fetches wait for the purse")?;
+        hold(step.paid.retries_refused > 0, "only what the purse refused is parked")?;
+        hold(!self.parked.contains(&mirror), "one retry waits for each mirror")?;
+        self.parked.push(mirror);
+        self.sleep_until(step);
+        Ok(())
+    }
+
+    /// Nobody waits beside a leader, or in vain.
+    fn hold_parked(&self, step: &Step<'_>) -> Held {
+        let leads = self.count(State::Leading) > 0;
+        hold(!leads || self.parked.is_empty(), "no retry is parked beside a leader")?;
+        let due = self.window_end().is_some_and(|end| end < step.now);
+        let woken = step.fact == Fact::Woke && self.verdict.is_none();
+        hold(!(due && woken) || self.parked.is_empty(), "no retry is parked after the time for retries")
+    }
+
+    /// A grant that nobody waits for is given back.
+    fn hold_unheard_grant(&self, step: &Step<'_>) -> Held {
+        let stray = u64::from(matches!(step.fact, Fact::Granted { .. }));
+        let Tally { deposits, late, given_back, retries, hedges, .. } = step.paid;
+        hold(given_back == late && late == stray, "a grant that nobody waits for is given back")?;
+        hold(deposits == 0 && hedges == 0 && retries == stray, "nothing is paid for nothing")
+    }
+
+    /// A grant that somebody waited for is a retry at its mirror, unless it came too late.
+    fn hold_grant(&self, mirror: u32, step: &Step<'_>) -> Held {
+        let starts = |order: &&Order| matches!(order, Order::Start { mirror: at, why: WhyStarted::Retry, .. } if *at == mirror);
+        let started = step.orders.iter().filter(starts).count();
+        let useless =
+            self.is_late(step.now) || self.is_past_window(step.now) || !self.fits(mirror, step.now, step);
+        hold(started > 0 || useless, "a grant starts the retry that waited for it")?;
+        hold(step.paid.given_back == u64::from(useless), "a grant that came too late is given back")
+    }
+
+    fn fits(&self, mirror: u32, at: Moment, step: &Step<'_>) -> bool {
+        let usual = step.known[mirror as usize].usual.unwrap_or_default();
+        self.rules.deadline.is_none_or(|deadline| at + usual < deadline)
+    }
+
+    /// A hedge that is due and held back by nothing starts, or was refused by the purse.
+    fn hold_hedged(&self, step: &Step<'_>, heard: bool) -> Held {
+        let Some(rule) = self.rules.hedge.filter(|_| heard && self.verdict.is_none()) else { return Ok(()) };
+        let Some(newest) = self.attempts.last().filter(|seen| seen.state == State::Flying) else {
+            return Ok(());
+        };
+        let flying = |seen: &Seen| seen.state == State::Flying && seen.why == WhyStarted::Hedge;
+        let may = self.rules.repeatable == Repeatable::Always
+            && !self.attempts.iter().any(flying)
+            && self.started(WhyStarted::Hedge) < rule.at_most
+            && self.refused_at != Some(self.attempts.len())
+            && !self.is_late(step.now);
+        let after = match rule.after {
+            Silence::Fixed(after) => Some(after),
+            Silence::Advised => step.known[newest.mirror as usize].hedge_after,
+        };
+        let silent = newest.entered.zip(after).is_some_and(|(entered, after)| entered + after <= step.now);
+        let place = (0..self.rules.mirrors).any(|mirror| {
+            let place = self.places[mirror as usize];
+            place.is_usable()
+                && place.latest <= step.now
+                && step.known[mirror as usize].gate == HedgeGate::Open
+                && self.fits(mirror, step.now, step)
+        });
+        hold(!(may && silent && place), "a hedge that is due and not held back starts")
+    }
+
+    fn sleep_until(&mut self, step: &Step<'_>) {
+        if let Some(idle) = self.idle.take() {
+            self.slept += step.wake_before.unwrap_or(step.now).min(step.now).since(idle);
         }
     }
 
@@ -264,11 +375,17 @@ impl Witness {
                 hold(step.now >= place.earliest, "no mirror is retried before backoff and Retry-After")?;
                 let failures = self.count(State::Failed) as u32;
                 hold(self.started(WhyStarted::Retry) < failures, "each retry follows a failure")?;
+                hold(self.fits(mirror, step.now, step), "a retry starts while the usual time fits")?;
                 self.hold_sleep(place, step)?;
             }
-            WhyStarted::Hedge => self.hold_hedge(place, step)?,
+            WhyStarted::Hedge => {
+                hold(self.fits(mirror, step.now, step), "a hedge starts while the usual time fits")?;
+                let open = step.known[mirror as usize].gate == HedgeGate::Open;
+                hold(open, "no hedge starts where hedges are held back")?;
+                self.hold_hedge(place, step)?;
+            }
         }
-        self.attempts.push(Seen { mirror, why, started: step.now, state: State::Flying });
+        self.attempts.push(Seen { mirror, why, entered: None, state: State::Flying });
         self.hold_count()
     }
 
@@ -282,9 +399,7 @@ impl Witness {
         if let Some(failures) = place.failures.checked_sub(1) {
             self.slept_at_most += self.delays_after(failures).1;
         }
-        if let Some(idle) = self.idle.take() {
-            self.slept += step.wake_before.unwrap_or(step.now).min(step.now).since(idle);
-        }
+        self.sleep_until(step);
         let bounded = self.rules.deadline.is_none() && self.rules.retries.is_some() && !self.asked;
         let total = self.rules.backoff.total.filter(|_| bounded).unwrap_or(Duration::MAX);
         hold(self.slept <= total, "backoffs are bounded in sum")
@@ -296,7 +411,12 @@ impl Witness {
         hold(step.now >= place.earliest, "no mirror is hedged at before backoff and Retry-After")?;
         let flies = |seen: &&Seen| seen.state == State::Flying;
         let newest = self.attempts.last().filter(flies).ok_or("a hedge needs a silent attempt")?;
-        hold(newest.started + hedge.after <= step.now, "a hedge waits for the silence of the newest")?;
+        let after = match hedge.after {
+            Silence::Fixed(after) => after,
+            Silence::Advised => step.known[newest.mirror as usize].hedge_after.ok_or("nobody knows when")?,
+        };
+        let entered = newest.entered.ok_or("our own queue is nobody's silence")?;
+        hold(entered + after <= step.now, "a hedge waits for the silence of the newest")?;
         let hedges = self.attempts.iter().filter(flies).filter(|seen| seen.why == WhyStarted::Hedge).count();
         hold(hedges == 0, "one hedge flies at a time")
     }
@@ -336,7 +456,11 @@ impl Witness {
                     "only a leader that brought its body wins",
                 )
             }
-            Verdict::DeadlineCame => hold(self.is_late(step.now), "the deadline has come"),
+            Verdict::DeadlineCame => {
+                let stopped = step.orders.iter().any(|order| matches!(order, Order::Stop { .. }));
+                hold(stopped || self.parked.is_empty(), "what failed for want of budget says so")?;
+                hold(self.is_late(step.now), "the deadline has come")
+            }
             Verdict::Cancelled => hold(step.fact == Fact::Cancelled, "only the caller cancels"),
             Verdict::GaveUp { attempt, why } => {
                 hold(self.last_failed == Some(attempt), "the last failure is named")?;
@@ -352,10 +476,18 @@ impl Witness {
         let truly = match why {
             GaveUp::Lasting => is_lasting_everywhere(step.fact) || self.places.iter().all(|place| place.dead),
             GaveUp::NoRetriesLeft => self.rules.retries == Some(retries),
-            GaveUp::NoBudget => step.paid.retries_refused > 0,
-            GaveUp::NoTime { wanted } => self.rules.deadline.is_some_and(|deadline| {
-                step.now + wanted >= deadline && usable.all(|place| place.latest >= deadline)
-            }),
+            GaveUp::NoBudget => match self.rules.when_empty {
+                WhenEmpty::Fail => step.paid.retries_refused > 0,
+                WhenEmpty::Park => {
+                    let granted = matches!(step.fact, Fact::Granted { .. });
+                    self.is_late(step.now) && (granted || !self.parked.is_empty())
+                }
+            },
+            GaveUp::NoTime { wanted } => {
+                let usual = step.known.iter().filter_map(|known| known.usual).max().unwrap_or_default();
+                let deadline = self.rules.deadline.ok_or("only a deadline leaves no time")?;
+                step.now + wanted + usual >= deadline && self.is_too_late_everywhere(step)
+            }
             GaveUp::AskedToStayAway { wanted } => {
                 usable.next().is_none() && self.places.iter().any(|place| place.away == Some(wanted))
             }
@@ -367,12 +499,20 @@ impl Witness {
             }),
             GaveUp::WindowOver { wanted } => {
                 let over = self.is_past_window(step.now);
-                let all = over || usable.all(|place| self.is_past_window(place.latest));
-                self.is_past_window(step.now + wanted) && all
+                self.is_past_window(step.now + wanted) && (over || self.is_too_late_everywhere(step))
             }
             GaveUp::NotRepeatable => self.sent,
         };
         hold(truly, "a fetch gives up for a true reason only")
+    }
+
+    /// Whether no mirror can be retried before the deadline and within the time for retries.
+    fn is_too_late_everywhere(&self, step: &Step<'_>) -> bool {
+        (0..self.rules.mirrors).all(|mirror| {
+            let place = self.places[mirror as usize];
+            let at = place.latest.max(step.now);
+            !place.is_usable() || !self.fits(mirror, at, step) || self.is_past_window(at)
+        })
     }
 
     /// What has started was paid for, and nothing else was.
@@ -382,8 +522,18 @@ impl Witness {
             step.orders.iter().filter(is).count() as u64
         };
         hold(started(WhyStarted::First) == step.paid.deposits, "each first pays in")?;
-        hold(started(WhyStarted::Retry) == step.paid.retries, "each retry is paid for")?;
-        hold(started(WhyStarted::Hedge) == step.paid.hedges, "each hedge is paid for")
+        let retries = step.paid.retries - step.paid.given_back;
+        hold(started(WhyStarted::Retry) == retries, "each retry is paid for")?;
+        hold(started(WhyStarted::Hedge) == step.paid.hedges, "each hedge is paid for")?;
+        let extras = |mirror: usize| {
+            let is = |order: &&Order| {
+                matches!(order, Order::Start { mirror: at, why, .. }
+                if *at as usize == mirror && matches!(why, WhyStarted::Retry | WhyStarted::Hedge))
+            };
+            step.orders.iter().filter(is).count() as u64
+        };
+        let right = (0..self.places.len()).all(|mirror| extras(mirror) == step.paid.at[mirror]);
+        hold(right, "an extra is paid for at its own host")
     }
 
     /// What has to follow from a fact at once.
@@ -408,8 +558,14 @@ impl Witness {
                 hold(self.verdict.is_some(), "a failure that lasts everywhere ends the fetch")
             }
             Fact::Failed { failure, .. } if !late => self.hold_promptness(failure, step),
-            Fact::Began | Fact::Failed { .. } | Fact::Woke => {
-                hold(!late || self.verdict == Some(Verdict::DeadlineCame), "the deadline ends the fetch")
+            Fact::Granted { mirror } => {
+                hold(!late || self.verdict.is_some(), "the deadline ends the fetch")?;
+                self.hold_grant(mirror, step)
+            }
+            Fact::Began | Fact::Failed { .. } | Fact::Woke | Fact::Advised | Fact::Entered { .. } => {
+                let poor = matches!(self.verdict, Some(Verdict::GaveUp { why: GaveUp::NoBudget, .. }));
+                let ended = self.verdict == Some(Verdict::DeadlineCame) || poor;
+                hold(!late || ended, "the deadline ends the fetch")
             }
         }
     }
@@ -423,13 +579,15 @@ impl Witness {
             before.iter().any(|seen| seen.mirror as usize == mirror && seen.state == State::Flying)
         };
         let fresh = (0..self.places.len()).any(|mirror| {
-            self.places[mirror].is_usable() && self.places[mirror].failures == 0 && !used(mirror)
+            let place = self.places[mirror];
+            let fits = self.fits(mirror as u32, step.now, step);
+            place.is_usable() && place.failures == 0 && !used(mirror) && fits
         });
         let started = |order: &Order| matches!(order, Order::Start { why, .. } if *why != WhyStarted::Hedge);
         let prompt = step.orders.iter().any(started) || step.paid.retries_refused > 0;
         let spent =
             self.sent || self.rules.retries.is_some_and(|most| self.started(WhyStarted::Retry) >= most);
-        let spent = spent || self.is_past_window(step.now);
+        let spent = spent || self.is_past_window(step.now) || !self.parked.is_empty();
         let due = nothing_planned && fresh && !spent && failure.class != Class::LastingEverywhere;
         hold(prompt || !due, "a mirror that has not failed is tried at once")
     }
@@ -460,7 +618,12 @@ impl Witness {
         if self.count(State::Flying) + self.count(State::Leading) > 0 {
             return Ok(());
         }
-        let wake = step.wake.ok_or("something is in flight or planned until the verdict")?;
+        if !self.parked.is_empty() {
+            let end = self.window_end().map(|end| end + Duration::from_nanos(1));
+            let ends = end.is_none_or(|end| step.wake.is_some_and(|wake| wake <= end));
+            return hold(ends, "no retry is parked beyond the time for retries");
+        }
+        let wake = step.wake.ok_or("something is in flight, planned or parked until the verdict")?;
         hold(!self.is_past_window(wake), "nothing is slept for in vain")?;
         let longest = self.places.iter().filter(|place| place.is_usable()).map(|place| place.latest).max();
         hold(longest.is_some_and(|longest| wake <= longest), "no pause is longer than it has to be")?;
