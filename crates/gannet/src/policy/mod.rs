@@ -21,5 +21,7 @@ pub(crate) mod job;
 #[cfg_attr(not(test), expect(dead_code, reason = "no host is listened to yet"))]
 pub(crate) mod latency;
 pub(crate) mod queue;
+#[cfg(test)]
+mod tail;
 #[cfg_attr(not(test), expect(dead_code, reason = "no retry is parked yet"))]
 pub(crate) mod waiting;
