@@ -163,6 +163,10 @@ kinds! {
     Cancelled => "cancelled",
     /// Our own gate or pool had no place for too long.
     QueueTimeout => "queue.timeout",
+    /// The server asked to be left alone for longer than is waited for, or past the deadline.
+    HostAway => "host.away",
+    /// Nothing but failures came from the host for so long that it was given up.
+    HostUnavailable => "host.unavailable",
     /// The output's name cannot be used.
     BadName => "sink.bad_name",
     /// The output exists already.

@@ -63,6 +63,7 @@ mod event;
 mod moment;
 mod number;
 mod outcome;
+mod permit;
 mod policy;
 mod report;
 mod request;

@@ -25,8 +25,10 @@ use crate::transport::pool::PoolLimits;
 use crate::transport::tls::{Tls, TlsVersion, Trust, authorities};
 use crate::transport::{Transport, Wire};
 
+use gates::Gates;
 use retrying::NamedDelays;
 
+mod gates;
 mod retrying;
 mod taking;
 
@@ -37,7 +39,7 @@ pub struct ClientBuilder {
     named_delays: NamedDelays,
     user_agent: Result<HeaderValue, Error>,
     default_headers: HeaderMap,
-    per_host: Option<u32>,
+    gates: Gates,
     connections: usize,
     idle_connections: Option<usize>,
     idle_time: Duration,
@@ -73,7 +75,7 @@ impl Default for ClientBuilder {
             named_delays: NamedDelays::default(),
             user_agent: Ok(HeaderValue::from_static(concat!("gannet/", env!("CARGO_PKG_VERSION")))),
             default_headers: HeaderMap::new(),
-            per_host: None,
+            gates: Gates::default(),
             connections: usize::MAX,
             idle_connections: None,
             idle_time: Duration::from_secs(30),
@@ -118,12 +120,6 @@ impl ClientBuilder {
     #[cfg(feature = "cookies")]
     pub fn cookies(mut self, cookies: crate::Cookies) -> Self {
         self.cookies = Some(cookies);
-        self
-    }
-
-    /// Requests in flight to one host, under either HTTP version (default: 6 over HTTP/1, 100 over HTTP/2).
-    pub fn per_host(mut self, requests: u32) -> Self {
-        self.per_host = Some(requests);
         self
     }
 
@@ -281,6 +277,7 @@ impl ClientBuilder {
     pub fn build(self) -> Result<Client, Error> {
         self.check()?;
         let clock = Clock::new();
+        let host_settings = self.host_settings();
         let connector = Connector {
             resolver: Resolver::new(clock),
             network: self.network,
@@ -293,9 +290,10 @@ impl ClientBuilder {
             idle_time: self.idle_time,
             idle_connections: self.idle_connections.unwrap_or(IDLE_CONNECTIONS).min(self.connections),
         };
+        let seed = self.seed.unwrap_or_else(|| fastrand::u64(..));
         let core = Core {
             clock,
-            hosts: Hosts::new(self.per_host),
+            hosts: Hosts::new(host_settings, self.gates.rate, clock, seed),
             lanes: Lanes::new(connector, clock, limits, self.connections),
             purse: RatioPurse::new(self.retry_budget, self.hedge_budget),
             plan: Arc::new(self.plan),
@@ -308,7 +306,7 @@ impl ClientBuilder {
             connections: self.connections,
             memory_each: self.memory_each,
             memory_all: self.memory_all,
-            dice: Mutex::new(self.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed)),
+            dice: Mutex::new(fastrand::Rng::with_seed(seed)),
         };
         Ok(Client { core: Arc::new(core), scope: None })
     }
@@ -316,9 +314,6 @@ impl ClientBuilder {
     /// Refuses what contradicts itself.
     fn check(&self) -> Result<(), Error> {
         let plan = &self.plan;
-        if self.per_host == Some(0) {
-            return Err(settings("per_host 0 (--per-host) lets nothing run".into()));
-        }
         if self.connections == 0 {
             return Err(settings("max_connections 0 lets nothing run".into()));
         }
@@ -341,6 +336,7 @@ impl ClientBuilder {
             return Err(contradict(("hedge (--hedge)", &plan.hedge), ("hedge_budget (--hedge-budget)", &0)));
         }
         self.check_retries()?;
+        self.check_gates()?;
         if self.memory_each > self.memory_all {
             let names = ("max_memory for each body", "for all");
             return Err(contradict((names.0, &self.memory_each), (names.1, &self.memory_all)));

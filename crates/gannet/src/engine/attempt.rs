@@ -3,33 +3,41 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::task::{Context, Waker};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{
     ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, LOCATION,
-    REFERER, RETRY_AFTER, TRANSFER_ENCODING, USER_AGENT,
+    REFERER, TRANSFER_ENCODING, USER_AGENT,
 };
 use http::{Method, StatusCode};
 use percent_encoding::{CONTROLS, percent_encode};
 use url::Url;
 
 use super::errand::{Errand, Keep};
+use super::fetch::seconds;
 use super::hosts::Host;
 use super::media::MediaTypes;
 use super::plan::{Redirects, RefusedBody};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, ErrorReply, Phase, shown};
 use crate::outcome::ReplyHead;
+use crate::permit::Permit;
 use crate::policy::host::Speaks;
 use crate::request::body::Body;
 use crate::request::is_secret;
-use crate::sink::Room;
-use crate::transport::body::Permit;
 use crate::transport::http::{Outgoing, exchange};
 use crate::transport::upload::whole;
 use crate::transport::{Leg, Wire, WireBody, WireRequest};
+
+use entry::{Inside, enter, keep_rate};
+use heard::{nothing_left, retry_after};
+
+pub(crate) use entry::{Place, closed};
+pub(crate) use heard::of_error;
+
+mod entry;
+mod heard;
 
 /// An attempt that leads: an accepted head, and the body from its first byte on.
 #[derive(Debug)]
@@ -43,12 +51,6 @@ pub(crate) struct Led {
     pub(crate) refused: Option<Error>,
 }
 
-/// A place at a host's gate.
-pub(crate) struct Place {
-    pub(crate) host: Arc<Host>,
-    pub(crate) permit: Permit,
-}
-
 /// The longest redirect target, in bytes.
 const MAX_LOCATION: usize = 8 << 10;
 /// What is kept of the body of a refused status, in bytes.
@@ -58,9 +60,6 @@ const ERROR_BODY_TIME: Duration = Duration::from_secs(1);
 
 /// What a message shows of a Content-Type, in characters.
 const MAX_TYPE_SHOWN: usize = 80;
-
-/// How often one who waits at a gate looks whether the others wait for it.
-const TURN_LOOK: Duration = Duration::from_millis(100);
 
 /// What changes from hop to hop.
 struct Hop {
@@ -101,20 +100,24 @@ pub(crate) async fn lead(
                 Place { host, permit }
             }
         };
-        let headers = headers(&errand, mirror, &hop);
+        keep_rate(&errand).await;
         #[cfg_attr(not(feature = "cookies"), expect(unused_mut, reason = "cookies are marked in it"))]
-        let (mut head, mut body) = send(&errand, &host, &hop, headers, permit, &leg).await?;
+        let (mut head, mut body) = send(&errand, &host, (mirror, &hop), permit, &leg).await?;
         #[cfg(feature = "cookies")]
         if let Some(cookies) = &errand.core.cookies {
             cookies.take(&mut head.headers, &hop.url);
         }
         leg.replied(head.status);
+        if let Some(length) = nothing_left(&head.headers, Clock::wall()) {
+            host.gate.exhausted(length);
+        }
         if let Some(next) = redirect(&errand, &hop, &head, &leg)? {
             // Its place goes back before the next gate is asked, or two hosts could wait for one another.
             drop(body);
             leg.hopped(shown(&next.url));
             leg.enter(Phase::Queue);
             hop = next;
+            Box::pin(wait_as_asked(&errand, &head)).await?;
             continue;
         }
         let returned = head.status.is_redirection() && errand.plan.redirects == Redirects::Return;
@@ -155,62 +158,49 @@ pub(crate) async fn lead(
     }
 }
 
-async fn enter(errand: &Errand, host: &Host, leg: &Leg) -> Result<Permit, Error> {
-    let entering = enter_in_turn(errand, host);
-    let Some(limit) = leg.queue_limit else { return Ok(entering.await) };
-    tokio::time::timeout(limit, entering).await.map_err(|_| {
-        let message = format!(
-            "all {} requests that {} may have in flight were held by others for {limit:?}, or by responses whose \
-             bodies were not read",
-            host.gate.limit(),
-            host.origin.key,
-        );
-        Error::new(ErrorKind::QueueTimeout, Phase::Queue, message)
-    })
-}
-
-/// Waits for a place. When the sink takes nobody's body but ours, those inside wait for us: then we go in beyond the
-/// limit, or all would wait for ever.
-async fn enter_in_turn(errand: &Errand, host: &Host) -> Permit {
-    let mut entering = host.gate.enter();
-    loop {
-        let Keep::Whole(sink) = &errand.keep else { return entering.await };
-        if !sink.keeps_order() {
-            return entering.await;
-        }
-        if let Ok(permit) = tokio::time::timeout(TURN_LOOK, &mut entering).await {
-            return permit;
-        }
-        if sink.room(&mut Context::from_waker(Waker::noop())) == Room::Only(errand.seq) {
-            return host.gate.enter_beyond();
-        }
-    }
-}
-
 async fn send(
     errand: &Errand,
     host: &Host,
-    hop: &Hop,
-    headers: HeaderMap,
+    hop: (u32, &Hop),
     permit: Permit,
     leg: &Arc<Leg>,
 ) -> Result<(http::response::Parts, WireBody), Error> {
+    let mut inside = Inside { permit: Some(permit), leg };
+    let sent = send_inside(errand, host, hop, &mut inside).await;
+    if let Err(error) = &sent {
+        inside.leaves(of_error(error));
+    }
+    sent
+}
+
+async fn send_inside(
+    errand: &Errand,
+    host: &Host,
+    (mirror, hop): (u32, &Hop),
+    inside: &mut Inside<'_>,
+) -> Result<(http::response::Parts, WireBody), Error> {
+    let leg = inside.leg;
+    let judge = |head: &http::response::Parts| heard::of_head(errand, head);
     if let Wire::Custom(custom) = &errand.core.wire {
         leg.enter(Phase::Send);
         let body = whole(&hop.body, leg, errand.core.memory_each).await?;
         leg.enter(Phase::Wait);
         let mut request = WireRequest::new(body);
         *request.method_mut() = hop.method.clone();
-        *request.headers_mut() = headers;
+        *request.headers_mut() = headers(errand, mirror, hop);
         *request.uri_mut() = hop.url.as_str().parse().map_err(|cause: http::uri::InvalidUri| {
             Error::new(ErrorKind::BadUrl, Phase::Send, format!("the URL cannot be sent: {cause}"))
         })?;
         let reply = custom.send(request).await?;
-        let held = crate::transport::Custom { body: reply.body, _place: permit };
+        let mut place = inside.permit.take().expect("a place is used once");
+        place.mark(judge(&reply.head));
+        let held = crate::transport::Custom { body: reply.body, place };
         return Ok((reply.head, WireBody::Custom(held)));
     }
+    let headers = headers(errand, mirror, hop);
     let out = Outgoing { method: hop.method.clone(), url: &hop.url, headers, body: hop.body.clone() };
-    let (head, body, streams) = exchange(&errand.lane.pool, &host.origin, out, permit, leg).await?;
+    let (head, body, streams) =
+        exchange(&errand.lane.pool, &host.origin, out, &mut inside.permit, &judge, leg).await?;
     host.learned(streams.map_or(Speaks::Http1, |streams| Speaks::Http2 { streams }));
     Ok((head, WireBody::Http(body)))
 }
@@ -339,6 +329,22 @@ fn redirect(
     Ok(Some(next))
 }
 
+/// Waits for as long as a redirect asks for before it is followed (RFC 9110, section 10.2.3), holding nothing.
+async fn wait_as_asked(errand: &Errand, head: &http::response::Parts) -> Result<(), Error> {
+    let Some(wait) = retry_after(&head.headers, Clock::wall()) else { return Ok(()) };
+    let core = &errand.core;
+    let until = core.clock.now() + wait;
+    let most = errand.plan.retry_after_max;
+    let late = errand.deadline().is_some_and(|deadline| deadline <= until);
+    if wait > most || late {
+        let long = if late { "past the deadline" } else { "longer than is waited for (--retry-after-max)" };
+        let message = format!("the redirect is to be followed in {}, {long}", seconds(wait));
+        return Err(Error::new(ErrorKind::HostAway, Phase::Queue, message).asked_to_wait(Some(wait)));
+    }
+    tokio::time::sleep(wait).await;
+    Ok(())
+}
+
 /// A redirect's target; bytes that are no UTF-8 are escaped one by one, as they stand.
 fn as_text(target: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(target) {
@@ -433,15 +439,6 @@ fn other_type(head: http::response::Parts, accepted: &MediaTypes) -> Error {
     Error::new(ErrorKind::ContentType, Phase::Wait, message).of_reply(reply)
 }
 
-/// Retry-After, in seconds or as a date (RFC 9110, section 10.2.3); a past date or nonsense counts as absent.
-fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Some(Duration::from_secs(text.parse().unwrap_or(u64::from(u32::MAX))));
-    }
-    httpdate::parse_http_date(text).ok()?.duration_since(now).ok().filter(|wait| !wait.is_zero())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -480,22 +477,6 @@ mod tests {
         drop_secrets(&mut headers, &"http://a.example/".parse().expect("a URL"));
         assert_eq!(headers.len(), 2);
         assert_eq!(headers[REFERER], "http://a.example/p");
-    }
-
-    #[test]
-    fn retry_after_is_seconds_or_a_date_and_nonsense_is_absent() {
-        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
-        let wait = |text: &'static str| {
-            retry_after(&HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(text))]), now)
-        };
-        assert_eq!(wait("120"), Some(Duration::from_secs(120)));
-        assert_eq!(wait("Sun, 06 Nov 1994 08:50:37 GMT"), Some(Duration::from_secs(60)));
-        assert!(wait("1000000000000000000000").is_some_and(|long| long > Duration::from_secs(1 << 31)));
-        for absent in
-            ["-1", "soon", "", "1.5", "Sun, 06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1993 08:49:37 GMT"]
-        {
-            assert_eq!(wait(absent), None, "{absent}");
-        }
     }
 
     #[test]

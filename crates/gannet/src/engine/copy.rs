@@ -6,6 +6,7 @@ use std::task::{Context, Poll, ready};
 use super::attempt::Led;
 use crate::error::{Error, ErrorKind, Phase};
 use crate::outcome::Got;
+use crate::permit::Left;
 use crate::sink::Part;
 use crate::transport::Leg;
 
@@ -78,6 +79,11 @@ impl Copy {
         if came > 0 || chunk > 0 {
             self.leg.moved(came);
         }
+    }
+
+    /// What the end of its body says of the host.
+    pub(crate) fn mark(&mut self, left: Left) {
+        self.led.body.mark(left);
     }
 
     pub(crate) fn waits_for(&self) -> WaitsFor {

@@ -123,6 +123,11 @@ impl Errand {
         if is_leg { 0 } else { mirror as usize }
     }
 
+    /// When it has to be over, for its job or for itself.
+    pub(crate) fn deadline(&self) -> Option<Moment> {
+        [self.limits.job, self.limits.item].into_iter().flatten().min()
+    }
+
     pub(crate) fn rules(&self) -> Rules {
         let mirrors = match self.opening {
             Opening::Race if self.requests.len() > 1 => self.requests.len(),
@@ -142,7 +147,7 @@ impl Errand {
                 .plan
                 .hedge
                 .map(|after| Hedge { after: Silence::Fixed(after), at_most: self.plan.hedges }),
-            deadline: [self.limits.job, self.limits.item].into_iter().flatten().min(),
+            deadline: self.deadline(),
             repeatable: if repeatable { Repeatable::Always } else { Repeatable::WhileUnsent },
             when_empty: WhenEmpty::Fail,
             retry_after_max: self.plan.retry_after_max,

@@ -18,6 +18,7 @@ use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Phase, shown};
 use crate::event::Event;
 use crate::outcome::{Got, Record, WhyStarted, WhyStopped};
+use crate::permit::Left;
 use crate::policy::classify;
 use crate::policy::fetch::{Fact, Machine, Means, Order, StopReason, Verdict};
 use crate::transport::Leg;
@@ -145,6 +146,7 @@ impl<A: Future<Output = Result<Box<Led>, Error>>> Drive<A> {
             leg.ground = if why == WhyStarted::Redo { Ground::Fresh } else { Ground::Any };
         }
         leg.turn = errand.turn();
+        leg.is_hedge = why == WhyStarted::Hedge;
         let leg = Arc::new(leg);
         let (_, url) = errand.target(mirror);
         let other = (mirror > 0).then(|| shown(url));
@@ -321,6 +323,7 @@ impl<A: Future<Output = Result<Box<Led>, Error>>> Drive<A> {
         let error = if error.url().is_some() { error } else { error.of_url(shown(url)) };
         let failure = classify::failure(&error, self.rest.errand.plan.retry_errors);
         let failure = self.rest.errand.judge(mirror, failure);
+        self.as_mut().project().rest.say_to_host(attempt, attempt::of_error(&error));
         self.as_mut().end_attempt(attempt, WhyStopped::Failed(error.clone()), now);
         let rest = self.project().rest;
         rest.failure = Some(error);
@@ -380,6 +383,16 @@ impl<A> Rest<A> {
         let waits_for_us = self.copy.is_none() && self.book.open().all(|(_, leg)| queues(leg));
         let waits = if waits_for_us { Waits::ForUs } else { Waits::ForOthers };
         self.parking.note(tallies, waits);
+    }
+
+    /// What an attempt's end says of its host, for the place that it may still hold.
+    fn say_to_host(&mut self, attempt: u32, left: Left) {
+        if let Some(leg) = self.book.leg(attempt) {
+            leg.ends_as(left);
+        }
+        if let Some(copy) = self.copy.as_mut().filter(|copy| copy.attempt == attempt) {
+            copy.mark(left);
+        }
     }
 
     /// Whether no byte of the leader's body has left our hands.

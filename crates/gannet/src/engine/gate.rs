@@ -1,5 +1,6 @@
 //! The gate of one host: who may send to it now, and who waits. One freed place wakes exactly one waiter, and a
-//! waiter that goes away passes its wake on. The numbers are decided by `policy::host`.
+//! waiter that goes away passes its wake on. The numbers are decided by `policy::host`; what it wants to be asked
+//! again for, at some moment, the first in line waits for with a timer.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -8,12 +9,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use crate::Moment;
-use crate::policy::host::{Entry, HostRules, Left, Pass, Speaks};
-use crate::transport::body::{Gatekeeper, Permit};
+use smallvec::SmallVec;
 
-/// The gate tells its rules neither the time nor how a request ended: only their limit is at work.
-const NO_CLOCK: Moment = Moment::ZERO;
+use super::timer::Timer;
+use crate::Moment;
+use crate::clock::Clock;
+use crate::permit::{Gatekeeper, Left, Pass, Permit};
+use crate::policy::host::{Entry, Held, HostRules, Speaks};
 
 /// The gate of one host.
 #[derive(Debug)]
@@ -21,6 +23,7 @@ pub(crate) struct Gate {
     state: Mutex<State>,
     /// Permits given out by all gates of the client.
     given: Arc<AtomicUsize>,
+    clock: Clock,
 }
 
 #[derive(Debug)]
@@ -29,78 +32,134 @@ struct State {
     waiting: VecDeque<Arc<Cell>>,
     /// How many of `waiting` have gone away.
     gone: usize,
+    /// What the first in line has set its timer to.
+    armed: Option<Moment>,
+    dice: fastrand::Rng,
 }
 
 /// A waiter's half of a grant.
-#[derive(Debug, Default)]
-struct Cell(Mutex<Grant>);
+#[derive(Debug)]
+struct Cell {
+    grant: Mutex<Grant>,
+    /// Who waits goes away at this moment.
+    deadline: Option<Moment>,
+}
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 enum Grant {
-    #[default]
-    Waiting,
     Awaited(Waker),
-    Granted,
+    Granted(Pass),
+    Closed(Closed),
     Over,
 }
 
+/// Why nobody is let in, and waiting does not help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Closed {
+    /// The server wants to be left alone until then: longer than is waited for, or than the waiter has time.
+    Away(Moment),
+    /// Nothing but failures came from the host for too long.
+    GivenUp,
+}
+
+/// Where in the line one waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Behind {
+    /// All who wait.
+    All,
+    /// Nobody: a hedge that is due.
+    Nobody,
+}
+
+/// Those to be woken once the lock is free.
+type Woken = SmallVec<[Waker; 2]>;
+
 impl Gate {
-    pub(crate) fn new(rules: HostRules, given: Arc<AtomicUsize>) -> Self {
-        Self { state: Mutex::new(State { rules, waiting: VecDeque::new(), gone: 0 }), given }
+    pub(crate) fn new(rules: HostRules, given: Arc<AtomicUsize>, clock: Clock, seed: u64) -> Self {
+        let dice = fastrand::Rng::with_seed(seed);
+        let state = State { rules, waiting: VecDeque::new(), gone: 0, armed: None, dice };
+        Self { state: Mutex::new(state), given, clock }
     }
 
     /// A place, if one is free and nobody waits for it.
     pub(crate) fn try_enter(self: &Arc<Self>) -> Option<Permit> {
+        let now = self.clock.now();
         let mut state = self.lock();
-        if state.has_waiters() || !state.is_let_in() {
+        if state.has_waiters() {
             return None;
         }
+        let Entry::Granted(pass) = state.rules.enter(now) else { return None };
         drop(state);
-        Some(self.permit())
+        Some(self.permit(pass))
     }
 
-    /// Waits for a place, in the order of asking.
+    /// Waits for a place, in the order of asking; one who goes away at `deadline` is told at once when the server
+    /// wants to be left alone until later.
     ///
     /// # Cancel safety
     /// Dropping it leaves the line; a place that was already granted goes to the next.
-    pub(crate) fn enter(self: &Arc<Self>) -> Entering {
-        Entering { gate: Arc::clone(self), cell: None }
+    pub(crate) fn enter(self: &Arc<Self>, behind: Behind, deadline: Option<Moment>) -> Entering {
+        Entering { gate: Arc::clone(self), stage: Stage::New, behind, deadline, timer: Timer::default() }
     }
 
     /// A place beyond the limit, for one whom those inside are made to wait for by ourselves.
     pub(crate) fn enter_beyond(self: &Arc<Self>) -> Permit {
-        let _ = self.lock().rules.enter_beyond(NO_CLOCK);
-        self.permit()
+        let pass = self.lock().rules.enter_beyond(self.clock.now());
+        self.permit(pass)
     }
 
     /// The host answered in this version; if that widens the gate, waiters come in.
     pub(crate) fn learned(&self, speaks: Speaks) {
-        let woken: Vec<Waker> = {
-            let mut state = self.lock();
-            state.rules.learned(speaks);
-            std::iter::from_fn(|| state.grant_next()).collect()
-        };
-        woken.into_iter().for_each(Waker::wake);
+        self.change(|rules, _, _| rules.learned(speaks));
     }
 
+    /// The server says that nothing is left for this long.
+    pub(crate) fn exhausted(&self, length: std::time::Duration) {
+        self.change(|rules, now, dice| rules.exhausted(length, now, dice.u32(..)));
+    }
+
+    /// The host wants this long between two requests.
+    #[cfg(feature = "robots")]
+    pub(crate) fn crawl_delay(&self, delay: std::time::Duration) {
+        self.change(|rules, _, _| rules.crawl_delay(delay));
+    }
+
+    /// Requests that may be in flight now.
     pub(crate) fn limit(&self) -> u32 {
         self.lock().rules.limit()
     }
 
-    fn permit(self: &Arc<Self>) -> Permit {
-        self.given.fetch_add(1, Ordering::Relaxed);
-        Permit::new(Arc::clone(self) as Arc<dyn Gatekeeper>)
+    /// Why one who asked now would have to wait, for people; `None` if it would not.
+    pub(crate) fn held(&self) -> Option<Held> {
+        self.lock().rules.held(self.clock.now())
     }
 
-    fn put_back(&self) {
-        let woken = {
-            let mut state = self.lock();
-            state.gives_back();
-            state.grant_next()
-        };
-        if let Some(waker) = woken {
-            waker.wake();
-        }
+    /// Whether hedges are held back here, since refusals have lowered the host.
+    #[expect(dead_code, reason = "no hedge asks yet")]
+    pub(crate) fn holds_hedges(&self) -> bool {
+        self.lock().rules.holds_hedges(self.clock.now())
+    }
+
+    /// Whether there is nothing to remember of the host.
+    pub(crate) fn is_idle(&self) -> bool {
+        let state = self.lock();
+        !state.has_waiters() && state.rules.is_idle(self.clock.now())
+    }
+
+    fn permit(self: &Arc<Self>, pass: Pass) -> Permit {
+        self.given.fetch_add(1, Ordering::Relaxed);
+        Permit::new(Arc::clone(self) as Arc<dyn Gatekeeper>, pass)
+    }
+
+    /// Tells the rules something, and lets in whom they then let in.
+    fn change(&self, tell: impl FnOnce(&mut HostRules, Moment, &mut fastrand::Rng)) {
+        let now = self.clock.now();
+        let mut state = self.lock();
+        let State { rules, dice, .. } = &mut *state;
+        tell(rules, now, dice);
+        let woken = state.serve(now);
+        drop(state);
+        woken.into_iter().for_each(Waker::wake);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -109,9 +168,9 @@ impl Gate {
 }
 
 impl Gatekeeper for Gate {
-    fn leave(&self) {
+    fn leave(&self, pass: Pass, left: Left) {
         self.given.fetch_sub(1, Ordering::Relaxed);
-        self.put_back();
+        self.change(|rules, now, dice| rules.leave(pass, left, now, dice.u32(..)));
     }
 }
 
@@ -120,36 +179,74 @@ impl State {
         self.waiting.len() > self.gone
     }
 
-    /// Gives a free place to the first who still waits; nothing if there is no place or nobody waits.
-    fn grant_next(&mut self) -> Option<Waker> {
-        while self.has_waiters() && self.is_let_in() {
-            while let Some(cell) = self.waiting.pop_front() {
-                let mut grant = cell.lock();
-                match std::mem::replace(&mut *grant, Grant::Granted) {
-                    Grant::Awaited(waker) => return Some(waker),
-                    Grant::Waiting => return Some(Waker::noop().clone()),
-                    Grant::Over | Grant::Granted => {
-                        *grant = Grant::Over;
-                        self.gone -= 1;
-                    }
+    /// Gives free places to those who wait, in their order, and turns away those for whom waiting is in vain. Somebody
+    /// who still waits is woken to mind the moment at which the rules want to be asked again.
+    fn serve(&mut self, now: Moment) -> Woken {
+        let mut woken = Woken::new();
+        while self.has_waiters() {
+            match self.rules.enter(now) {
+                Entry::Granted(pass) => woken.extend(self.grant(pass, now)),
+                Entry::Full => break,
+                Entry::NotBefore(_) => {
+                    self.turn_away_late(now, &mut woken);
+                    break;
                 }
+                Entry::Away(until) => self.turn_away(Closed::Away(until), |_| true, &mut woken),
+                Entry::GivenUp => self.turn_away(Closed::GivenUp, |_| true, &mut woken),
             }
-            self.gives_back();
         }
-        None
+        let wake = if self.has_waiters() { self.rules.wake(now) } else { None };
+        if wake != self.armed {
+            self.armed = None;
+            if wake.is_some() {
+                woken.extend(self.first().and_then(|cell| cell.waker()));
+            }
+        }
+        woken
     }
 
-    fn is_let_in(&mut self) -> bool {
-        matches!(self.rules.enter(NO_CLOCK), Entry::Granted(_))
+    /// The first who still waits.
+    fn first(&mut self) -> Option<&Arc<Cell>> {
+        while self.waiting.front().is_some_and(|cell| cell.is_over()) {
+            self.waiting.pop_front();
+            self.gone -= 1;
+        }
+        self.waiting.front()
     }
 
-    fn gives_back(&mut self) {
-        self.rules.leave(Pass::default(), Left::Cut, NO_CLOCK, 0);
+    /// Gives a place to the first in line. Whoever is then the first minds the timer.
+    fn grant(&mut self, pass: Pass, now: Moment) -> Option<Waker> {
+        self.first();
+        let Some(cell) = self.waiting.pop_front() else {
+            self.rules.leave(pass, Left::Cut, now, 0);
+            return None;
+        };
+        self.armed = None;
+        cell.becomes(Grant::Granted(pass))
+    }
+
+    /// Turns those away who have no time until the server wants to be asked again.
+    fn turn_away_late(&mut self, now: Moment, woken: &mut Woken) {
+        if let Some(until) = self.rules.cools_until(now) {
+            let late = |cell: &Cell| cell.deadline.is_some_and(|deadline| deadline <= until);
+            self.turn_away(Closed::Away(until), late, woken);
+        }
+    }
+
+    fn turn_away(&mut self, why: Closed, is_meant: impl Fn(&Cell) -> bool, woken: &mut Woken) {
+        self.waiting.retain(|cell| {
+            if cell.is_over() || !is_meant(cell) {
+                return true;
+            }
+            woken.extend(cell.becomes(Grant::Closed(why)));
+            false
+        });
+        self.armed = None;
     }
 
     fn forget_gone(&mut self) {
         if self.gone > 32 && self.gone * 2 > self.waiting.len() {
-            self.waiting.retain(|cell| !matches!(*cell.lock(), Grant::Over));
+            self.waiting.retain(|cell| !cell.is_over());
             self.gone = 0;
         }
     }
@@ -157,66 +254,140 @@ impl State {
 
 impl Cell {
     fn lock(&self) -> MutexGuard<'_, Grant> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.grant.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_over(&self) -> bool {
+        matches!(*self.lock(), Grant::Over)
+    }
+
+    fn waker(&self) -> Option<Waker> {
+        match &*self.lock() {
+            Grant::Awaited(waker) => Some(waker.clone()),
+            _ => None,
+        }
+    }
+
+    /// The waiter's fate; gives its waker.
+    fn becomes(&self, fate: Grant) -> Option<Waker> {
+        match std::mem::replace(&mut *self.lock(), fate) {
+            Grant::Awaited(waker) => Some(waker),
+            _ => None,
+        }
     }
 }
 
 /// The wait for a place at a gate.
 pub(crate) struct Entering {
     gate: Arc<Gate>,
-    /// `None` before the first poll and after the last.
-    cell: Option<Arc<Cell>>,
+    stage: Stage,
+    behind: Behind,
+    deadline: Option<Moment>,
+    timer: Timer,
+}
+
+enum Stage {
+    New,
+    InLine(Arc<Cell>),
+    Over,
 }
 
 impl Future for Entering {
-    type Output = Permit;
+    type Output = Result<Permit, Closed>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Permit> {
-        let Some(cell) = &self.cell else {
-            if let Some(permit) = self.gate.try_enter() {
-                return Poll::Ready(permit);
-            }
-            let cell = Arc::new(Cell(Mutex::new(Grant::Awaited(cx.waker().clone()))));
-            let gate = Arc::clone(&self.gate);
-            let mut state = gate.lock();
-            // A place may have come free between the two looks.
-            if !state.has_waiters() && state.is_let_in() {
-                drop(state);
-                return Poll::Ready(gate.permit());
-            }
-            state.waiting.push_back(Arc::clone(&cell));
-            self.cell = Some(cell);
-            return Poll::Pending;
-        };
-        let mut grant = cell.lock();
-        if matches!(*grant, Grant::Granted) {
-            *grant = Grant::Over;
-            drop(grant);
-            self.cell = None;
-            return Poll::Ready(self.gate.permit());
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        if let Stage::New = this.stage
+            && let Poll::Ready(answer) = this.ask(cx)
+        {
+            this.stage = Stage::Over;
+            return Poll::Ready(answer.map(|pass| this.gate.permit(pass)));
         }
-        *grant = Grant::Awaited(cx.waker().clone());
+        let Stage::InLine(cell) = &this.stage else { return Poll::Pending };
+        loop {
+            let mut grant = cell.lock();
+            match *grant {
+                Grant::Granted(pass) => {
+                    *grant = Grant::Over;
+                    drop(grant);
+                    this.stage = Stage::Over;
+                    return Poll::Ready(Ok(this.gate.permit(pass)));
+                }
+                Grant::Closed(why) => {
+                    *grant = Grant::Over;
+                    drop(grant);
+                    this.stage = Stage::Over;
+                    return Poll::Ready(Err(why));
+                }
+                Grant::Awaited(_) | Grant::Over => *grant = Grant::Awaited(cx.waker().clone()),
+            }
+            drop(grant);
+            // The gate's lock comes first wherever both are taken.
+            let mut state = this.gate.lock();
+            let is_first = state.first().is_some_and(|first| Arc::ptr_eq(first, cell));
+            let due = state.rules.wake(this.gate.clock.now()).filter(|_| is_first);
+            if is_first {
+                state.armed = due;
+            }
+            drop(state);
+            if this.timer.poll(cx, &this.gate.clock, due).is_pending() {
+                return Poll::Pending;
+            }
+            this.gate.change(|rules, now, _| rules.look(now));
+        }
+    }
+}
+
+impl Entering {
+    /// Asks for the first time; pending, it stands in line.
+    fn ask(&mut self, cx: &mut Context<'_>) -> Poll<Result<Pass, Closed>> {
+        let now = self.gate.clock.now();
+        let mut state = self.gate.lock();
+        let overtakes = self.behind == Behind::Nobody;
+        let entry = if overtakes || !state.has_waiters() { state.rules.enter(now) } else { Entry::Full };
+        match entry {
+            Entry::Granted(pass) => return Poll::Ready(Ok(pass)),
+            Entry::Away(until) => return Poll::Ready(Err(Closed::Away(until))),
+            Entry::GivenUp => return Poll::Ready(Err(Closed::GivenUp)),
+            Entry::Full | Entry::NotBefore(_) => {}
+        }
+        if let Some(until) = state.rules.cools_until(now)
+            && self.deadline.is_some_and(|deadline| deadline <= until)
+        {
+            return Poll::Ready(Err(Closed::Away(until)));
+        }
+        let grant = Mutex::new(Grant::Awaited(cx.waker().clone()));
+        let cell = Arc::new(Cell { grant, deadline: self.deadline });
+        match self.behind {
+            Behind::All => state.waiting.push_back(Arc::clone(&cell)),
+            Behind::Nobody => state.waiting.push_front(Arc::clone(&cell)),
+        }
+        drop(state);
+        self.stage = Stage::InLine(cell);
         Poll::Pending
     }
 }
 
 impl Drop for Entering {
     fn drop(&mut self) {
-        let Some(cell) = self.cell.take() else { return };
-        // The gate's lock first, as in `grant_next`.
+        let Stage::InLine(cell) = std::mem::replace(&mut self.stage, Stage::Over) else { return };
+        let now = self.gate.clock.now();
+        // The gate's lock first, as everywhere.
         let mut state = self.gate.lock();
         let before = std::mem::replace(&mut *cell.lock(), Grant::Over);
         match before {
-            Grant::Granted => {
-                drop(state);
-                self.gate.put_back();
-            }
-            Grant::Waiting | Grant::Awaited(_) => {
+            Grant::Granted(pass) => state.rules.leave(pass, Left::Cut, now, 0),
+            Grant::Awaited(_) => {
                 state.gone += 1;
+                // If it was the one that minded the timer, somebody else has to.
+                state.armed = None;
                 state.forget_gone();
             }
-            Grant::Over => {}
+            Grant::Closed(_) | Grant::Over => return,
         }
+        let woken = state.serve(now);
+        drop(state);
+        woken.into_iter().for_each(Waker::wake);
     }
 }
 
@@ -236,13 +407,13 @@ mod tests {
     }
 
     fn gate(cap: u32) -> Arc<Gate> {
-        Arc::new(Gate::new(HostRules::new(Some(cap)), Arc::default()))
+        Arc::new(Gate::new(HostRules::new(Some(cap)), Arc::default(), Clock::new(), 1))
     }
 
     fn poll(entering: &mut Entering, count: &Arc<Count>) -> Option<Permit> {
         let waker = Waker::from(Arc::clone(count));
         match Pin::new(entering).poll(&mut Context::from_waker(&waker)) {
-            Poll::Ready(permit) => Some(permit),
+            Poll::Ready(entered) => Some(entered.expect("the gate is not closed")),
             Poll::Pending => None,
         }
     }
@@ -251,7 +422,7 @@ mod tests {
     fn one_freed_place_wakes_exactly_one_of_a_hundred_waiters() {
         let (gate, count) = (gate(1), Arc::new(Count::default()));
         let held = gate.try_enter().expect("a new gate has a place");
-        let mut waiters: Vec<Entering> = (0..100).map(|_| gate.enter()).collect();
+        let mut waiters: Vec<Entering> = (0..100).map(|_| gate.enter(Behind::All, None)).collect();
         assert!(waiters.iter_mut().all(|waiter| poll(waiter, &count).is_none()));
         drop(held);
         assert_eq!(count.0.load(Ordering::Relaxed), 1);
@@ -262,7 +433,7 @@ mod tests {
     fn a_dropped_waiter_passes_its_wake_on() {
         let (gate, first, second) = (gate(1), Arc::new(Count::default()), Arc::new(Count::default()));
         let held = gate.try_enter();
-        let (mut one, mut two) = (gate.enter(), gate.enter());
+        let (mut one, mut two) = (gate.enter(Behind::All, None), gate.enter(Behind::All, None));
         assert!(poll(&mut one, &first).is_none() && poll(&mut two, &second).is_none());
         drop(held);
         drop(one);
@@ -277,7 +448,7 @@ mod tests {
         let (mut waiters, mut held) = (Vec::new(), Vec::new());
         for _ in 0..20_000 {
             match dice.u8(0..5) {
-                0 | 1 => waiters.push(gate.enter()),
+                0 | 1 => waiters.push(gate.enter(Behind::All, None)),
                 2 if !held.is_empty() => drop(held.swap_remove(dice.usize(0..held.len()))),
                 3 if !waiters.is_empty() => drop(waiters.swap_remove(dice.usize(0..waiters.len()))),
                 _ => waiters.retain_mut(|waiter| {
@@ -296,10 +467,10 @@ mod tests {
 
     #[test]
     fn a_widened_gate_lets_the_waiters_in() {
-        let gate = Arc::new(Gate::new(HostRules::new(None), Arc::default()));
+        let gate = Arc::new(Gate::new(HostRules::new(None), Arc::default(), Clock::new(), 1));
         let count = Arc::new(Count::default());
         let held: Vec<Permit> = std::iter::from_fn(|| gate.try_enter()).collect();
-        let mut waiters: Vec<Entering> = (0..10).map(|_| gate.enter()).collect();
+        let mut waiters: Vec<Entering> = (0..10).map(|_| gate.enter(Behind::All, None)).collect();
         assert!(waiters.iter_mut().all(|waiter| poll(waiter, &count).is_none()));
         gate.learned(Speaks::Http2 { streams: 100 });
         assert_eq!((held.len(), count.0.load(Ordering::Relaxed)), (6, 10));

@@ -6,8 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use url::Url;
 
+use crate::Moment;
+use crate::clock::Clock;
 use crate::engine::gate::Gate;
-use crate::policy::host::{HostRules, Speaks};
+use crate::policy::host::rate::Rate;
+use crate::policy::host::{HostRules, Settings, Speaks};
 use crate::transport::Origin;
 use crate::transport::origin::{Protocol, key_of};
 
@@ -33,7 +36,12 @@ impl Host {
 /// The hosts of one client, shared by its lanes.
 #[derive(Debug)]
 pub(crate) struct Hosts {
-    per_host: Option<u32>,
+    settings: Settings,
+    clock: Clock,
+    /// Of the jitter at its gates.
+    seed: u64,
+    /// Requests a second to all hosts together.
+    rate: Option<Mutex<Rate>>,
     permits: Arc<AtomicUsize>,
     numbers: AtomicU64,
     known: Mutex<Known>,
@@ -50,8 +58,26 @@ struct Known {
 const SWEEP_FROM: usize = 1024;
 
 impl Hosts {
-    pub(crate) fn new(per_host: Option<u32>) -> Self {
-        Self { per_host, permits: Arc::default(), numbers: AtomicU64::new(0), known: Mutex::default() }
+    pub(crate) fn new(settings: Settings, rate: Option<f64>, clock: Clock, seed: u64) -> Self {
+        Self {
+            settings,
+            clock,
+            seed,
+            rate: rate.map(|per_second| Mutex::new(Rate::new(per_second))),
+            permits: Arc::default(),
+            numbers: AtomicU64::new(0),
+            known: Mutex::default(),
+        }
+    }
+
+    /// Takes the next turn under the rate of all hosts together; the moment before which it is not to be used, if
+    /// that lies ahead. A turn that is not used is lost.
+    pub(crate) fn next_turn(&self) -> Option<Moment> {
+        let mut rate = self.rate.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.clock.now();
+        let turn = rate.next();
+        rate.take(now);
+        (turn > now).then_some(turn)
     }
 
     /// The host of `url`, new or known.
@@ -61,15 +87,25 @@ impl Hosts {
             return Arc::clone(host);
         }
         if known.hosts.len() >= known.sweep_at.max(SWEEP_FROM) {
-            // Whoever uses a host holds it; what nobody holds has nothing in flight and nobody waiting.
-            known.hosts.retain(|_, host| Arc::strong_count(host) > 1 || Arc::strong_count(&host.gate) > 1);
+            // Whoever uses a host holds it; what nobody holds has nothing in flight and nobody waiting. What a host
+            // has refused is remembered for as long as it matters.
+            known.hosts.retain(|_, host| {
+                Arc::strong_count(host) > 1 || Arc::strong_count(&host.gate) > 1 || !host.gate.is_idle()
+            });
             known.sweep_at = known.hosts.len() * 2;
         }
-        let origin = Arc::new(Origin::new(self.numbers.fetch_add(1, Ordering::Relaxed), url));
-        let gate = Arc::new(Gate::new(HostRules::new(self.per_host), Arc::clone(&self.permits)));
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
+        let origin = Arc::new(Origin::new(number, url));
+        let rules = HostRules::with(&self.settings);
+        let gate = Arc::new(Gate::new(rules, Arc::clone(&self.permits), self.clock, self.seed ^ number));
         let host = Arc::new(Host { origin, gate });
         known.hosts.insert(host.origin.key.clone(), Arc::clone(&host));
         host
+    }
+
+    /// How long a host is waited for that wants to be left alone.
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     /// Permits given out and not yet back.

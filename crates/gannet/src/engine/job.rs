@@ -17,7 +17,7 @@ use super::control::{Control, Tokens, Wish};
 use super::core::Core;
 use super::errand::{Errand, Keep, Limits, Purpose};
 use super::fetch::{Driven, Prize, Settled, drive};
-use super::gate::Entering;
+use super::gate::{Behind, Closed, Entering};
 use super::hosts::Host;
 use super::lane::Lane;
 use super::plan::Plan;
@@ -28,16 +28,17 @@ use crate::error::{Error, ErrorKind, Phase};
 use crate::event::{Event, Tallies};
 use crate::number::ByNumber;
 use crate::outcome::{Outcome, Record, Verdict};
+use crate::permit::Permit;
 use crate::policy::fetch::Opening;
 use crate::policy::job::{Goal, OnFailure, Step, Tally};
 use crate::policy::queue::Queue;
 use crate::request::Request;
 use crate::sink::{Admission, Room, Sink};
 use crate::source::{Input, Source};
-use crate::transport::body::Permit;
 
 use held::{Held, Supply};
 
+mod away;
 mod held;
 
 /// What a job holds to.
@@ -143,11 +144,11 @@ impl Running {
 }
 
 impl Future for AtGate {
-    type Output = (u64, Permit);
+    type Output = (u64, Result<Permit, Closed>);
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let host = self.host;
-        Pin::new(&mut self.entering).poll(cx).map(|permit| (host, permit))
+        Pin::new(&mut self.entering).poll(cx).map(|entered| (host, entered))
     }
 }
 
@@ -276,12 +277,17 @@ impl Job {
     fn start_some(&mut self, cx: &mut Context<'_>) -> bool {
         let mut changed = false;
         while !self.at_gates.is_empty()
-            && let Poll::Ready(Some((host, permit))) = Pin::new(&mut self.at_gates).poll_next(cx)
+            && let Poll::Ready(Some((host, entered))) = Pin::new(&mut self.at_gates).poll_next(cx)
         {
             changed = true;
             self.queue.unblock(host);
-            if self.has_slot() && self.terms.sink.room(cx) == Room::Any {
-                self.start(host, permit);
+            match entered {
+                Ok(permit) if self.has_slot() && self.terms.sink.room(cx) == Room::Any => {
+                    self.start(host, Some(permit));
+                }
+                // The place goes back: nothing more may run now.
+                Ok(_) => {}
+                Err(why) => self.turn_away(host, why),
             }
         }
         while self.stopped.is_none() {
@@ -305,9 +311,10 @@ impl Job {
         let Some(host) = self.queue.next_host() else { return false };
         let known = self.hosts.get(&host).expect("a host with waiting requests is known");
         match known.gate.try_enter() {
-            Some(permit) => self.start(host, permit),
+            Some(permit) => self.start(host, Some(permit)),
             None => {
-                self.at_gates.push(AtGate { host, entering: known.gate.enter() });
+                self.at_gates
+                    .push(AtGate { host, entering: known.gate.enter(Behind::All, self.terms.deadline) });
                 self.queue.block(host);
             }
         }
@@ -320,7 +327,7 @@ impl Job {
         let Some(host) = self.queue.favour(|waiting| waiting.seq == seq) else { return false };
         let known = self.hosts.get(&host).expect("a host with waiting requests is known");
         let permit = known.gate.try_enter().unwrap_or_else(|| known.gate.enter_beyond());
-        self.start(host, permit);
+        self.start(host, Some(permit));
         true
     }
 
@@ -331,13 +338,13 @@ impl Job {
         active < self.terms.concurrency && running < self.terms.concurrency.saturating_mul(PARKED)
     }
 
-    fn start(&mut self, host: u64, permit: Permit) {
+    fn start(&mut self, host: u64, permit: Option<Permit>) {
         let Some(waiting) = self.queue.start(host) else { return };
         let known = match self.queue.peek(host) {
             Some(_) => self.hosts.get(&host).cloned(),
             None => self.hosts.remove(&host),
         };
-        let place = known.map(|host| Place { host, permit });
+        let place = known.zip(permit).map(|(host, permit)| Place { host, permit });
         let Waiting { seq, line, request, read_at } = *waiting;
         let now = self.core.clock.now();
         let url = Box::from(request.url());

@@ -69,7 +69,9 @@ pub(crate) fn class(error: &Error) -> Class {
         | Kind::Bomb
         | Kind::TooManyRedirects
         | Kind::BadRedirect
-        | Kind::RedirectRefused => Class::LastingHere,
+        | Kind::RedirectRefused
+        | Kind::HostAway
+        | Kind::HostUnavailable => Class::LastingHere,
         _ => Class::LastingEverywhere,
     }
 }
@@ -80,7 +82,12 @@ impl Error {
         use ErrorKind as Kind;
         let ours = matches!(
             self.kind(),
-            Kind::JobDeadline | Kind::ItemDeadline | Kind::Cancelled | Kind::QueueTimeout
+            Kind::JobDeadline
+                | Kind::ItemDeadline
+                | Kind::Cancelled
+                | Kind::QueueTimeout
+                | Kind::HostAway
+                | Kind::HostUnavailable
         );
         ours || matches!(class(self), Class::Passing | Class::Unprocessed)
     }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::Moment;
+use crate::permit::{Left, Pass, Role};
 
 use breaker::{Breaker, Life, Says};
 use cooldown::{Absence, CoolDown};
@@ -73,23 +74,6 @@ pub(crate) enum Speaks {
     },
 }
 
-/// How a request ended that had a place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Left {
-    /// With what was asked for.
-    Success,
-    /// With an answer that is no fault of the host's health: a redirect, 404, 410, a digest that does not match.
-    Answered,
-    /// 429 or 503, and for how long the server wants to be left alone (RFC 9110, section 10.2.3).
-    Refused { status: u16, retry_after: Option<Duration> },
-    /// A connect error, a reset or a timeout.
-    Unreached,
-    /// A 5xx other than 503.
-    Broken,
-    /// We stopped it, or never sent it: it says nothing.
-    Cut,
-}
-
 /// What one who asks for a place is told.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Entry {
@@ -103,28 +87,6 @@ pub(crate) enum Entry {
     Away(Moment),
     /// The host is dead: fail as `host.unavailable`.
     GivenUp,
-}
-
-/// What one who has a place carries.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Pass {
-    entered: Entered,
-    role: Role,
-}
-
-/// Two who were let in are not told apart.
-impl PartialEq for Pass {
-    fn eq(&self, _: &Self) -> bool {
-        true
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-enum Role {
-    #[default]
-    Ordinary,
-    /// The one whom an open breaker lets through.
-    Probe,
 }
 
 /// Why nobody may enter now.
@@ -170,6 +132,7 @@ fn seconds(length: Duration) -> u64 {
 
 impl HostRules {
     /// A host of which nothing is known; `cap` is the caller's own limit under either version.
+    #[cfg(test)]
     pub(crate) fn new(cap: Option<u32>) -> Self {
         Self::with(&Settings { per_host: cap, ..Settings::default() })
     }
@@ -227,7 +190,8 @@ impl HostRules {
         if let Some(rate) = &mut self.host_rate {
             rate.take(now);
         }
-        Pass { entered: self.limit.entered(now), role }
+        let Entered { window, in_flight } = self.limit.entered(now);
+        Pass { window, in_flight, role }
     }
 
     /// A place is given back. `dice` is any u32, for the jitter after a Retry-After.
@@ -235,7 +199,8 @@ impl HostRules {
         if let Left::Refused { status, retry_after: Some(length) } = left {
             self.cool_down.ask(status, length, self.retry_after_max, now, dice);
         }
-        self.limit.left(pass.entered, reception(left), now);
+        let entered = Entered { window: pass.window, in_flight: pass.in_flight };
+        self.limit.left(entered, reception(left), now);
         match pass.role {
             Role::Ordinary => self.breaker.left(life(left), now),
             Role::Probe => {
@@ -260,6 +225,29 @@ impl HostRules {
             (Speaks::Http2 { streams }, cap) => cap.unwrap_or(HTTP2_IN_FLIGHT).min(streams),
         };
         self.limit.usually(usual);
+    }
+
+    /// The host wants this long between two requests (Crawl-delay); a slower rate that was set stands.
+    #[cfg_attr(not(feature = "robots"), expect(dead_code, reason = "only robots.txt names such a delay"))]
+    pub(crate) fn crawl_delay(&mut self, delay: Duration) {
+        let per_second = 1.0 / delay.as_secs_f64().max(1e-9);
+        if self.host_rate.is_none_or(|rate| rate.per_second() > per_second) {
+            self.host_rate = Some(Rate::new(per_second));
+        }
+    }
+
+    /// Until when the server wants to be left alone, if it does.
+    pub(crate) fn cools_until(&self, now: Moment) -> Option<Moment> {
+        self.cool_down.lasts(now).map(|(_, until, _)| until)
+    }
+
+    /// Whether there is nothing to remember of the host: it is as one of which nothing is known.
+    pub(crate) fn is_idle(&self, now: Moment) -> bool {
+        self.in_flight() == 0
+            && self.cools_until(now).is_none()
+            && self.breaker.open_until(now).is_none()
+            && !self.is_lowered()
+            && self.next_by_rate().is_none_or(|next| next <= now)
     }
 
     /// Time has passed.
@@ -315,8 +303,13 @@ impl HostRules {
         pace.map(Held::Pace).or(set.map(|rate| Held::HostRate(rate.per_second())))
     }
 
-    /// Whether refusals hold the host below what is usual: no hedges then.
-    pub(crate) fn is_lowered(&self) -> bool {
+    /// Whether refusals hold the host back: no hedges then.
+    pub(crate) fn holds_hedges(&self, now: Moment) -> bool {
+        self.is_lowered() || self.cools_until(now).is_some() || self.breaker.open_until(now).is_some()
+    }
+
+    /// Whether refusals hold the host below what is usual.
+    fn is_lowered(&self) -> bool {
         self.limit.is_lowered()
     }
 

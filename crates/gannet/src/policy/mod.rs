@@ -9,13 +9,6 @@ pub(crate) mod classify;
 pub(crate) mod fetch;
 #[cfg_attr(not(test), expect(dead_code, reason = "every hedge has a fixed delay yet"))]
 pub(crate) mod hedge;
-#[cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        reason = "the gate tells its rules neither time nor endings yet: only the limit is at work"
-    )
-)]
 pub(crate) mod host;
 pub(crate) mod job;
 #[cfg_attr(not(test), expect(dead_code, reason = "no host is listened to yet"))]

@@ -13,6 +13,7 @@ use super::connection::Lease;
 use super::upload::{Sending, Upload};
 use super::{Leg, Spawn, fault};
 use crate::error::{Error, Phase};
+use crate::permit::{Left, Permit};
 use crate::request::body::Body as Given;
 
 /// How much of a request's body is handed over at once, in bytes.
@@ -120,27 +121,6 @@ impl Hold {
     }
 }
 
-/// A place at a gate, given back when dropped.
-pub(crate) struct Permit(Arc<dyn Gatekeeper>);
-
-/// Who takes a place back.
-pub(crate) trait Gatekeeper: Send + Sync {
-    /// One place is free again.
-    fn leave(&self);
-}
-
-impl Permit {
-    pub(crate) fn new(keeper: Arc<dyn Gatekeeper>) -> Self {
-        Self(keeper)
-    }
-}
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        self.0.leave();
-    }
-}
-
 impl HttpBody {
     pub(super) fn new(incoming: Incoming, hold: Hold, spawn: Arc<dyn Spawn>) -> Self {
         let mut body = Self { incoming: Some(incoming), hold: Some(hold), spawn, over: false };
@@ -159,7 +139,10 @@ impl HttpBody {
                 self.over = true;
                 self.incoming = None;
                 // A stream that failed takes the connection with it.
-                let own = self.hold.take().and_then(|hold| hold.sending?.failure());
+                let own = self.hold.take().and_then(|mut hold| {
+                    hold.permit.mark(Left::Unreached);
+                    hold.sending?.failure()
+                });
                 Poll::Ready(Some(Err(own.unwrap_or_else(|| fault::body(cause)))))
             }
             None => {
@@ -171,6 +154,13 @@ impl HttpBody {
 
     pub(crate) fn is_over(&self) -> bool {
         self.over
+    }
+
+    /// What is to be said of the host at the body's end.
+    pub(crate) fn mark(&mut self, left: Left) {
+        if let Some(hold) = &mut self.hold {
+            hold.permit.mark(left);
+        }
     }
 
     /// Bytes that are still to come, if known.

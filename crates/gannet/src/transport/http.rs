@@ -15,13 +15,14 @@ use http::{HeaderMap, Method, Request};
 use tokio::sync::Notify;
 use url::{Position, Url};
 
-use super::body::{Hold, HttpBody, Permit, RequestBody, opening_phase};
+use super::body::{Hold, HttpBody, RequestBody, opening_phase};
 use super::connection::{HEAD_FIELDS, Kind, Lease};
 use super::fault::{self, Age, Progress, Standing};
 use super::pool::Pool;
 use super::upload::Sending;
 use super::{Leg, Origin};
 use crate::error::{Error, ErrorKind, Phase};
+use crate::permit::{Left, Permit};
 use crate::request::body::Body;
 
 /// What goes out in one hop.
@@ -33,14 +34,16 @@ pub(crate) struct Outgoing<'a> {
 }
 
 /// Sends one request to `origin` and receives the reply's head; over HTTP/2 also how many streams the server allows.
+/// The body then holds the permit, marked with what `judge` says of the head; an error leaves it where it is.
 ///
 /// # Cancel safety
-/// Dropping it closes the connection, or resets the stream; the permit goes back.
+/// Dropping it closes the connection, or resets the stream.
 pub(crate) async fn exchange(
     pool: &Arc<Pool>,
     origin: &Arc<Origin>,
     out: Outgoing<'_>,
-    permit: Permit,
+    permit: &mut Option<Permit>,
+    judge: &(dyn Fn(&http::response::Parts) -> Left + Sync),
     leg: &Arc<Leg>,
 ) -> Result<(http::response::Parts, HttpBody, Option<u32>), Error> {
     let mut lease = loop {
@@ -88,6 +91,8 @@ pub(crate) async fn exchange(
         connection.is_last = true;
     }
     let streams = lease.streams();
+    let mut permit = permit.take().expect("an exchange ends once");
+    permit.mark(judge(&head));
     let hold = Hold { lease, permit, sending };
     Ok((head, HttpBody::new(incoming, hold, Arc::clone(&pool.spawn)), streams))
 }

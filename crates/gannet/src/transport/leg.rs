@@ -12,6 +12,7 @@ use crate::Moment;
 use crate::clock::Clock;
 use crate::error::Phase;
 use crate::outcome::{ConnectionUsed, Timings};
+use crate::permit::Left;
 
 /// The running record of one attempt.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub(crate) struct Leg {
     /// Shared connections that earlier attempts of the fetch went over.
     pub(crate) avoid: Box<[u64]>,
     pub(crate) turn: Turn,
+    /// It is due now: it goes before those who wait.
+    pub(crate) is_hedge: bool,
     state: Mutex<State>,
 }
 
@@ -40,6 +43,8 @@ struct State {
     connection: Option<ConnectionUsed>,
     bytes: u64,
     source: Source,
+    /// What its end says of the host, if whoever ended it knows.
+    left: Option<Left>,
 }
 
 /// What the request's body waits for.
@@ -104,8 +109,18 @@ impl Leg {
             connection: None,
             bytes: 0,
             source: Source::Ready,
+            left: None,
         };
-        Self { clock, attempt, queue_limit, ground, avoid, turn: Turn(None), state: Mutex::new(state) }
+        Self {
+            clock,
+            attempt,
+            queue_limit,
+            ground,
+            avoid,
+            turn: Turn(None),
+            is_hedge: false,
+            state: Mutex::new(state),
+        }
     }
 
     /// The attempt goes over to `phase`.
@@ -132,6 +147,16 @@ impl Leg {
         let mut state = self.lock();
         state.moved = now;
         state.bytes += bytes as u64;
+    }
+
+    /// It is ended now, which says this of its host.
+    pub(crate) fn ends_as(&self, left: Left) {
+        self.lock().left = Some(left);
+    }
+
+    /// What its end says of its host, if it was told.
+    pub(crate) fn ended_as(&self) -> Option<Left> {
+        self.lock().left
     }
 
     /// The connection that it went over last.

@@ -11,6 +11,7 @@ use http_body::{Body as _, Frame};
 use http_body_util::BodyExt as _;
 
 use crate::error::Error;
+use crate::permit::{Left, Permit};
 
 pub(crate) mod body;
 #[cfg(feature = "compression")]
@@ -111,7 +112,7 @@ pub(crate) enum WireBody {
 /// The body of a custom transport's reply, with its place at the host's gate.
 pub(crate) struct Custom {
     pub(crate) body: http_body_util::combinators::UnsyncBoxBody<Bytes, Error>,
-    pub(crate) _place: body::Permit,
+    pub(crate) place: Permit,
 }
 
 impl std::fmt::Debug for Custom {
@@ -136,6 +137,16 @@ impl WireBody {
                 Some(Ok(Ok(data))) if !data.is_empty() => return Poll::Ready(Some(Ok(data))),
                 Some(Ok(_)) => {}
             }
+        }
+    }
+
+    /// What is to be said of the host at the body's end.
+    pub(crate) fn mark(&mut self, left: Left) {
+        match self {
+            Self::Http(body) => body.mark(left),
+            Self::Custom(held) => held.place.mark(left),
+            #[cfg(feature = "compression")]
+            Self::Decoded(body) => body.mark(left),
         }
     }
 

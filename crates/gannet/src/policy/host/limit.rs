@@ -54,9 +54,9 @@ pub(crate) enum Reception {
 /// Where and when a request entered.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Entered {
-    window: u32,
+    pub(super) window: u32,
     /// Requests in flight with it.
-    in_flight: u32,
+    pub(super) in_flight: u32,
 }
 
 /// The limit and pace of one host.

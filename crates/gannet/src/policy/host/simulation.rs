@@ -11,7 +11,8 @@ use fastrand::Rng;
 use crate::Moment;
 
 use super::mutated::{Mutant, with};
-use super::{Entry, HostRules, Left, Pass, Settings};
+use super::{Entry, HostRules, Settings};
+use crate::permit::{Left, Pass};
 
 use server::{Nature, Server, Serves, lognormal};
 use witness::{Held, Witness, hold};

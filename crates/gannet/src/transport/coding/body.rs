@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::{Decoder, Step};
 use crate::error::{Error, ErrorKind, Phase};
+use crate::permit::Left;
 use crate::transport::WireBody;
 
 /// Pieces that are given out in a row, 1 MiB in all, before others have a right to the thread.
@@ -73,6 +74,11 @@ impl Decoded {
                 }
             }
         }
+    }
+
+    /// What is to be said of the host at the body's end.
+    pub(crate) fn mark(&mut self, left: Left) {
+        self.wire.mark(left);
     }
 
     /// Whether [`poll_piece`](Self::poll_piece) has given all.

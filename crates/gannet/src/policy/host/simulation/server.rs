@@ -5,7 +5,8 @@ use std::time::Duration;
 use fastrand::Rng;
 
 use crate::Moment;
-use crate::policy::host::{Left, Speaks};
+use crate::permit::Left;
+use crate::policy::host::Speaks;
 
 /// How a server treats a request.
 #[derive(Debug, Clone, Copy, PartialEq)]

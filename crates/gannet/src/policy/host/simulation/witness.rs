@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::Moment;
-use crate::policy::host::{self, Entry, HostRules, Left, Pass, Role};
+use crate::permit::{Left, Pass, Role};
+use crate::policy::host::{self, Entry, HostRules};
 
 use super::Plan;
 use super::server::Nature;

@@ -1,0 +1,129 @@
+//! The way of an attempt into its host: through the gate, at the client's rate, and out again with a word on what
+//! became of it. Who is let in is decided in `policy::host`.
+
+use std::sync::Arc;
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+use crate::Moment;
+use crate::engine::core::Core;
+use crate::engine::errand::{Errand, Keep};
+use crate::engine::fetch::seconds;
+use crate::engine::gate::{Behind, Closed, Entering};
+use crate::engine::hosts::Host;
+use crate::error::{Error, ErrorKind, Phase};
+use crate::permit::{Left, Permit};
+use crate::policy::host::Held;
+use crate::sink::Room;
+use crate::transport::Leg;
+
+/// A place at a host's gate.
+pub(crate) struct Place {
+    pub(crate) host: Arc<Host>,
+    pub(crate) permit: Permit,
+}
+
+/// How often one who waits at a gate looks whether the others wait for it.
+const TURN_LOOK: Duration = Duration::from_millis(100);
+
+/// The place of an attempt that is inside and has no body yet. If it is ended from outside, its leg knows as what.
+pub(super) struct Inside<'a> {
+    pub(super) permit: Option<Permit>,
+    pub(super) leg: &'a Arc<Leg>,
+}
+
+impl Inside<'_> {
+    /// It leaves by itself, without a body.
+    pub(super) fn leaves(&mut self, left: Left) {
+        if let Some(permit) = &mut self.permit {
+            permit.mark(left);
+        }
+    }
+}
+
+impl Drop for Inside<'_> {
+    fn drop(&mut self) {
+        if let (Some(permit), Some(left)) = (&mut self.permit, self.leg.ended_as()) {
+            permit.mark(left);
+        }
+    }
+}
+
+/// Waits for a place, within the time that a queue may take.
+pub(super) async fn enter(errand: &Errand, host: &Host, leg: &Leg) -> Result<Permit, Error> {
+    let behind = if leg.is_hedge { Behind::Nobody } else { Behind::All };
+    let entering = host.gate.enter(behind, errand.deadline());
+    let entering = in_turn(errand, host, entering);
+    let entered = match leg.queue_limit {
+        None => entering.await,
+        Some(limit) => match tokio::time::timeout(limit, entering).await {
+            Ok(entered) => entered,
+            Err(_) => return Err(waited_too_long(host, limit)),
+        },
+    };
+    entered.map_err(|why| closed(&errand.core, host, why, errand.deadline()))
+}
+
+/// Waits for its turn under the rate of all hosts together. Its place stands meanwhile.
+pub(super) async fn keep_rate(errand: &Errand) {
+    let core = &errand.core;
+    if let Some(turn) = core.hosts.next_turn().and_then(|turn| core.clock.instant(turn)) {
+        Box::pin(tokio::time::sleep_until(turn)).await;
+    }
+}
+
+/// Waits for a place. When the sink takes nobody's body but ours, those inside wait for us: then we go in beyond the
+/// limit, or all would wait for ever.
+async fn in_turn(errand: &Errand, host: &Host, mut entering: Entering) -> Result<Permit, Closed> {
+    loop {
+        let Keep::Whole(sink) = &errand.keep else { return entering.await };
+        if !sink.keeps_order() {
+            return entering.await;
+        }
+        if let Ok(entered) = tokio::time::timeout(TURN_LOOK, &mut entering).await {
+            return entered;
+        }
+        let is_ours = sink.room(&mut Context::from_waker(Waker::noop())) == Room::Only(errand.seq);
+        if is_ours && matches!(host.gate.held(), None | Some(Held::Limit(_))) {
+            return Ok(host.gate.enter_beyond());
+        }
+    }
+}
+
+fn waited_too_long(host: &Host, limit: Duration) -> Error {
+    let name = &host.origin.key;
+    let message = match host.gate.held() {
+        None | Some(Held::Limit(_)) => format!(
+            "all {} requests that {name} may have in flight were held by others for {limit:?}, or by responses whose \
+             bodies were not read",
+            host.gate.limit(),
+        ),
+        Some(held) => format!("{name} was held back for {limit:?} ({held})"),
+    };
+    Error::new(ErrorKind::QueueTimeout, Phase::Queue, message)
+}
+
+/// The error of one who was turned away.
+pub(crate) fn closed(core: &Core, host: &Host, why: Closed, deadline: Option<Moment>) -> Error {
+    let name = &host.origin.key;
+    let settings = core.hosts.settings();
+    match why {
+        Closed::Away(until) => {
+            let wait = until.since(core.clock.now());
+            let long = match deadline.filter(|deadline| *deadline <= until) {
+                Some(_) => String::from("past the deadline"),
+                None => {
+                    let most = seconds(settings.retry_after_max);
+                    format!("longer than is waited for (--retry-after-max, {most})")
+                }
+            };
+            let message = format!("{name} asked to be left alone for {}, {long}", seconds(wait));
+            Error::new(ErrorKind::HostAway, Phase::Queue, message).asked_to_wait(Some(wait))
+        }
+        Closed::GivenUp => {
+            let after = settings.give_up.map(seconds).unwrap_or_default();
+            let message = format!("{name} has only failed for {after}, and was given up (--host-give-up)");
+            Error::new(ErrorKind::HostUnavailable, Phase::Queue, message)
+        }
+    }
+}

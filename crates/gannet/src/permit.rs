@@ -1,0 +1,79 @@
+//! A place at a host's gate. Whoever holds it may send one request; on leaving it says what became of that request.
+//! Who is let in is decided in `policy`, who waits is kept in `engine`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A place at a gate, given back when dropped.
+pub(crate) struct Permit {
+    keeper: Arc<dyn Gatekeeper>,
+    pass: Pass,
+    left: Left,
+}
+
+/// Who takes a place back.
+pub(crate) trait Gatekeeper: Send + Sync {
+    /// One place is free again.
+    fn leave(&self, pass: Pass, left: Left);
+}
+
+/// What the gate's rules have to know again of one who leaves.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Pass {
+    /// The window in which it entered.
+    pub(crate) window: u32,
+    /// Requests in flight with it.
+    pub(crate) in_flight: u32,
+    pub(crate) role: Role,
+}
+
+/// Two who were let in are not told apart.
+impl PartialEq for Pass {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+/// As what somebody was let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Role {
+    #[default]
+    Ordinary,
+    /// The one whom an open breaker lets through.
+    Probe,
+}
+
+/// How a request ended that had a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Left {
+    /// With what was asked for.
+    Success,
+    /// With an answer that is no fault of the host's health: a redirect, 404, 410, a digest that does not match.
+    Answered,
+    /// 429 or 503, and for how long the server wants to be left alone (RFC 9110, section 10.2.3).
+    Refused { status: u16, retry_after: Option<Duration> },
+    /// A connect error, a reset or a timeout.
+    Unreached,
+    /// A 5xx other than 503.
+    Broken,
+    /// We stopped it, or never sent it: it says nothing.
+    Cut,
+}
+
+impl Permit {
+    /// A place that was given out with this pass. Dropped as it is, it says nothing of the host.
+    pub(crate) fn new(keeper: Arc<dyn Gatekeeper>, pass: Pass) -> Self {
+        Self { keeper, pass, left: Left::Cut }
+    }
+
+    /// What is to be said on leaving; the last word counts.
+    pub(crate) fn mark(&mut self, left: Left) {
+        self.left = left;
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.keeper.leave(self.pass, self.left);
+    }
+}
