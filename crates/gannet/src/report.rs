@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use hdrhistogram::Histogram;
-
 use crate::error::{Error, ErrorKind};
 use crate::event::{HeldBackBy, HeldBackTimes};
 use crate::outcome::{Ending, Outcome, WhyStarted};
 
+use times::Times;
+
+mod times;
+
 /// Counts and quantiles of a job, in constant memory.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 #[must_use]
 pub struct JobReport {
     inputs: u64,
@@ -22,32 +24,10 @@ pub struct JobReport {
     budget_refused: u64,
     bytes: u64,
     errors: BTreeMap<&'static str, u64>,
-    /// Microseconds of the requests that were obtained.
-    totals: Histogram<u64>,
+    /// Of the requests that were obtained.
+    totals: Times,
     fatal: Option<Error>,
     held_back: HeldBackTimes,
-}
-
-/// The longest time that is told apart, in microseconds: a hundred days.
-const LONGEST: u64 = 100 * 86_400 * 1_000_000;
-
-impl Default for JobReport {
-    fn default() -> Self {
-        Self {
-            inputs: 0,
-            endings: [0; 5],
-            firsts: 0,
-            retries: 0,
-            hedges: 0,
-            hedges_won: 0,
-            budget_refused: 0,
-            bytes: 0,
-            errors: BTreeMap::new(),
-            totals: Histogram::new_with_bounds(1, LONGEST, 3).expect("the bounds lie in order"),
-            fatal: None,
-            held_back: HeldBackTimes::default(),
-        }
-    }
 }
 
 impl JobReport {
@@ -66,8 +46,7 @@ impl JobReport {
         self.hedges_won += u64::from(winner.is_some_and(|winner| winner.why_started == WhyStarted::Hedge));
         self.bytes += outcome.length();
         if outcome.ending() == Ending::Ok {
-            let micros = u64::try_from(outcome.total().as_micros()).unwrap_or(u64::MAX);
-            self.totals.saturating_record(micros.max(1));
+            self.totals.record(outcome.total());
         }
         if let Some(error) = outcome.error() {
             *self.errors.entry(error.kind().code()).or_default() += 1;
@@ -138,8 +117,9 @@ impl JobReport {
     }
 
     /// The time within which this share (0 to 1) of the obtained requests was obtained; `None` if none was.
+    /// It is at most 1 in 1,024 too long.
     pub fn quantile(&self, share: f64) -> Option<Duration> {
-        (!self.totals.is_empty()).then(|| Duration::from_micros(self.totals.value_at_quantile(share)))
+        self.totals.quantile(share)
     }
 
     /// What held the job back for the longest; `None` if nothing did, or it was not noted.

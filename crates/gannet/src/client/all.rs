@@ -127,7 +127,7 @@ impl<S: Source> FetchAll<S> {
 
     /// Gives each body, read as JSON.
     #[cfg(feature = "json")]
-    pub fn into_json<T: serde::de::DeserializeOwned>(self) -> FetchAll<S, Bodies<T>> {
+    pub fn into_json<T: serde_core::de::DeserializeOwned>(self) -> FetchAll<S, Bodies<T>> {
         self.bodies(|outcome| {
             let url: Box<str> = outcome.url().into();
             super::response::read_json(&outcome.into_result()?).map_err(|error| error.of_url(url))

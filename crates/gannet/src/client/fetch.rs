@@ -134,7 +134,7 @@ impl Fetch {
     /// # Errors
     /// Beside the fetch's own, [`BadBody`](ErrorKind::BadBody) if it is not what `T` wants.
     #[cfg(feature = "json")]
-    pub fn into_json<T: serde::de::DeserializeOwned>(self) -> Fetch<T> {
+    pub fn into_json<T: serde_core::de::DeserializeOwned>(self) -> Fetch<T> {
         self.in_memory(|settled, _| {
             let body = body_of(settled)?;
             super::response::read_json(&body)
@@ -211,7 +211,7 @@ impl<T> Fetch<T> {
 
     /// Sends `value` as JSON.
     #[cfg(feature = "json")]
-    pub fn json(self, value: &impl serde::Serialize) -> Self {
+    pub fn json(self, value: &impl serde_core::Serialize) -> Self {
         let body = serde_json::to_vec(value);
         self.change(|request| match body {
             Ok(body) => Ok(request.change(|template| set_body(template, "application/json", body.into()))),

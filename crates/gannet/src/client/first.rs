@@ -84,7 +84,7 @@ impl FetchFirst {
 
     /// Awaits the winner's whole body and reads it as JSON.
     #[cfg(feature = "json")]
-    pub fn into_json<T: serde::de::DeserializeOwned>(self) -> FetchFirst<T> {
+    pub fn into_json<T: serde_core::de::DeserializeOwned>(self) -> FetchFirst<T> {
         FetchFirst { fetch: self.fetch.into_json(), legs: self.legs }
     }
 

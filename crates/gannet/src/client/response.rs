@@ -192,13 +192,13 @@ impl Response {
     /// # Cancel safety
     /// Dropping it loses what was read.
     #[cfg(feature = "json")]
-    pub async fn json<T: serde::de::DeserializeOwned>(self) -> Result<T, Error> {
+    pub async fn json<T: serde_core::de::DeserializeOwned>(self) -> Result<T, Error> {
         read_json(&self.bytes().await?)
     }
 }
 
 #[cfg(feature = "json")]
-pub(super) fn read_json<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
+pub(super) fn read_json<T: serde_core::de::DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
     serde_json::from_slice(body).map_err(|cause| {
         let message = format!("the body is not the JSON that was expected: {cause}");
         Error::new(ErrorKind::BadBody, Phase::Body, message).caused_by(cause)
