@@ -5,7 +5,9 @@
 #   benches/compile_time.sh [ROUNDS]      default 2; some 90 seconds each on 2 cores
 #
 # Prints seconds of each build, by the clock and of CPU. What is downloaded is downloaded before the clock runs.
+# Cargo builds what comes from a registry without the records of incremental builds; a path would be built with them.
 set -euo pipefail
+export CARGO_INCREMENTAL=0
 cd "$(dirname "$0")/.."
 rounds=${1:-2} root=$PWD
 dir=$(mktemp -d)
@@ -19,7 +21,7 @@ project() {
 }
 project gannet "gannet = { path = \"$root/crates/gannet\" }"
 project reqwest 'reqwest = "0.13"'
-TIMEFORMAT='%R s, %U s of CPU'
+TIMEFORMAT='%R s, %U s of CPU and %S s of the kernel'
 for ((round = 1; round <= rounds; round++)); do
     for name in gannet reqwest; do
         rm -rf "$dir/$name/target"

@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -240,11 +240,16 @@ fn in_order(addresses: &[IpAddr], attempt: u32) -> Vec<IpAddr> {
     order
 }
 
+/// Interim replies (1xx) that may come before the final one; a server can send them without end.
+pub(super) const INTERIM_REPLIES: u32 = 16;
+
 /// Bytes that went through a connection.
 #[derive(Debug, Default)]
 pub(crate) struct IoCounts {
     read: AtomicU64,
     written: AtomicU64,
+    /// Interim replies of the exchange that is under way.
+    interim: AtomicU32,
 }
 
 impl IoCounts {
@@ -254,6 +259,19 @@ impl IoCounts {
 
     pub(crate) fn written(&self) -> u64 {
         self.written.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn forget_interim(&self) {
+        self.interim.store(0, Ordering::Relaxed);
+    }
+
+    pub(super) fn count_interim(&self) {
+        self.interim.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// More interim replies came than may.
+    pub(super) fn is_flooded(&self) -> bool {
+        self.interim.load(Ordering::Relaxed) > INTERIM_REPLIES
     }
 }
 
@@ -319,6 +337,9 @@ impl AsyncRead for Counted {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.counts.is_flooded() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
         let before = buf.filled().len();
         let result = match buf.remaining() {
             0..=READ => Pin::new(&mut self.io).poll_read(cx, buf),

@@ -1,21 +1,17 @@
 //! One exchange over HTTP: a wall around hyper that is narrow enough for another codec to stand there. A head and
 //! a body go out on a leased connection, a head and a body with the lease in it come back.
 
-use std::future::Future as _;
-use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::task::Poll;
 use std::time::Duration;
 
 #[cfg(feature = "http2")]
 use http::header::{CONNECTION, UPGRADE};
 use http::header::{CONTENT_LENGTH, HOST, HeaderValue, TRANSFER_ENCODING};
 use http::{HeaderMap, Method, Request};
-use tokio::sync::Notify;
 use url::{Position, Url};
 
 use super::body::{Hold, HttpBody, RequestBody, opening_phase};
+use super::connect::{INTERIM_REPLIES, IoCounts};
 use super::connection::{HEAD_FIELDS, Kind, Lease};
 use super::fault::{self, Age, Progress, Standing};
 use super::pool::Pool;
@@ -59,14 +55,13 @@ pub(crate) async fn exchange(
         Kind::One(Some(connection)) => {
             connection.sent_body = !out.body.is_empty();
             let mut request = for_http1(out, body)?;
-            let interim = Interim::count(&mut request);
-            let mut flooded = pin!(interim.too_many.notified());
-            let mut answer = pin!(connection.sender.send_request(request));
-            std::future::poll_fn(|cx| match flooded.as_mut().poll(cx) {
-                Poll::Ready(()) => Poll::Ready(Err(Interim::error())),
-                Poll::Pending => answer.as_mut().poll(cx).map(Ok),
-            })
-            .await?
+            let io = &connection.common.io;
+            count_interim(&mut request, io);
+            let answer = connection.sender.send_request(request).await;
+            if io.is_flooded() {
+                return Err(flooded());
+            }
+            answer
         }
         Kind::One(None) => unreachable!("a lease in use holds its connection"),
         #[cfg(feature = "http2")]
@@ -116,32 +111,16 @@ async fn is_ready(lease: &mut Lease) -> bool {
     }
 }
 
-/// Interim replies (1xx) that may come before the final one; a server can send them without end.
-const INTERIM_REPLIES: u32 = 16;
-
-/// Counts the interim replies of one exchange.
-#[derive(Default)]
-struct Interim {
-    count: AtomicU32,
-    too_many: Notify,
+/// Counts the interim replies (1xx) of one exchange. Beyond their limit the connection gives nothing more.
+fn count_interim(request: &mut Request<RequestBody>, io: &Arc<IoCounts>) {
+    io.forget_interim();
+    let io = Arc::clone(io);
+    hyper::ext::on_informational(request, move |_| io.count_interim());
 }
 
-impl Interim {
-    fn count(request: &mut Request<RequestBody>) -> Arc<Self> {
-        let interim = Arc::new(Self::default());
-        let counting = Arc::clone(&interim);
-        hyper::ext::on_informational(request, move |_| {
-            if counting.count.fetch_add(1, Ordering::Relaxed) == INTERIM_REPLIES {
-                counting.too_many.notify_one();
-            }
-        });
-        interim
-    }
-
-    fn error() -> Error {
-        let message = format!("more than {INTERIM_REPLIES} interim replies (1xx) came before the final one");
-        Error::new(ErrorKind::BadReply, Phase::Wait, message)
-    }
+fn flooded() -> Error {
+    let message = format!("more than {INTERIM_REPLIES} interim replies (1xx) came before the final one");
+    Error::new(ErrorKind::BadReply, Phase::Wait, message)
 }
 
 /// HTTP/1.1 wants the origin's form of the target and a Host field (RFC 9112, section 3.2).
