@@ -16,7 +16,7 @@ pub(crate) use display::{ColourRule, ConnectionArgs, DisplayArgs, HabitArgs, Pro
 pub(crate) use record::{RecordArgs, RowOrder};
 pub(crate) use request::{DataKind, DataPiece, RequestArgs};
 
-use super::values::{self, Deadline, Hedge, Retries};
+use super::values::{self, Deadline, GiveUp, Hedge, Retries};
 
 /// `gannet get`: fetch them all.
 #[derive(Debug, Args)]
@@ -183,6 +183,17 @@ pub(crate) struct CrowdArgs {
     /// Requests in flight to a host [default: 6; HTTP/2 100]
     #[arg(long, value_name = "N", value_parser = values::at_once, allow_hyphen_values = true)]
     pub(crate) per_host: Option<u32>,
+    /// Requests a second, to all hosts together: 50/s, 600/m
+    ///
+    /// Evenly spread; retries and hedges count too. A bare number is a second's.
+    #[arg(long, value_name = "RATE", value_parser = values::rate, allow_hyphen_values = true)]
+    pub(crate) rate: Option<f64>,
+    /// Requests a second, to each host: 1/s, 30/m
+    ///
+    /// It works beside --rate.
+    #[arg(long, value_name = "RATE", value_parser = values::rate, allow_hyphen_values = true)]
+    #[arg(hide_short_help = true)]
+    pub(crate) host_rate: Option<f64>,
 }
 
 #[derive(Debug, Default, Args)]
@@ -226,6 +237,12 @@ pub(crate) struct RetryArgs {
     /// Refused connections are retried already
     #[arg(long = "retry-connrefused", hide = true)]
     pub(crate) _retry_connrefused: bool,
+    /// How long to wait for a dead host: a time, never [default: 2m]
+    ///
+    /// Once most attempts at a host fail, one goes to see each 5 s and the rest waits. When three of these have failed
+    /// and this time is over, what waits for the host fails. With --retry inf it is never given up.
+    #[arg(long, value_name = "TIME", hide_short_help = true, allow_hyphen_values = true)]
+    pub(crate) host_give_up: Option<GiveUp>,
     /// Accepted, without effect in this version
     #[arg(long, value_name = "DIR", hide = true)]
     pub(crate) journal: Option<String>,

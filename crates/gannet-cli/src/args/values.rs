@@ -45,6 +45,35 @@ pub(crate) fn duration_or_zero(text: &str) -> Result<Duration, String> {
     if text == "0" { Ok(Duration::ZERO) } else { duration(text) }
 }
 
+/// So many a second: `50/s`, `600/m`, `10/h`, or a bare number.
+pub(crate) fn rate(text: &str) -> Result<f64, String> {
+    let (number, unit) = text.split_once('/').unwrap_or((text, "s"));
+    let seconds = match unit {
+        "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => f64::NAN,
+    };
+    let rate = number.parse::<f64>().map_or(f64::NAN, |number| number / seconds);
+    if rate > 0.0 && rate.is_finite() {
+        Ok(rate)
+    } else {
+        Err(format!("{text:?} is no rate; write 50/s, 600/m, 10/h or a number a second"))
+    }
+}
+
+/// After how long a dead host is waited for no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct GiveUp(pub(crate) Option<Duration>);
+
+impl FromStr for GiveUp {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "never" { Ok(Self(None)) } else { duration(text).map(|after| Self(Some(after))) }
+    }
+}
+
 /// Splits a number and the letters behind it off the front.
 fn split(text: &str) -> (&str, &str, &str) {
     let digits = text.find(|letter: char| !letter.is_ascii_digit() && letter != '.').unwrap_or(text.len());
@@ -249,6 +278,14 @@ mod tests {
         assert_eq!((at_once("1"), at_once("100000")), (Ok(1), Ok(100_000)));
         for text in ["0", "100001", "auto", "-1", "", "6.5"] {
             assert!(at_once(text).is_err_and(|why| why.contains("from 1 to 100000")), "{text}");
+        }
+    }
+
+    #[test]
+    fn rates_are_by_the_second_minute_or_hour() {
+        assert_eq!((rate("50/s"), rate("600/m"), rate("1.5")), (Ok(50.0), Ok(10.0), Ok(1.5)));
+        for wrong in ["", "0", "-1/s", "5/d", "x/s", "inf", "1/"] {
+            assert!(rate(wrong).is_err_and(|why| why.contains("50/s")), "{wrong}");
         }
     }
 

@@ -7,7 +7,9 @@ use gannet::{
 };
 
 use super::proto;
-use crate::args::{BodyArgs, ConnectionArgs, RequestArgs, Retries, RetryArgs, SharedArgs, TimeArgs};
+use crate::args::{
+    BodyArgs, ConnectionArgs, CrowdArgs, GiveUp, RequestArgs, Retries, RetryArgs, SharedArgs, TimeArgs,
+};
 use crate::say::{Complaint, hint};
 
 /// A client of these settings, to which only what depends on the subcommand is to be added.
@@ -49,6 +51,20 @@ pub(super) fn built(builder: ClientBuilder, connection: &ConnectionArgs) -> Resu
     })
 }
 
+/// How many requests at once and a second.
+pub(super) fn crowded(mut builder: ClientBuilder, crowd: &CrowdArgs) -> ClientBuilder {
+    if let Some(requests) = crowd.per_host {
+        builder = builder.per_host(requests);
+    }
+    if let Some(per_second) = crowd.rate {
+        builder = builder.rate(per_second);
+    }
+    if let Some(per_second) = crowd.host_rate {
+        builder = builder.host_rate(per_second);
+    }
+    builder
+}
+
 fn requested(mut builder: ClientBuilder, request: &RequestArgs) -> Result<ClientBuilder, Complaint> {
     if let Some(name) = &request.user_agent {
         builder = builder.user_agent(name);
@@ -82,6 +98,9 @@ fn retried(mut builder: ClientBuilder, retry: &RetryArgs) -> ClientBuilder {
     }
     if let Some(within) = retry.retry_max_time.filter(|within| !within.is_zero()) {
         builder = builder.retry_within(within);
+    }
+    if let Some(GiveUp(after)) = retry.host_give_up {
+        builder = builder.host_give_up(after);
     }
     if retry.retry_all_errors { builder.retry_errors(RetryErrors::All) } else { builder }
 }

@@ -230,8 +230,8 @@ impl Asked<'_> {
         if kinds.shared.request.head && matches!(output, Output::Stdout(_)) {
             builder = builder.keep_refused_body();
         }
-        if let Some(per_host) = self.crowd.and_then(|crowd| crowd.per_host) {
-            builder = builder.per_host(per_host);
+        if let Some(crowd) = self.crowd {
+            builder = client::crowded(builder, crowd);
         }
         if voice.level() == Level::Attempts {
             builder = builder.watch(voice.watcher());

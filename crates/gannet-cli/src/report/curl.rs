@@ -29,12 +29,14 @@ pub(super) fn exit_code(kind: Kind) -> u8 {
         | Kind::BodyStalled
         | Kind::JobDeadline
         | Kind::ItemDeadline
+        | Kind::HostAway
         | Kind::QueueTimeout => 28,
         Kind::TlsHandshake => 35,
         Kind::Cancelled => 42,
         Kind::BadRequest => 43,
         Kind::TooManyRedirects => 47,
         Kind::EmptyReply => 52,
+        Kind::HostUnavailable => 7,
         Kind::Reset | Kind::StaleConnection | Kind::Transport => 56,
         Kind::CertExpired | Kind::CertName | Kind::CertUntrusted | Kind::CertInvalid => 60,
         Kind::BadBody | Kind::CodingBroken | Kind::CodingCut | Kind::CodingUnknown => 61,

@@ -187,7 +187,8 @@ mod tests {
         let records = Records::default();
         records.room().await;
         records.written().await;
-        let broken = std::pin::pin!(records.broken());
-        assert!(futures_util::poll!(broken).is_pending());
+        let broken: std::pin::Pin<&mut dyn Future<Output = _>> = std::pin::pin!(records.broken());
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(broken.poll(&mut context).is_pending());
     }
 }

@@ -95,6 +95,8 @@ fn for_kind(kind: Kind) -> &'static str {
         Kind::ItemDeadline => "give it longer with --max-time",
         Kind::Cancelled => "run the same command again to go on",
         Kind::QueueTimeout => "lower -j",
+        Kind::HostAway => "run the same command again then, or wait for longer with --retry-after-max",
+        Kind::HostUnavailable => "try again when it is up, or wait for longer with --host-give-up",
         Kind::BadName => "name the file with -o FILE",
         Kind::Exists => "--if-exists overwrite, skip or rename",
         Kind::Forbidden => "choose a place that you may write to, with -o or -P",

@@ -203,6 +203,16 @@ fn end_of_job(stage: &Stage, kind: ErrorKind) -> Option<Made> {
     Some(match kind {
         ErrorKind::JobDeadline => stage.path("--deadline 200ms", "/?never"),
         ErrorKind::ItemDeadline => stage.path("-m 0.2", "/?never"),
+        // The first is told to stay away, the second waits in the queue behind it.
+        ErrorKind::HostAway => {
+            let away = stage.plain.url("/?status=503&retry-after=3600");
+            stage.get(&format!("--no-body --per-host 1 {away}"), &stage.plain.url("/"))
+        }
+        // Three probes, one each 5 s.
+        ErrorKind::HostUnavailable => {
+            let dead = format!("http://{}/", Refusal::open().expect("a free port").addr());
+            stage.get(&format!("--no-body --host-give-up 1s --globoff {}", [&*dead; 40].join(" ")), &dead)
+        }
         ErrorKind::Cancelled => {
             let (missing, silent) = (stage.plain.url("/?status=404"), stage.plain.url("/?never"));
             stage.get(&format!("--no-body --fail-early {missing}"), &silent)

@@ -108,9 +108,6 @@ pub(crate) async fn lead(
             cookies.take(&mut head.headers, &hop.url);
         }
         leg.replied(head.status);
-        if let Some(length) = nothing_left(&head.headers, Clock::wall()) {
-            host.gate.exhausted(length);
-        }
         if let Some(next) = redirect(&errand, &hop, &head, &leg)? {
             // Its place goes back before the next gate is asked, or two hosts could wait for one another.
             drop(body);
@@ -127,17 +124,8 @@ pub(crate) async fn lead(
             }
             return Err(Box::pin(refused(head, body)).await);
         }
-        if let Some(accepted) = &errand.plan.accept_types
-            && !accepted.match_fields(&head.headers)
-        {
-            return Err(other_type(head, accepted));
-        }
         let promised = body.promised();
-        if let (Some(length), Some(limit)) = (promised, errand.plan.max_body)
-            && length > limit
-        {
-            return Err(crate::sink::too_large(limit));
-        }
+        let head = wanted(&errand, head, promised)?;
         let first = if body.is_over() {
             None
         } else {
@@ -167,8 +155,13 @@ async fn send(
 ) -> Result<(http::response::Parts, WireBody), Error> {
     let mut inside = Inside { permit: Some(permit), leg };
     let sent = send_inside(errand, host, hop, &mut inside).await;
-    if let Err(error) = &sent {
-        inside.leaves(of_error(error));
+    match &sent {
+        Ok((head, _)) => {
+            if let Some(length) = nothing_left(&head.headers, Clock::wall) {
+                host.gate.exhausted(length);
+            }
+        }
+        Err(error) => inside.leaves(of_error(error)),
     }
     sent
 }
@@ -327,6 +320,23 @@ fn redirect(
         return fail(ErrorKind::RedirectRefused, message);
     }
     Ok(Some(next))
+}
+
+/// Gives the head of an accepted status back, if its type and its promised length are wanted.
+fn wanted(
+    errand: &Errand,
+    head: http::response::Parts,
+    promised: Option<u64>,
+) -> Result<http::response::Parts, Error> {
+    if let Some(accepted) = &errand.plan.accept_types
+        && !accepted.match_fields(&head.headers)
+    {
+        return Err(other_type(head, accepted));
+    }
+    match (promised, errand.plan.max_body) {
+        (Some(length), Some(limit)) if length > limit => Err(crate::sink::too_large(limit)),
+        _ => Ok(head),
+    }
 }
 
 /// Waits for as long as a redirect asks for before it is followed (RFC 9110, section 10.2.3), holding nothing.

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use http::header::{HeaderMap, RETRY_AFTER};
+use http::header::{HeaderMap, HeaderName, RETRY_AFTER};
 use http::response::Parts;
 
 use crate::clock::Clock;
@@ -78,7 +78,14 @@ const EPOCH_FROM: f64 = 1e9;
 
 /// For how long nothing is left, if the reply's fields say that nothing is: `RateLimit` (the IETF's draft
 /// draft-ietf-httpapi-ratelimit-headers, in its present form and the earlier ones) or `X-RateLimit-*`.
-pub(super) fn nothing_left(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+pub(super) fn nothing_left(headers: &HeaderMap, now: impl FnOnce() -> SystemTime) -> Option<Duration> {
+    // Few servers send any; this is asked of each reply.
+    let tells =
+        |name: &HeaderName| ["ratelimit", "x-rate"].iter().any(|start| name.as_str().starts_with(start));
+    if !headers.keys().any(tells) {
+        return None;
+    }
+    let now = now();
     for prefix in ["ratelimit", "x-ratelimit", "x-rate-limit"] {
         let number = |what: &str| {
             let field = headers.get(format!("{prefix}-{what}"))?.to_str().ok()?;
@@ -122,7 +129,7 @@ fn length(reset: f64, now: SystemTime) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::{HeaderName, HeaderValue};
+    use http::HeaderValue;
 
     fn now() -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_secs(1_784_111_777)
@@ -130,7 +137,7 @@ mod tests {
 
     fn left(fields: &[(&'static str, &'static str)]) -> Option<u64> {
         let field = |&(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value));
-        nothing_left(&fields.iter().map(field).collect(), now()).map(|wait| wait.as_secs())
+        nothing_left(&fields.iter().map(field).collect(), now).map(|wait| wait.as_secs())
     }
 
     #[test]
