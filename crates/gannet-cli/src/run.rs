@@ -192,6 +192,7 @@ impl Run {
     async fn close(mut self) -> Exit {
         self.notice_the_end();
         self.counts.note_held_back(self.job.held_back_times());
+        self.counts.note_budget(self.job.budget());
         self.held_back_by =
             self.counts.held_back_by().map(|cause| held_back_by(cause, self.at_once, self.per_host));
         self.finish_output().await;

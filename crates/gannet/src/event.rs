@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use crate::engine::errand::Waits;
 use crate::error::Phase;
 use crate::outcome::{Ending, Outcome, WhyStarted};
 
@@ -29,6 +30,13 @@ pub enum Event<'a> {
         /// The URL that is tried, without credentials.
         url: &'a str,
         /// Why.
+        why: WhyStarted,
+    },
+    /// The budget had nothing for a further attempt. In a job, a retry waits for it; a hedge is not made.
+    BudgetRefused {
+        /// The request's place in the input.
+        seq: u64,
+        /// What it would have been: a retry or a hedge.
         why: WhyStarted,
     },
     /// Bytes of a body came.
@@ -59,6 +67,8 @@ pub(crate) struct Tallies {
     hedges: AtomicU64,
     bytes: AtomicU64,
     parked: AtomicUsize,
+    /// Of these, those that wait for the purse.
+    late: AtomicUsize,
 }
 
 /// How far a job is: counts at one moment.
@@ -219,6 +229,7 @@ impl Tallies {
                     WhyStarted::Hedge => add(&self.hedges, 1),
                 }
             }
+            Event::BudgetRefused { .. } => {}
             Event::Received { bytes, .. } => add(&self.bytes, *bytes),
             Event::Settled(outcome) => {
                 add(&self.settled, 1);
@@ -231,17 +242,30 @@ impl Tallies {
         }
     }
 
-    /// Fetches that wait at a gate or for their backoff, and have nothing on the wire.
+    /// How many have settled, and of how many; `None` before the input has ended.
+    pub(crate) fn settled_of(&self) -> (u64, Option<u64>) {
+        let ended = self.input_ended.load(Ordering::Relaxed);
+        (self.settled.load(Ordering::Relaxed), ended.then(|| self.inputs.load(Ordering::Relaxed)))
+    }
+
+    /// Fetches that wait at a gate, for their backoff or for the purse, and have nothing on the wire.
     pub(crate) fn parked(&self) -> usize {
         self.parked.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn park(&self) {
-        self.parked.fetch_add(1, Ordering::Relaxed);
+    /// Of these, those that wait for the purse.
+    pub(crate) fn late(&self) -> usize {
+        self.late.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn unpark(&self) {
+    pub(crate) fn park(&self, waits: Waits) {
+        self.parked.fetch_add(1, Ordering::Relaxed);
+        self.late.fetch_add(usize::from(waits == Waits::InLine), Ordering::Relaxed);
+    }
+
+    pub(crate) fn unpark(&self, waits: Waits) {
         self.parked.fetch_sub(1, Ordering::Relaxed);
+        self.late.fetch_sub(usize::from(waits == Waits::InLine), Ordering::Relaxed);
     }
 
     pub(crate) fn now(&self) -> Progress {

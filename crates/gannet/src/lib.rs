@@ -91,8 +91,9 @@ pub use outcome::{
     AttemptRecord, ConnectionUsed, Ending, Outcome, Receipt, ReplyHead, Timings, WhyStarted, WhyStopped,
 };
 pub use policy::classify::RetryErrors;
+pub use policy::hedge::HedgeAfter;
 pub use policy::job::Goal;
-pub use report::JobReport;
+pub use report::{Budget, JobReport};
 pub use request::body::{Body, BoxError};
 pub use request::form::{Form, Part};
 pub use request::{IntoRequest, Repeat, Request};

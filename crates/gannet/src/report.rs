@@ -28,6 +28,22 @@ pub struct JobReport {
     totals: Times,
     fatal: Option<Error>,
     held_back: HeldBackTimes,
+    budget: Option<Budget>,
+}
+
+/// What the budget of a client has left for further attempts, and how often it had nothing. All fetches of the client
+/// share it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Budget {
+    /// Retries that could be made now; `None` is without bound.
+    pub retry_left: Option<u64>,
+    /// Hedges that could be made now; `None` is without bound.
+    pub hedge_left: Option<u64>,
+    /// Retries that it refused. In a job these wait, and are made later.
+    pub retry_refused: u64,
+    /// Hedges that it refused.
+    pub hedge_refused: u64,
 }
 
 impl JobReport {
@@ -136,6 +152,16 @@ impl JobReport {
     /// the place of what was noted before.
     pub fn note_held_back(&mut self, times: HeldBackTimes) {
         self.held_back = times;
+    }
+
+    /// What the client's budget had left and had refused when the job ended; `None` if it was not noted.
+    pub fn budget(&self) -> Option<Budget> {
+        self.budget
+    }
+
+    /// Notes the budget, from [`Client::budget`](crate::Client::budget), in the place of what was noted before.
+    pub fn note_budget(&mut self, budget: Budget) {
+        self.budget = Some(budget);
     }
 
     /// The error that ended the job as a whole: the output is gone.

@@ -4,7 +4,7 @@
 use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
-use gannet::{Goal, StatusSet};
+use gannet::{Goal, HedgeAfter, StatusSet};
 use http::{HeaderName, HeaderValue};
 
 /// Longer than any run, and short enough for every clock.
@@ -174,12 +174,12 @@ impl FromStr for Retries {
 }
 
 /// When a silent attempt gets company.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Hedge {
     /// Never.
     Off,
     /// After so long without a byte of the body.
-    After(Duration),
+    After(HedgeAfter),
 }
 
 impl FromStr for Hedge {
@@ -188,10 +188,22 @@ impl FromStr for Hedge {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "off" => Ok(Self::Off),
-            "auto" => Err("this version hedges after a fixed time, such as 300ms".into()),
-            _ => duration(text).map(Self::After),
+            "auto" => Ok(Self::After(HedgeAfter::Auto)),
+            _ => match text.strip_prefix('p') {
+                Some(percent) => quantile(percent).map(Self::After),
+                None => duration(text).map(|after| Self::After(after.into())),
+            },
         }
     }
+}
+
+/// `98` and `99.9` of `p98` and `p99.9`.
+fn quantile(percent: &str) -> Result<HedgeAfter, String> {
+    let plain = percent.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let share = percent.parse::<f64>().ok().filter(|percent| plain && *percent > 0.0 && *percent < 100.0);
+    share.map(|percent| HedgeAfter::Quantile(percent / 100.0)).ok_or_else(|| {
+        format!("p{percent} is no quantile; write p98 or p99.5, more than p0 and less than p100")
+    })
 }
 
 /// Statuses that count as success: `200-299,304` or `any`.

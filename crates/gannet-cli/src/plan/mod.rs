@@ -124,8 +124,8 @@ impl Plan {
         let jar = Jar::of(&shared.request, &shared.mode)?;
         let mut builder = client::settings(shared, time, jar.as_ref().map(Jar::cookies))?;
         builder = client::with_bodies(builder, body)?;
-        if let Some(Hedge::After(delay)) = alternatives.hedge {
-            builder = builder.hedge(delay);
+        if let Some(Hedge::After(silence)) = alternatives.hedge {
+            builder = builder.hedge(silence);
         }
         let asked = Asked { builder, source, number, crowd: Some(crowd), goal: Some(goal), jar };
         asked.plan(chosen, records, kinds, (begun, voice))

@@ -53,6 +53,7 @@ pub(super) struct Summary<'a> {
     hedges_won: u64,
     attempts: u64,
     budget_refused: u64,
+    budget: Option<BudgetLeft>,
     errors: &'a BTreeMap<&'static str, u64>,
     ms_p: Quantiles,
     bytes: u64,
@@ -60,6 +61,15 @@ pub(super) struct Summary<'a> {
     /// The setting that held the run back for the longest.
     held_back_by: Option<&'a str>,
     resume: Option<&'a str>,
+}
+
+/// What the budget had left at the end, and how often it had nothing; without a bound nothing is left or taken.
+#[derive(Debug, Serialize)]
+struct BudgetLeft {
+    retry_left: Option<u64>,
+    hedge_left: Option<u64>,
+    retry_refused: u64,
+    hedge_refused: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -94,6 +104,12 @@ impl<'a> Summary<'a> {
             hedges_won: report.hedges_won(),
             attempts: report.attempts(),
             budget_refused: report.budget_refused(),
+            budget: report.budget().map(|budget| BudgetLeft {
+                retry_left: budget.retry_left,
+                hedge_left: budget.hedge_left,
+                retry_refused: budget.retry_refused,
+                hedge_refused: budget.hedge_refused,
+            }),
             errors: report.errors(),
             ms_p: Quantiles { half: quantile(0.5), most: quantile(0.99), nearly_all: quantile(0.999) },
             bytes: report.bytes(),
@@ -120,7 +136,7 @@ mod tests {
         let golden = concat!(
             r#"{"v":1,"type":"summary","job":"j","inputs":0,"ok":0,"failed":0,"unfinished":0,"cancelled":0,"skipped":0,"#,
             r#""exit":4,"deadline_hit":true,"firsts":0,"retries":0,"hedges":0,"hedges_won":0,"attempts":0,"#,
-            r#""budget_refused":0,"errors":{},"ms_p":{"50":null,"99":null,"99.9":null},"bytes":0,"#,
+            r#""budget_refused":0,"budget":null,"errors":{},"ms_p":{"50":null,"99":null,"99.9":null},"bytes":0,"#,
             r#""elapsed_ms":60003.1,"held_back_by":null,"resume":"run the same command again"}"#,
         );
         assert_eq!(serde_json::to_string(&Summary::of(&closing, "j")).expect("a summary"), golden);

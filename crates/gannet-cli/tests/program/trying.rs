@@ -81,13 +81,31 @@ fn no_more_than_asked_for_are_in_flight() {
 }
 
 #[test]
+fn a_silence_may_be_learned_and_what_is_none_is_refused() {
+    let (origin, folder) = (origin(), Folder::new());
+    for hedge in ["auto", "p98", "p99.9", "off"] {
+        assert_eq!(folder.run(["--hedge", hedge, "--no-body", &origin.url("/")]).code, 0, "{hedge}");
+    }
+    for hedge in ["p0", "p100", "p", "p-5", "p1e1", "pinf", "often"] {
+        let ran = folder.run(["--hedge", hedge, "--no-body", &origin.url("/")]);
+        assert!(ran.code == 2 && ran.err.contains("--hedge"), "{hedge}: {}", ran.err);
+    }
+}
+
+#[test]
 fn what_failed_for_want_of_budget_is_counted() {
     let (origin, folder) = (origin(), Folder::new());
     let list: String = (0..30)
         .map(|n| format!("{}\n", origin.url(&format!("/{n}?status=503&header=Retry-After:0"))))
         .collect();
-    assert_eq!(folder.feed(["-i", "-", "--no-body", "--report", "r"], &list).code, 3);
+    let list = ["-i", "-", "--no-body", "--deadline", "3s", "--retry-delay", "0", "--report", "r", &list];
+    assert_eq!(folder.feed(&list[..9], list[9]).code, 3);
     let (_, summary) = folder.report("r");
-    assert_eq!((&summary["failed"], &summary["retries"]), (&30.into(), &10.into()));
-    assert!(summary["budget_refused"].as_u64() >= Some(20), "{summary}");
+    // The reserve of 10, and then what time pays: 30 firsts make 6 a second at most.
+    assert_eq!((&summary["failed"], &summary["firsts"]), (&30.into(), &30.into()));
+    let number = |name: &str| summary[name].as_u64().expect("a number");
+    assert!((10..=10 + 4 * 6).contains(&number("retries")), "{summary}");
+    assert!(number("budget_refused") >= 10, "{summary}");
+    assert_eq!(summary["budget"]["hedge_left"], 10);
+    assert!(summary["budget"]["retry_refused"].as_u64() >= Some(20), "{summary}");
 }

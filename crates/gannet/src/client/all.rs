@@ -18,7 +18,7 @@ use crate::error::Error;
 use crate::event::{HeldBackTimes, Tallies};
 use crate::outcome::Outcome;
 use crate::policy::job::{Goal, OnFailure};
-use crate::report::JobReport;
+use crate::report::{Budget, JobReport};
 use crate::sink::{Files, Sink};
 use crate::source::Source;
 
@@ -51,6 +51,11 @@ pub trait Collect: sealed::Sealed {
     #[doc(hidden)]
     fn was_held_back(&mut self, times: HeldBackTimes) {
         let _ = times;
+    }
+
+    #[doc(hidden)]
+    fn budget_left(&mut self, budget: Budget) {
+        let _ = budget;
     }
 
     #[doc(hidden)]
@@ -220,6 +225,7 @@ where
                 Ok(Some(outcome)) => collect.add(outcome),
                 Ok(None) => {
                     collect.was_held_back(setting.held_back_times());
+                    collect.budget_left(setting.budget());
                     return Poll::Ready(collect.end());
                 }
                 Err(error) => return Poll::Ready(collect.fail(error)),
@@ -315,6 +321,10 @@ impl Collect for Saved {
 
     fn was_held_back(&mut self, times: HeldBackTimes) {
         self.0.note_held_back(times);
+    }
+
+    fn budget_left(&mut self, budget: Budget) {
+        self.0.note_budget(budget);
     }
 
     fn end(&mut self) -> Self::Output {

@@ -110,11 +110,12 @@ macro_rules! wishes {
             self
         }
 
-        /// A further attempt when the newest has been silent for `after`; at most 2, within the hedge budget
-        /// (Dean and Barroso, "The Tail at Scale", 2013). Off by default.
-        pub fn hedge(mut self, after: std::time::Duration) -> Self {
+        /// A further attempt when the newest has been silent for `after`: a fixed time, or one that is learned of
+        /// each host ([`HedgeAfter::Auto`](crate::HedgeAfter::Auto)); at most 2, within the hedge budget (Dean and
+        /// Barroso, "The Tail at Scale", 2013). Off by default.
+        pub fn hedge(mut self, after: impl Into<crate::HedgeAfter>) -> Self {
             if let Some(asked) = self.asked_mut() {
-                asked.change(|plan| plan.hedge = Some(after));
+                asked.change(|plan| plan.hedge = Some(after.into()));
             }
             self
         }

@@ -17,6 +17,7 @@ use crate::engine::plan::{Plan, Redirects, StatusSet};
 use crate::error::{Error, ErrorKind, Phase};
 use crate::event::{Event, Watcher};
 use crate::policy::budget::{Ratio, RatioPurse};
+use crate::policy::hedge::HedgeAfter;
 use crate::sink::Memory;
 use crate::transport::connect::{Connector, HttpVersions, Network};
 use crate::transport::dns::Resolver;
@@ -166,9 +167,10 @@ impl ClientBuilder {
         self
     }
 
-    /// A further attempt when the newest has been silent for so long (default: off).
-    pub fn hedge(mut self, after: Duration) -> Self {
-        self.plan.hedge = Some(after);
+    /// A further attempt when the newest has been silent for so long: a fixed time, or one that is learned of each
+    /// host (default: off).
+    pub fn hedge(mut self, after: impl Into<HedgeAfter>) -> Self {
+        self.plan.hedge = Some(after.into());
         self
     }
 
@@ -327,13 +329,22 @@ impl ClientBuilder {
             let names = ("connect_timeout (--connect-timeout)", "timeout (--max-time)");
             return Err(contradict((names.0, &connect), (names.1, &timeout)));
         }
-        if let (Some(hedge), Some(timeout)) = (plan.hedge, plan.timeout)
+        if let (Some(HedgeAfter::Fixed(hedge)), Some(timeout)) = (plan.hedge, plan.timeout)
             && hedge >= timeout
         {
             return Err(contradict(("hedge (--hedge)", &hedge), ("timeout (--max-time)", &timeout)));
         }
-        if plan.hedge.is_some() && self.hedge_budget == Ratio::Share(0.0) {
-            return Err(contradict(("hedge (--hedge)", &plan.hedge), ("hedge_budget (--hedge-budget)", &0)));
+        if let Some(hedge) = plan.hedge
+            && self.hedge_budget == Ratio::Share(0.0)
+        {
+            return Err(contradict(("hedge (--hedge)", &hedge), ("hedge_budget (--hedge-budget)", &0)));
+        }
+        if let Some(HedgeAfter::Quantile(share)) = plan.hedge
+            && !(share > 0.0 && share < 1.0)
+        {
+            return Err(settings(format!(
+                "hedge (--hedge) after the quantile {share}: a share between 0 and 1"
+            )));
         }
         self.check_retries()?;
         self.check_gates()?;

@@ -18,6 +18,7 @@ use crate::error::Error;
 use crate::event::{HeldBack, HeldBackTimes, Progress, Slow, Tallies};
 use crate::outcome::Outcome;
 use crate::policy::job::{Goal, OnFailure};
+use crate::report::Budget;
 use crate::sink::{Memory, Sink};
 use crate::source::Source;
 
@@ -96,6 +97,10 @@ impl<S> Setting<S> {
     pub(super) fn held_back_times(&self) -> HeldBackTimes {
         self.job.as_ref().map_or_else(HeldBackTimes::default, |job| job.held_back_times())
     }
+
+    pub(super) fn budget(&self) -> Budget {
+        self.core.purse.told()
+    }
 }
 
 /// Outcomes as they settle. The input is read lazily, no further than places are free for it, and may be endless.
@@ -161,6 +166,11 @@ impl<S> FetchEach<S> {
     /// For how long each cause has held it back until now.
     pub fn held_back_times(&self) -> HeldBackTimes {
         self.setting.held_back_times()
+    }
+
+    /// What is left of its client's budget for retries and hedges, and how often it had nothing.
+    pub fn budget(&self) -> Budget {
+        self.setting.budget()
     }
 
     /// Up to 3 fetches that have been under way for the longest, the slowest first. Looks at each that is under way.

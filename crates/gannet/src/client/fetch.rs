@@ -359,6 +359,7 @@ impl Lazy {
             purpose: self.asked.purpose,
             limits,
             tallies: self.tallies,
+            late: None,
         };
         let tokens = self.asked.wait_for_tokens();
         #[cfg(feature = "compression")]

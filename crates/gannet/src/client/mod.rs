@@ -27,6 +27,7 @@ pub use handle::JobHandle;
 pub use response::{Chunks, Response};
 
 use crate::engine::core::Core;
+use crate::report::Budget;
 use crate::request::IntoRequest;
 use crate::source::IntoSource;
 
@@ -162,6 +163,11 @@ impl Client {
             idle_connections: lanes.iter().map(|lane| lane.pool.idle()).sum(),
             tasks: lanes.iter().map(|lane| lane.tasks()).sum(),
         }
+    }
+
+    /// What is left of the budget for retries and hedges, and how often it had nothing.
+    pub fn budget(&self) -> Budget {
+        self.core.purse.told()
     }
 
     /// Closes idle connections, then waits until all that is shared has ended or `deadline` has come. Fetches that

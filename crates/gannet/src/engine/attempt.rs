@@ -87,18 +87,17 @@ pub(crate) async fn lead(
     errand: Arc<Errand>,
     mirror: u32,
     leg: Arc<Leg>,
-    place: Option<Place>,
+    place: Place,
 ) -> Result<Box<Led>, Error> {
     let mut hop = first_hop(&errand, mirror)?;
-    let mut place = place;
+    let mut place = Some(place);
     loop {
-        let Place { host, permit } = match place.take() {
-            Some(place) => place,
-            None => {
-                let host = errand.core.hosts.of(&hop.url);
-                let permit = Box::pin(enter(&errand, &host, &leg)).await?;
-                Place { host, permit }
-            }
+        let place = place.take();
+        let Place { host, permit } =
+            place.unwrap_or_else(|| Place { host: errand.core.hosts.of(&hop.url), permit: None });
+        let permit = match permit {
+            Some(permit) => permit,
+            None => Box::pin(enter(&errand, &host, &leg)).await?,
         };
         keep_rate(&errand).await;
         #[cfg_attr(not(feature = "cookies"), expect(unused_mut, reason = "cookies are marked in it"))]

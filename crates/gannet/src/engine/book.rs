@@ -25,6 +25,8 @@ struct Page {
     mirror_url: Option<Box<str>>,
     why: WhyStarted,
     began: Moment,
+    /// What was told of [`Leg::places`].
+    places: u32,
     record: Option<AttemptRecord>,
 }
 
@@ -43,7 +45,7 @@ impl Book {
         wall: SystemTime,
     ) {
         self.first_started.get_or_insert((now, wall));
-        self.pages.push(Page { leg, mirror, mirror_url, why, began: now, record: None });
+        self.pages.push(Page { leg, mirror, mirror_url, why, began: now, places: 0, record: None });
     }
 
     /// An attempt has ended; the first end counts.
@@ -94,6 +96,24 @@ impl Book {
     pub(crate) fn open(&self) -> impl Iterator<Item = (u32, &Leg)> {
         let pages = self.pages.iter().enumerate();
         pages.filter(|(_, page)| page.record.is_none()).map(|(attempt, page)| (attempt as u32, &*page.leg))
+    }
+
+    pub(crate) fn why(&self, attempt: u32) -> Option<WhyStarted> {
+        self.pages.get(attempt as usize).map(|page| page.why)
+    }
+
+    /// An attempt in flight that has left our queue for its host, or gone back to it, since it was last told.
+    pub(crate) fn moved_place(&mut self) -> Option<(u32, Phase)> {
+        let pages = self.pages.iter_mut().enumerate();
+        let mut open = pages.filter(|(_, page)| page.record.is_none());
+        open.find_map(|(attempt, page)| {
+            let moved = page.leg.places() > page.places;
+            page.places += u32::from(moved);
+            moved.then_some((
+                attempt as u32,
+                if page.places.is_multiple_of(2) { Phase::Queue } else { Phase::Send },
+            ))
+        })
     }
 
     /// The connections that the attempts so far went over.

@@ -7,11 +7,14 @@ use smallvec::SmallVec;
 use url::Url;
 
 use super::core::Core;
+use super::job::late::Late;
 use super::lane::Lane;
 use super::plan::Plan;
 use crate::Moment;
 use crate::event::{Event, Tallies};
+use crate::policy::budget::Extra;
 use crate::policy::fetch::{Failure, Hedge, Opening, Repeatable, Rules, Sent, Silence, WhenEmpty};
+use crate::policy::hedge::{Game, HedgeAfter};
 use crate::request::Request;
 use crate::sink::{Room, Sink};
 use crate::transport::leg::Turn;
@@ -30,30 +33,32 @@ pub(crate) struct Errand {
     pub(crate) purpose: Purpose,
     pub(crate) limits: Limits,
     pub(crate) tallies: Option<Arc<Tallies>>,
+    /// Where its retries wait that the purse refuses; alone it has nobody to wait for.
+    pub(crate) late: Option<Arc<Late>>,
 }
 
 /// Whether a fetch has nothing on the wire; its job counts these.
 #[derive(Default)]
-pub(crate) struct Parking(Option<Arc<Tallies>>);
+pub(crate) struct Parking(Option<(Arc<Tallies>, Waits)>);
 
 impl Parking {
     /// Nothing is on the wire now, or something is.
     pub(crate) fn note(&mut self, tallies: &Arc<Tallies>, waits: Waits) {
-        match (waits, &self.0) {
-            (Waits::ForUs, None) => {
-                tallies.park();
-                self.0 = Some(Arc::clone(tallies));
+        let before = self.0.as_ref().map_or(Waits::ForOthers, |(_, before)| *before);
+        if waits != before {
+            *self = Self::default();
+            if waits != Waits::ForOthers {
+                tallies.park(waits);
+                self.0 = Some((Arc::clone(tallies), waits));
             }
-            (Waits::ForOthers, Some(_)) => *self = Self::default(),
-            _ => {}
         }
     }
 }
 
 impl Drop for Parking {
     fn drop(&mut self) {
-        if let Some(tallies) = self.0.take() {
-            tallies.unpark();
+        if let Some((tallies, waits)) = self.0.take() {
+            tallies.unpark(waits);
         }
     }
 }
@@ -63,6 +68,8 @@ impl Drop for Parking {
 pub(crate) enum Waits {
     /// A gate, a place in the pool, or its backoff.
     ForUs,
+    /// For the purse, in the line of its job.
+    InLine,
     /// A server, or the sink.
     ForOthers,
 }
@@ -143,15 +150,19 @@ impl Errand {
             retries: self.plan.retries,
             backoff: self.plan.backoff,
             retry_within: self.plan.retry_within,
-            hedge: self
-                .plan
-                .hedge
-                .map(|after| Hedge { after: Silence::Fixed(after), at_most: self.plan.hedges }),
+            hedge: self.plan.hedge.map(|after| Hedge { after: silence(after), at_most: self.plan.hedges }),
             deadline: self.deadline(),
             repeatable: if repeatable { Repeatable::Always } else { Repeatable::WhileUnsent },
-            when_empty: WhenEmpty::Fail,
+            when_empty: if self.late.is_some() { WhenEmpty::Park } else { WhenEmpty::Fail },
             retry_after_max: self.plan.retry_after_max,
         }
+    }
+
+    /// How far its job has come.
+    pub(crate) fn game(&self) -> Game {
+        let Some(tallies) = &self.tallies else { return Game::Running };
+        let (settled, inputs) = tallies.settled_of();
+        Game::of(settled, inputs, self.core.purse.balance(Extra::Hedge))
     }
 
     /// A stream of which nothing was taken can go out yet, and one that was taken never can, whatever the method.
@@ -193,5 +204,12 @@ impl Errand {
         if let Some(watcher) = &self.core.watcher {
             watcher(event);
         }
+    }
+}
+
+fn silence(after: HedgeAfter) -> Silence {
+    match after {
+        HedgeAfter::Fixed(after) => Silence::Fixed(after),
+        HedgeAfter::Quantile(_) | HedgeAfter::Auto => Silence::Advised,
     }
 }

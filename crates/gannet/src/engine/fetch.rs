@@ -12,6 +12,7 @@ use super::attempt::{self, Led, Place};
 use super::book::Book;
 use super::copy::{Copy, WaitsFor};
 use super::errand::{Errand, Keep, Parking, Waits};
+use super::job::late::Asking;
 use super::timer::Timer;
 use crate::Moment;
 use crate::clock::Clock;
@@ -21,13 +22,18 @@ use crate::outcome::{Got, Record, WhyStarted, WhyStopped};
 use crate::permit::Left;
 use crate::policy::classify;
 use crate::policy::fetch::{Fact, Machine, Means, Order, StopReason, Verdict};
+use crate::policy::latency::Heard;
 use crate::transport::Leg;
 use crate::transport::leg::Ground;
 
+use advice::{Adviser, Met};
+use heard::Listening;
 pub(crate) use look::Look;
 use refused::Refused;
 use words::{broken, too_slow};
 
+mod advice;
+mod heard;
 mod look;
 mod refused;
 mod words;
@@ -51,6 +57,9 @@ pub(crate) trait Driven: Future<Output = Settled> {
 
     /// Where it stands.
     fn look(&self) -> Look;
+
+    /// Its job has come so far that its hedges may be due earlier.
+    fn advise(self: Pin<&mut Self>);
 }
 
 /// Starts a fetch; lazy until polled.
@@ -58,7 +67,7 @@ pub(crate) fn drive(errand: Errand, place: Option<Place>, queued_at: Moment) -> 
     Box::pin(Drive::new(Arc::new(errand), attempt::lead, place, queued_at))
 }
 
-type Launch<A> = fn(Arc<Errand>, u32, Arc<Leg>, Option<Place>) -> A;
+type Launch<A> = fn(Arc<Errand>, u32, Arc<Leg>, Place) -> A;
 
 pin_project! {
     struct Drive<A> {
@@ -83,8 +92,12 @@ struct Rest<A> {
     book: Book,
     timer: Timer,
     place: Option<Place>,
+    met: Met,
     begun: bool,
     parking: Parking,
+    /// Retries that wait for the purse.
+    asks: Vec<Asking>,
+    listening: Listening,
 }
 
 impl<A: Future<Output = Result<Box<Led>, Error>>> Drive<A> {
@@ -100,9 +113,12 @@ impl<A: Future<Output = Result<Box<Led>, Error>>> Drive<A> {
             refused: Refused::None,
             book: Book::new(queued_at),
             timer: Timer::default(),
+            met: Met::at(place.as_ref().map(|place| Arc::clone(&place.host))),
             place,
             begun: false,
             parking: Parking::default(),
+            asks: Vec::new(),
+            listening: Listening::default(),
         };
         Self { launch, first: None, rest }
     }
@@ -122,11 +138,13 @@ impl<A: Future<Output = Result<Box<Led>, Error>>> Drive<A> {
                 match order {
                     Order::Start { attempt, mirror, why } => self.as_mut().start(attempt, mirror, why, now),
                     Order::Stop { attempt, why } => self.as_mut().stop_attempt(attempt, why, now),
-                    Order::Park { .. } | Order::Unpark { .. } => {
-                        unreachable!("no fetch is told to wait for the purse")
+                    Order::Park { mirror } => self.as_mut().project().rest.park(mirror),
+                    Order::Unpark { mirror } => {
+                        self.as_mut().project().rest.asks.retain(|ask| ask.mirror != mirror);
                     }
                     Order::Settle(verdict) => {
                         let rest = self.project().rest;
+                        rest.asks.clear();
                         return (!rest.begins_to_keep(verdict, now)).then(|| rest.settle(verdict, now));
                     }
                 }
@@ -152,17 +170,20 @@ impl<A: Future<Output = Result<Box<Led>, Error>>> Drive<A> {
         let other = (mirror > 0).then(|| shown(url));
         rest.book.started(Arc::clone(&leg), (mirror, other), why, now, Clock::wall());
         errand.tell(&Event::AttemptStarted { seq: errand.seq, url: url.as_str(), why });
-        let future = (this.launch)(errand, mirror, leg, rest.place.take());
+        let place = rest.place.take();
+        let place = place.unwrap_or_else(|| Place { host: rest.met.of(&errand, mirror), permit: None });
+        let future = (this.launch)(errand, mirror, leg, place);
         if this.first.is_none() && attempt == 0 {
             this.first.set(Some(future));
         } else {
             rest.others.push((attempt, Box::pin(future)));
         }
-        // A fixed hedge counts its silence from the start, our own queue included.
-        rest.tell_machine(Fact::Entered { attempt }, now);
     }
 
     fn stop_attempt(self: Pin<&mut Self>, attempt: u32, why: StopReason, now: Moment) {
+        if let Some(heard) = heard::of_stopped(why, self.rest.errand.limits) {
+            self.rest.heard(attempt, heard, now);
+        }
         let why = match why {
             StopReason::Superseded | StopReason::Pointless => WhyStopped::Superseded,
             StopReason::Deadline => WhyStopped::Deadline,
@@ -247,6 +268,9 @@ impl<A: Future<Output = Result<Box<Led>, Error>>> Future for Drive<A> {
                 self.as_mut().happened(attempt, brought, now);
                 continue;
             }
+            if self.as_mut().project().rest.has_heard(cx, now) {
+                continue;
+            }
             let (overdue, next) = self.rest.limits(now);
             if let Some((attempt, error)) = overdue {
                 self.rest.retire(attempt);
@@ -259,7 +283,7 @@ impl<A: Future<Output = Result<Box<Led>, Error>>> Future for Drive<A> {
                 self.as_mut().project().rest.tell_machine(Fact::Woke, now);
                 continue;
             }
-            let at = [wake, next].into_iter().flatten().min();
+            let at = [wake, next, self.rest.listening.look_at].into_iter().flatten().min();
             if self.as_mut().project().rest.timer.poll(cx, &clock, at).is_pending() {
                 self.as_mut().project().rest.note_parking();
                 return Poll::Pending;
@@ -272,6 +296,10 @@ impl<A: Future<Output = Result<Box<Led>, Error>>> Future for Drive<A> {
 impl<A: Future<Output = Result<Box<Led>, Error>>> Driven for Drive<A> {
     fn look(&self) -> Look {
         self.rest.look()
+    }
+
+    fn advise(self: Pin<&mut Self>) {
+        self.project().rest.listening.tell();
     }
 
     fn stop(mut self: Pin<&mut Self>) -> Settled {
@@ -298,9 +326,11 @@ impl<A: Future<Output = Result<Box<Led>, Error>>> Drive<A> {
                     if rest.machine.is_settling() { Refused::Held { attempt, led } } else { Refused::None };
             }
             Ok(Brought::Led(led)) => {
-                self.as_mut().project().rest.refused = Refused::None;
-                self.as_mut().project().rest.led = Some((attempt, led));
-                self.as_mut().project().rest.tell_machine(Fact::Led { attempt }, now);
+                let rest = self.as_mut().project().rest;
+                rest.refused = Refused::None;
+                rest.led = Some((attempt, led));
+                rest.heard(attempt, Heard::Led, now);
+                rest.tell_machine(Fact::Led { attempt }, now);
                 if let Err(error) = self.as_mut().project().rest.receive() {
                     self.failed(attempt, error, now);
                 } else if matches!(self.rest.errand.keep, Keep::Head) {
@@ -323,6 +353,7 @@ impl<A: Future<Output = Result<Box<Led>, Error>>> Drive<A> {
         let error = if error.url().is_some() { error } else { error.of_url(shown(url)) };
         let failure = classify::failure(&error, self.rest.errand.plan.retry_errors);
         let failure = self.rest.errand.judge(mirror, failure);
+        self.rest.heard(attempt, heard::of_failed(&error), now);
         self.as_mut().project().rest.say_to_host(attempt, attempt::of_error(&error));
         self.as_mut().end_attempt(attempt, WhyStopped::Failed(error.clone()), now);
         let rest = self.project().rest;
@@ -335,7 +366,8 @@ impl<A> Rest<A> {
     fn tell_machine(&mut self, fact: Fact, now: Moment) {
         let core = &self.errand.core;
         let mut dice = || core.dice();
-        self.machine.on(fact, &mut Means { now, purse: &core.purse, hosts: &(), dice: &mut dice });
+        let adviser = Adviser::new(&self.errand, &self.met, now);
+        self.machine.on(fact, &mut Means { now, purse: &adviser, hosts: &adviser, dice: &mut dice });
     }
 
     /// The leader's body goes into a part of the sink, if it is to be kept here.
@@ -381,7 +413,11 @@ impl<A> Rest<A> {
         let Some(tallies) = &self.errand.tallies else { return };
         let queues = |leg: &Leg| leg.standing().0 == Phase::Queue;
         let waits_for_us = self.copy.is_none() && self.book.open().all(|(_, leg)| queues(leg));
-        let waits = if waits_for_us { Waits::ForUs } else { Waits::ForOthers };
+        let waits = match waits_for_us {
+            true if self.book.open().next().is_none() && !self.asks.is_empty() => Waits::InLine,
+            true => Waits::ForUs,
+            false => Waits::ForOthers,
+        };
         self.parking.note(tallies, waits);
     }
 

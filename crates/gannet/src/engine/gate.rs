@@ -135,7 +135,6 @@ impl Gate {
     }
 
     /// Whether hedges are held back here, since refusals have lowered the host.
-    #[expect(dead_code, reason = "no hedge asks yet")]
     pub(crate) fn holds_hedges(&self) -> bool {
         self.lock().rules.holds_hedges(self.clock.now())
     }

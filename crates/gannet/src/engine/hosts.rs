@@ -2,23 +2,41 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
+use tokio::sync::Notify;
+use tokio::sync::futures::OwnedNotified;
 use url::Url;
 
 use crate::Moment;
 use crate::clock::Clock;
 use crate::engine::gate::Gate;
+use crate::policy::budget::{HostPurse, Ratio};
+use crate::policy::fetch::{Advice, HedgeGate};
+use crate::policy::hedge::{Game, HedgeAfter, Hedged, Pays};
 use crate::policy::host::rate::Rate;
 use crate::policy::host::{HostRules, Settings, Speaks};
+use crate::policy::latency::{Became, Heard, Latency};
 use crate::transport::Origin;
 use crate::transport::origin::{Protocol, key_of};
 
-/// One host: scheme, name and port, and its gate.
+/// One host: scheme, name and port, its gate, its purse, and what is known of its speed.
 #[derive(Debug)]
 pub(crate) struct Host {
     pub(crate) origin: Arc<Origin>,
     pub(crate) gate: Arc<Gate>,
+    pub(crate) purse: HostPurse,
+    tempo: Mutex<Tempo>,
+    /// For those who wait until its usual time is known; made by the first of them.
+    advised: OnceLock<Arc<Notify>>,
+}
+
+/// How fast a host is, and whether asking it twice helps.
+#[derive(Debug, Default)]
+struct Tempo {
+    latency: Latency,
+    pays: Pays,
 }
 
 impl Host {
@@ -30,6 +48,41 @@ impl Host {
             self.origin.learn(now);
         }
         self.gate.learned(speaks);
+    }
+
+    /// An attempt here ended its silence.
+    pub(crate) fn heard(&self, heard: Heard, silence: Duration, now: Moment) {
+        let became = self.tempo().latency.record(heard, silence, now);
+        if became == Became::Known
+            && let Some(waiting) = self.advised.get()
+        {
+            waiting.notify_waiters();
+        }
+    }
+
+    /// A hedge here has ended.
+    pub(crate) fn hedged(&self, hedged: Hedged, now: Moment) {
+        self.tempo().pays.ended(hedged, now);
+    }
+
+    /// What is known now; `hedge` is given where the delay of a hedge is learned.
+    pub(crate) fn advice(&self, hedge: Option<(HedgeAfter, Ratio, Game)>, now: Moment) -> Advice {
+        let tempo = self.tempo();
+        let silence = |(after, budget, game): (HedgeAfter, _, _)| after.silence(budget, &tempo.latency, game);
+        let (usual, hedge_after) = (tempo.latency.usual(), hedge.and_then(silence));
+        let pays = tempo.pays.gate(now);
+        drop(tempo);
+        let gate = if self.gate.holds_hedges() { HedgeGate::Held } else { pays };
+        Advice { usual, hedge_after, gate }
+    }
+
+    /// Ready when the host's usual time has become known after this call.
+    pub(crate) fn advised(&self) -> OwnedNotified {
+        Arc::clone(self.advised.get_or_init(Arc::default)).notified_owned()
+    }
+
+    fn tempo(&self) -> MutexGuard<'_, Tempo> {
+        self.tempo.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -98,7 +151,13 @@ impl Hosts {
         let origin = Arc::new(Origin::new(number, url));
         let rules = HostRules::with(&self.settings);
         let gate = Arc::new(Gate::new(rules, Arc::clone(&self.permits), self.clock, self.seed ^ number));
-        let host = Arc::new(Host { origin, gate });
+        let host = Arc::new(Host {
+            origin,
+            gate,
+            purse: HostPurse::default(),
+            tempo: Mutex::default(),
+            advised: OnceLock::new(),
+        });
         known.hosts.insert(host.origin.key.clone(), Arc::clone(&host));
         host
     }
@@ -111,5 +170,16 @@ impl Hosts {
     /// Permits given out and not yet back.
     pub(crate) fn permits(&self) -> usize {
         self.permits.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_has_a_purse_and_a_tempo_in_a_hundred_bytes() {
+        let size = size_of::<HostPurse>() + size_of::<Mutex<Tempo>>() + size_of::<OnceLock<Arc<Notify>>>();
+        assert!(size <= 104, "{size} bytes");
     }
 }

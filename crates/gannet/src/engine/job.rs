@@ -16,7 +16,7 @@ use super::attempt::Place;
 use super::control::{Control, Tokens, Wish};
 use super::core::Core;
 use super::errand::{Errand, Keep, Limits, Purpose};
-use super::fetch::{Driven, Prize, Settled, drive};
+use super::fetch::drive;
 use super::gate::{Behind, Closed, Entering};
 use super::hosts::Host;
 use super::lane::Lane;
@@ -30,6 +30,7 @@ use crate::number::ByNumber;
 use crate::outcome::{Outcome, Record, Verdict};
 use crate::permit::Permit;
 use crate::policy::fetch::Opening;
+use crate::policy::hedge::Game;
 use crate::policy::job::{Goal, OnFailure, Step, Tally};
 use crate::policy::queue::Queue;
 use crate::request::Request;
@@ -37,9 +38,13 @@ use crate::sink::{Admission, Room, Sink};
 use crate::source::{Input, Source};
 
 use held::{Held, Supply};
+use late::Late;
+use running::Running;
 
 mod away;
 mod held;
+pub(crate) mod late;
+mod running;
 
 /// What a job holds to.
 pub(crate) struct JobPlan {
@@ -74,6 +79,8 @@ pub(crate) struct Job {
     tokens: Tokens,
     timer: Timer,
     held: Held,
+    late: Arc<Late>,
+    game: Game,
 }
 
 /// A request that was read and waits for its turn.
@@ -82,14 +89,6 @@ struct Waiting {
     line: Option<u64>,
     request: Request,
     read_at: Moment,
-}
-
-/// A fetch under way, with what its outcome needs.
-struct Running {
-    seq: u64,
-    line: Option<u64>,
-    url: Box<str>,
-    fetch: Pin<Box<dyn Driven + Send>>,
 }
 
 /// A wait at a host's gate on the job's behalf.
@@ -117,31 +116,12 @@ enum Stop {
 const READS_A_POLL: usize = 256;
 /// Fetches that may be under way for each slot, those included that wait at gates or for their backoff.
 const PARKED: usize = 8;
+/// Fetches that may wait for the purse; when so many do, the list waits for them.
+const LATE: usize = 10_000;
 /// What a queued request costs beside its own weight, in bytes.
 const QUEUE_OVERHEAD: usize = 80;
 /// How long a source that is not at hand is read on after a stop, to account for what it holds.
 const READ_OUT: Duration = Duration::from_millis(100);
-
-impl Future for Running {
-    type Output = Outcome;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
-        let settled = std::task::ready!(self.fetch.as_mut().poll(cx));
-        Poll::Ready(self.outcome(settled))
-    }
-}
-
-impl Running {
-    fn outcome(&mut self, settled: Settled) -> Outcome {
-        let verdict = match settled.end {
-            Ok(Prize::Kept(got)) => Verdict::Got(got),
-            Ok(Prize::Head(..)) => unreachable!("a job keeps whole bodies"),
-            Err(error) => Verdict::Not(error),
-        };
-        let url = std::mem::take(&mut self.url);
-        Outcome { seq: self.seq, url, line: self.line, verdict, record: settled.record }
-    }
-}
 
 impl Future for AtGate {
     type Output = (u64, Result<Permit, Closed>);
@@ -155,6 +135,8 @@ impl Future for AtGate {
 impl Job {
     pub(crate) fn new(core: Arc<Core>, lane: Arc<Lane>, terms: JobPlan, tokens: Tokens) -> Self {
         Self {
+            late: Arc::new(Late::new(Arc::clone(&core))),
+            game: Game::Running,
             core,
             lane,
             tally: Tally::new(terms.goal, terms.on_failure),
@@ -224,10 +206,12 @@ impl Job {
                 Some(_) if self.reading == Reading::On && !source.is_at_hand() => self.read_until,
                 Some(_) => None,
             };
+            let at = [at, self.late_wake(cx)].into_iter().flatten().min();
             if self.timer.poll(cx, &self.core.clock, at).is_pending() {
                 self.note_held_back(cx, supply);
                 return Poll::Pending;
             }
+            self.late.refill(self.core.clock.now());
             self.obey(cx);
         }
     }
@@ -331,11 +315,13 @@ impl Job {
         true
     }
 
-    /// Whether one more may run. What waits at a gate or for its backoff takes no slot, within reason.
+    /// Whether one more may run. What waits at a gate, for its backoff or for the purse takes no slot, within reason.
     fn has_slot(&self) -> bool {
+        let (parked, late) = (self.terms.tallies.parked(), self.terms.tallies.late());
         let running = self.running.len();
-        let active = running.saturating_sub(self.terms.tallies.parked());
-        active < self.terms.concurrency && running < self.terms.concurrency.saturating_mul(PARKED)
+        let active = running.saturating_sub(parked);
+        let most = self.terms.concurrency.saturating_mul(PARKED);
+        active < self.terms.concurrency && running.saturating_sub(late) < most && late < LATE
     }
 
     fn start(&mut self, host: u64, permit: Option<Permit>) {
@@ -344,7 +330,7 @@ impl Job {
             Some(_) => self.hosts.get(&host).cloned(),
             None => self.hosts.remove(&host),
         };
-        let place = known.zip(permit).map(|(host, permit)| Place { host, permit });
+        let place = known.map(|host| Place { host, permit });
         let Waiting { seq, line, request, read_at } = *waiting;
         let now = self.core.clock.now();
         let url = Box::from(request.url());
@@ -362,6 +348,7 @@ impl Job {
                 item: self.terms.plan.timeout.map(|limit| now + limit),
             },
             tallies: Some(Arc::clone(&self.terms.tallies)),
+            late: Some(Arc::clone(&self.late)),
         };
         self.running.push(Running { seq, line, url, fetch: drive(errand, place, read_at) });
     }
@@ -432,6 +419,7 @@ impl Job {
         if self.tally.input_ended(self.inputs) == Step::Met {
             self.stop(Stop::Cancelled);
         }
+        self.look_for_the_end_game();
     }
 
     fn host_of(&mut self, request: &Request) -> Arc<Host> {
@@ -461,6 +449,7 @@ impl Job {
         if outcome.error().is_some_and(|error| is_fatal(error.kind())) {
             self.stop(Stop::Cancelled);
         }
+        self.look_for_the_end_game();
     }
 
     fn tell(&self, event: &Event<'_>) {

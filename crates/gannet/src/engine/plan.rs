@@ -11,6 +11,7 @@ use super::media::MediaTypes;
 use crate::error::{Error, ErrorKind, Phase, shown};
 use crate::policy::backoff::Backoff;
 use crate::policy::classify::RetryErrors;
+use crate::policy::hedge::HedgeAfter;
 use crate::request::Request;
 
 /// What a fetch holds to.
@@ -23,7 +24,7 @@ pub(crate) struct Plan {
     /// No retry starts later than this after the first attempt.
     pub(crate) retry_within: Option<Duration>,
     pub(crate) retry_after_max: Duration,
-    pub(crate) hedge: Option<Duration>,
+    pub(crate) hedge: Option<HedgeAfter>,
     /// Hedges of one fetch in all.
     pub(crate) hedges: u32,
     /// Without a byte of the reply.

@@ -5,6 +5,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::report::Budget;
+
 /// What an extra attempt is taken for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Extra {
@@ -13,6 +15,7 @@ pub(crate) enum Extra {
     /// Against silence.
     Hedge,
     /// A range that another attempt is fetching already; in the books it is a hedge.
+    #[cfg_attr(not(test), expect(dead_code, reason = "no range is fetched twice yet"))]
     Duplicate,
 }
 
@@ -108,12 +111,26 @@ impl RatioPurse {
         Some(allowed.saturating_sub(self.taken(extra).load(Ordering::Relaxed)))
     }
 
+    /// What is left, and what was refused.
+    pub(crate) fn told(&self) -> Budget {
+        let mut budget = Budget::default();
+        (budget.retry_left, budget.hedge_left) = (self.balance(Extra::Retry), self.balance(Extra::Hedge));
+        budget.retry_refused = self.refused_of(Extra::Retry);
+        budget.hedge_refused = self.refused_of(Extra::Hedge);
+        budget
+    }
+
     /// The share of first attempts that extras of this kind may be.
     pub(crate) fn ratio(&self, extra: Extra) -> Ratio {
         match extra {
             Extra::Retry => self.retry,
             Extra::Hedge | Extra::Duplicate => self.hedge,
         }
+    }
+
+    /// An extra of this kind was refused.
+    pub(crate) fn count_refused(&self, extra: Extra) {
+        self.refusals(extra).fetch_add(1, Ordering::Relaxed);
     }
 
     /// Time has paid for so many retries (see [`Waiting`](super::waiting::Waiting)).
@@ -148,11 +165,7 @@ impl RatioPurse {
 
     fn take_common(&self, extra: Extra) -> Taken {
         let allowed = self.allowed(extra, self.firsts.load(Ordering::Relaxed), RESERVE);
-        if take_below(self.taken(extra), allowed) {
-            return Taken::Granted;
-        }
-        self.refusals(extra).fetch_add(1, Ordering::Relaxed);
-        Taken::Refused
+        if take_below(self.taken(extra), allowed) { Taken::Granted } else { Taken::Refused }
     }
 }
 
@@ -163,7 +176,11 @@ impl Purse for RatioPurse {
     }
 
     fn take(&self, extra: Extra, _mirror: u32) -> Taken {
-        self.take_common(extra)
+        let taken = self.take_common(extra);
+        if taken != Taken::Granted {
+            self.count_refused(extra);
+        }
+        taken
     }
 
     fn give_back(&self, extra: Extra, _mirror: u32) {
@@ -178,12 +195,21 @@ impl HostPurse {
         common.firsts.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Takes one extra at this host from both purses, or from none.
+    /// Takes one extra at this host from both purses, or from none; a refusal is counted.
     #[must_use]
     pub(crate) fn take(&self, extra: Extra, common: &RatioPurse) -> Taken {
+        let taken = self.take_for_waiting(extra, common);
+        if taken != Taken::Granted {
+            common.count_refused(extra);
+        }
+        taken
+    }
+
+    /// Takes one extra for one who was refused before, and is counted already.
+    #[must_use]
+    pub(crate) fn take_for_waiting(&self, extra: Extra, common: &RatioPurse) -> Taken {
         let allowed = common.allowed(extra, self.firsts.load(Ordering::Relaxed), HOST_RESERVE);
         if !take_below(self.taken(extra), allowed) {
-            common.refusals(extra).fetch_add(1, Ordering::Relaxed);
             return Taken::HostRefused;
         }
         let taken = common.take_common(extra);

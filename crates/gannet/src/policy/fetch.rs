@@ -15,9 +15,7 @@ use crate::policy::budget::{Extra, Purse};
 use mirrors::Mirrors;
 use mutated::mutated;
 
-#[cfg_attr(not(test), expect(unused_imports, reason = "nobody gives advice yet"))]
-pub(crate) use advice::Advice;
-pub(crate) use advice::{HedgeGate, Hosts};
+pub(crate) use advice::{Advice, HedgeGate, Hosts};
 pub(crate) use rules::{Hedge, Opening, Repeatable, Rules, Silence, WhenEmpty};
 
 mod advice;
@@ -38,6 +36,8 @@ pub(crate) enum Fact {
     Began,
     /// An attempt got its place at its host's gate: from now on it is the host that is silent, not we.
     Entered { attempt: u32 },
+    /// An attempt was redirected and queues again, at its next host's gate: nobody is silent meanwhile.
+    Queued { attempt: u32 },
     /// An attempt received the first byte of its body under an accepted status, or the end of an empty one.
     Led { attempt: u32 },
     /// The leader brought its last byte, and it was kept (or the caller took over the body).
@@ -261,6 +261,7 @@ impl Machine {
         match (self.stage, fact) {
             (Stage::New, Fact::Began) => self.begin(means),
             (Stage::Running, Fact::Entered { attempt }) => self.enter(attempt, means),
+            (Stage::Running, Fact::Queued { attempt }) => self.queue(attempt, means),
             (Stage::Running, Fact::Led { attempt }) => self.lead(attempt),
             (Stage::Running, Fact::Completed { attempt }) => self.complete(attempt, means.now),
             (Stage::Running, Fact::Failed { attempt, failure }) => self.fail(attempt, failure, means),
@@ -320,15 +321,6 @@ impl Machine {
             self.start(mirror, WhyStarted::First);
         }
         self.go_on(means);
-    }
-
-    fn enter(&mut self, attempt: u32, means: &mut Means<'_>) {
-        let now = means.now;
-        let waits = |flying: &&mut Flying| flying.attempt == attempt && flying.entered.is_none();
-        if let Some(flying) = self.flight.iter_mut().find(waits) {
-            flying.entered = Some(now);
-            self.go_on(means);
-        }
     }
 
     fn lead(&mut self, attempt: u32) {

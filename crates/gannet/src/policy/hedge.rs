@@ -23,18 +23,36 @@ const ONE_IN: u16 = 5;
 /// While hedging does not pay, one is let through each so often, to see whether it does again.
 const SEEN_AGAIN: Duration = Duration::from_secs(30);
 
-/// After how long a silence a hedge is due.
+/// After how long a silence a further attempt starts beside the silent one (Dean and Barroso, "The Tail at Scale",
+/// 2013).
+///
+/// The silence lasts from the moment at which the attempt got its place at its host's gate to the first byte of an
+/// accepted body. What is learned of a host is told by its first 100 such times, and by newer ones after them; until
+/// then nothing but a fixed time hedges there.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum After {
+#[non_exhaustive]
+pub enum HedgeAfter {
     /// Always this long.
     Fixed(Duration),
-    /// What this share of the host's first bytes took at most: `p98` is 0.98.
+    /// What this share of the host's first bytes took at most: p98 is 0.98. A share below 0 or over 1 is the nearest
+    /// of these.
     Quantile(f64),
-    /// The quantile that spends three quarters of the hedge budget.
+    /// The quantile that plans to spend three quarters of the hedge budget: p98.5 with the usual 2 %.
     Auto,
 }
 
-impl After {
+impl From<Duration> for HedgeAfter {
+    fn from(after: Duration) -> Self {
+        Self::Fixed(after)
+    }
+}
+
+impl HedgeAfter {
+    /// Whether it has to be learned of each host.
+    pub(crate) fn is_learned(self) -> bool {
+        !matches!(self, Self::Fixed(_))
+    }
+
     /// The silence after which a hedge is due at a host, `None` as long as it is not known.
     pub(crate) fn silence(self, budget: Ratio, latency: &Latency, game: Game) -> Option<Duration> {
         let share = match (self, budget) {
@@ -122,7 +140,7 @@ mod tests {
         latency
     }
 
-    fn silence(after: After, budget: Ratio, game: Game) -> u128 {
+    fn silence(after: HedgeAfter, budget: Ratio, game: Game) -> u128 {
         after.silence(budget, &latency(), game).expect("two hundred samples are enough").as_millis()
     }
 
@@ -130,24 +148,27 @@ mod tests {
     fn auto_plans_to_spend_three_quarters_of_the_budget() {
         let (two, twenty) = (Ratio::Share(0.02), Ratio::Share(0.2));
         assert_eq!(
-            silence(After::Auto, two, Game::Running),
-            silence(After::Quantile(0.985), two, Game::Running)
+            silence(HedgeAfter::Auto, two, Game::Running),
+            silence(HedgeAfter::Quantile(0.985), two, Game::Running)
         );
         assert_eq!(
-            silence(After::Auto, twenty, Game::Running),
-            silence(After::Quantile(0.85), two, Game::Running)
+            silence(HedgeAfter::Auto, twenty, Game::Running),
+            silence(HedgeAfter::Quantile(0.85), two, Game::Running)
         );
-        assert_eq!(silence(After::Auto, Ratio::Off, Game::Running), silence(After::Auto, two, Game::Running));
-        assert_eq!(After::Auto.silence(two, &Latency::default(), Game::Running), None);
+        assert_eq!(
+            silence(HedgeAfter::Auto, Ratio::Off, Game::Running),
+            silence(HedgeAfter::Auto, two, Game::Running)
+        );
+        assert_eq!(HedgeAfter::Auto.silence(two, &Latency::default(), Game::Running), None);
     }
 
     #[test]
     fn the_end_game_hedges_at_the_median_and_never_later_than_before() {
         let two = Ratio::Share(0.02);
-        let median = silence(After::Quantile(0.5), two, Game::Running);
-        assert_eq!(silence(After::Auto, two, Game::Ending), median);
-        assert!(silence(After::Quantile(0.1), two, Game::Ending) < median);
-        assert_eq!(silence(After::Fixed(Duration::from_millis(7)), two, Game::Ending), 7);
+        let median = silence(HedgeAfter::Quantile(0.5), two, Game::Running);
+        assert_eq!(silence(HedgeAfter::Auto, two, Game::Ending), median);
+        assert!(silence(HedgeAfter::Quantile(0.1), two, Game::Ending) < median);
+        assert_eq!(silence(HedgeAfter::Fixed(Duration::from_millis(7)), two, Game::Ending), 7);
     }
 
     #[test]

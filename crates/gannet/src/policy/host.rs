@@ -323,6 +323,7 @@ impl HostRules {
     }
 
     /// Requests a second that refusals allow; `None` is no bound.
+    #[cfg(test)]
     pub(crate) fn pace(&self) -> Option<f64> {
         self.limit.pace()
     }

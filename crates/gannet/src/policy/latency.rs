@@ -21,6 +21,7 @@ const BUCKETS: usize = (STEPS * OCTAVES) as usize;
 const FLOOR: u64 = 1_000;
 
 /// The shortest silence after which an adaptive hedge may start.
+#[cfg(test)]
 pub(crate) const HEDGE_FLOOR: Duration = Duration::from_micros(FLOOR);
 
 /// The estimator of one host: under 512 bytes, and two words before its 20th sample.

@@ -15,7 +15,7 @@ use super::backoff::Backoff;
 use super::budget::{Extra, HostPurse, Purse, RESERVE, Ratio, RatioPurse, Taken};
 use super::fetch::{Advice, Fact, Hedge, Hosts, Machine, Means, Opening, Order, Repeatable, Rules};
 use super::fetch::{Silence, WhenEmpty};
-use super::hedge::{After, Game, Hedged, Pays};
+use super::hedge::{Game, HedgeAfter, Hedged, Pays};
 use super::latency::{Became, Heard, Latency};
 
 /// Requests at once, and in flight at the host.
@@ -84,7 +84,7 @@ struct Host {
 impl Hosts for Host {
     fn advice(&self, _mirror: u32) -> Advice {
         let game = Game::of(self.settled, Some(self.requests as u64), self.common.balance(Extra::Hedge));
-        let hedge_after = After::Auto.silence(self.common.ratio(Extra::Hedge), &self.latency, game);
+        let hedge_after = HedgeAfter::Auto.silence(self.common.ratio(Extra::Hedge), &self.latency, game);
         Advice { usual: self.latency.usual(), hedge_after, gate: self.pays.gate(self.now) }
     }
 }

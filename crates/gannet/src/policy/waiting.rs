@@ -91,9 +91,15 @@ impl<W> Waiting<W> {
     /// refilled at `ratio` times their rate, and at least once a second.
     pub(crate) fn list_done(&mut self, now: Moment, ratio: Ratio, firsts: u64, lasted: Duration) {
         let Ratio::Share(share) = ratio else { return };
-        let each = lasted.as_secs_f64() / (share * firsts as f64);
+        // A short list has no rate of its own: nobody is retried in a burst.
+        let each = lasted.max(SLOWEST).as_secs_f64() / (share * firsts as f64);
         let every = Duration::try_from_secs_f64(each).map_or(SLOWEST, |each| each.min(SLOWEST));
         self.refill = Some(Refill { every, next: now + every });
+    }
+
+    /// A first attempt starts after all: time pays for nothing any more.
+    pub(crate) fn list_goes_on(&mut self) {
+        self.refill = None;
     }
 
     /// When [`refill`](Self::refill) has something to give, if anybody waits for it.
@@ -230,10 +236,19 @@ mod tests {
     fn a_slow_list_is_refilled_once_a_second() {
         let mut waiting = Waiting::default();
         waiting.wait(1, 10);
-        for (firsts, seconds) in [(1, 60), (0, 0), (0, 60)] {
+        for (firsts, seconds) in [(1, 60), (0, 0), (0, 60), (1, 0), (5, 0)] {
             waiting.list_done(at(0), Ratio::Share(0.2), firsts, Duration::from_secs(seconds));
             assert_eq!(waiting.wake(), Some(at(1_000)), "{firsts} in {seconds} s");
         }
+    }
+
+    #[test]
+    fn a_list_that_goes_on_is_not_refilled_by_time() {
+        let mut waiting = Waiting::default();
+        waiting.wait(1, 10);
+        waiting.list_done(at(0), Ratio::Share(0.2), 1_000, Duration::from_secs(10));
+        waiting.list_goes_on();
+        assert_eq!((waiting.wake(), waiting.refill(at(9_000))), (None, 0));
     }
 
     /// A source that fails at random: everything is got in the end, and gently.

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::server::body_of;
 use super::{Fates, Seen, SimNetwork};
 use crate::outcome::WhyStarted;
-use crate::{Client, Ending, Outcome};
+use crate::{Client, Ending, HedgeAfter, Outcome};
 
 const PER_HOST: u32 = 3;
 const IDLE_CAP: usize = 5;
@@ -24,7 +24,9 @@ struct Case {
     urls: Vec<String>,
     concurrency: usize,
     deadline: Duration,
-    hedge: Option<Duration>,
+    hedge: Option<HedgeAfter>,
+    /// Whether retries have a bound; then those that it refuses wait.
+    budget: Option<f64>,
     whim: Whim,
 }
 
@@ -42,14 +44,20 @@ impl Case {
     fn drawn(seed: u64) -> Self {
         let mut dice = fastrand::Rng::with_seed(seed ^ 0x9e37_79b9);
         let hosts = dice.u32(1..8);
-        let count = dice.usize(1..60);
+        let count = if dice.u8(0..8) == 0 { dice.usize(100..400) } else { dice.usize(1..60) };
         let urls = (0..count).map(|index| format!("http://h{}/{index}", dice.u32(0..hosts))).collect();
         Self {
             seed,
             urls,
             concurrency: dice.usize(1..40),
             deadline: Duration::from_millis(dice.u64(1..8_000)),
-            hedge: dice.bool().then(|| Duration::from_millis(dice.u64(1..100))),
+            hedge: match dice.u8(0..4) {
+                0 => None,
+                1 => Some(Duration::from_millis(dice.u64(1..100)).into()),
+                2 => Some(HedgeAfter::Quantile(f64::from(dice.u8(10..100)) / 100.0)),
+                _ => Some(HedgeAfter::Auto),
+            },
+            budget: [None, Some(0.0), Some(0.2), Some(0.2)][dice.usize(0..4)],
             whim: match (dice.u8(0..6), dice.u32(0..120)) {
                 (0 | 1, _) => Whim::Wait,
                 (2 | 3, at) => Whim::Drop(at),
@@ -68,6 +76,7 @@ impl Case {
             .max_idle_connections(IDLE_CAP)
             .read_timeout(Duration::from_secs(1))
             .connect_timeout(Duration::from_secs(1))
+            .retry_budget(self.budget)
             .seed(self.seed)
             .build();
         (client.expect("the settings agree"), seen)
@@ -171,7 +180,7 @@ fn check_outcomes(case: &Case, outcomes: &[Outcome], seen: &Seen) {
     let mut seqs: Vec<u64> = outcomes.iter().map(Outcome::seq).collect();
     seqs.sort_unstable();
     assert!(seqs.into_iter().eq(0..case.urls.len() as u64), "each request has exactly one outcome");
-    let (mut firsts, mut retries, mut hedges) = (0, 0, 0);
+    let (mut firsts, mut retries, mut hedges) = (0_u32, 0_u64, 0_u32);
     for outcome in outcomes {
         let path = outcome.url().rsplit('/').next().unwrap_or_default();
         if outcome.ending() == Ending::Ok {
@@ -195,7 +204,13 @@ fn check_outcomes(case: &Case, outcomes: &[Outcome], seen: &Seen) {
         assert!(outcome.attempts().len() <= 1 + 3 + 2 + 1, "too many attempts");
         assert!(outcome.total() <= case.deadline + Duration::from_millis(20));
     }
-    assert!(retries <= 10.max(firsts / 5) && hedges <= 10.max(firsts / 50), "the budget was passed");
+    assert!(hedges <= 10.max(firsts / 50), "the hedge budget was passed: {hedges} of {firsts}");
+    if let Some(share) = case.budget {
+        let paid = (share * f64::from(firsts)) as u64;
+        // When the list is done, time pays: at most at the share of what would be all firsts within a second.
+        let late = (case.deadline.as_secs() + 1) * paid.max(1);
+        assert!(retries <= 10.max(paid) + late, "the retry budget was passed: {retries} of {firsts}");
+    }
     assert!(seen.requests() >= outcomes.iter().filter(|outcome| outcome.ending() == Ending::Ok).count());
 }
 

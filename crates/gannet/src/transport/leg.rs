@@ -43,6 +43,10 @@ struct State {
     connection: Option<ConnectionUsed>,
     bytes: u64,
     source: Source,
+    /// How often it has gone into our queue or left it: odd is outside.
+    places: u32,
+    /// Time outside of our queue, until the current phase.
+    silent: Duration,
     /// What its end says of the host, if whoever ended it knows.
     left: Option<Left>,
 }
@@ -109,6 +113,8 @@ impl Leg {
             connection: None,
             bytes: 0,
             source: Source::Ready,
+            places: 0,
+            silent: Duration::ZERO,
             left: None,
         };
         Self {
@@ -130,6 +136,10 @@ impl Leg {
         let spent = now.since(state.since);
         let before = state.phase;
         state.timings.add(before, spent);
+        if before != Phase::Queue {
+            state.silent += spent;
+        }
+        state.places += u32::from((before == Phase::Queue) != (phase == Phase::Queue));
         state.phase = phase;
         state.since = now;
         state.moved = now;
@@ -216,6 +226,18 @@ impl Leg {
                 return None;
             }
         }
+    }
+
+    /// How often it has gone into our queue, or left it for its host: it begins inside, so odd is outside.
+    pub(crate) fn places(&self) -> u32 {
+        self.lock().places
+    }
+
+    /// How long it has had its hosts to itself, our own queues left out; `None` if it has not left the first.
+    pub(crate) fn silence(&self, now: Moment) -> Option<Duration> {
+        let state = self.lock();
+        let current = if state.phase == Phase::Queue { Duration::ZERO } else { now.since(state.since) };
+        (state.places > 0).then_some(state.silent + current)
     }
 
     /// The phase, and when it last moved.

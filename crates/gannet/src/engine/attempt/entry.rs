@@ -17,10 +17,10 @@ use crate::policy::host::Held;
 use crate::sink::Room;
 use crate::transport::Leg;
 
-/// A place at a host's gate.
+/// The host that an attempt begins at, and a place at its gate if there is one already.
 pub(crate) struct Place {
     pub(crate) host: Arc<Host>,
-    pub(crate) permit: Permit,
+    pub(crate) permit: Option<Permit>,
 }
 
 /// How often one who waits at a gate looks whether the others wait for it.

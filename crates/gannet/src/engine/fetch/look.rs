@@ -30,7 +30,7 @@ impl<A> Rest<A> {
         let attempts = self.book.count();
         let newest = self.book.leg(attempts.saturating_sub(1));
         let flies = self.book.open().next().is_some() || self.refused.is_kept();
-        let pause = (!flies && attempts > 0).then(|| {
+        let pause = (!flies && attempts > 0 && self.asks.is_empty()).then(|| {
             let (_, url) = self.errand.target(self.book.mirror(attempts - 1));
             let status = self.failure.as_ref().and_then(|failure| failure.status());
             Some(Pause { until: self.machine.wake()?, host: key_of(url).into(), status })
@@ -39,7 +39,7 @@ impl<A> Rest<A> {
         Look {
             started: self.book.first_started(),
             attempts,
-            phase: newest.filter(|_| pause.is_none()).map_or(Phase::Queue, |leg| leg.standing().0),
+            phase: newest.filter(|_| flies).map_or(Phase::Queue, |leg| leg.standing().0),
             bytes: newest.map_or(0, |leg| leg.bytes()),
             pause,
         }

@@ -3,6 +3,10 @@
 
 use std::time::Duration;
 
+use crate::outcome::WhyStarted;
+
+use super::{Machine, Repeatable};
+
 /// The hosts of one fetch's mirrors.
 pub(crate) trait Hosts {
     /// What is known now of the host of this mirror.
@@ -33,5 +37,32 @@ pub(crate) enum HedgeGate {
 impl Hosts for () {
     fn advice(&self, _mirror: u32) -> Advice {
         Advice::default()
+    }
+}
+
+impl Machine {
+    /// The mirror of a silent attempt, if a hedge may follow it and only advice is waited for: what is known of its
+    /// host, or a gate or a purse that is closed to hedges.
+    pub(crate) fn awaits_advice(&self) -> Option<u32> {
+        let hedge = self.rules.hedge?;
+        let newest = self.flight.last()?;
+        let may = self.leader.is_none()
+            && self.hedge_due.is_none()
+            && newest.entered.is_some()
+            && self.rules.repeatable == Repeatable::Always
+            && self.spent.hedges < hedge.at_most
+            && newest.attempt + 1 == self.spent.attempts
+            && !self.flight.iter().any(|flying| flying.why == WhyStarted::Hedge);
+        may.then_some(newest.mirror)
+    }
+
+    /// Whether its request may be sent twice, whatever happens.
+    pub(crate) fn is_repeatable(&self) -> bool {
+        self.rules.repeatable == Repeatable::Always
+    }
+
+    /// Whether the purse has refused a hedge of the newest attempt.
+    pub(crate) fn is_unhedged(&self) -> bool {
+        self.unhedged.is_some() && self.unhedged == self.flight.last().map(|newest| newest.attempt)
     }
 }

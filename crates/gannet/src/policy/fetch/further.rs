@@ -9,9 +9,28 @@ use crate::Moment;
 use crate::outcome::WhyStarted;
 use crate::policy::budget::{Extra, Taken};
 
-use super::{GaveUp, HedgeGate, Machine, Means, Order, Plan, Repeatable, Silence, WaitsFor, mutated};
+use super::{Flying, GaveUp, HedgeGate, Machine, Means, Order, Plan, Repeatable, Silence, WaitsFor, mutated};
 
 impl Machine {
+    pub(super) fn enter(&mut self, attempt: u32, means: &mut Means<'_>) {
+        let now = means.now;
+        let waits = |flying: &&mut Flying| flying.attempt == attempt && flying.entered.is_none();
+        if let Some(flying) = self.flight.iter_mut().find(waits) {
+            flying.entered = Some(now);
+            self.go_on(means);
+        }
+    }
+
+    pub(super) fn queue(&mut self, attempt: u32, means: &mut Means<'_>) {
+        let entered = |flying: &&mut Flying| flying.attempt == attempt && flying.entered.is_some();
+        if self.leader.is_none()
+            && let Some(flying) = self.flight.iter_mut().find(entered)
+        {
+            flying.entered = None;
+            self.go_on(means);
+        }
+    }
+
     /// Plans one retry after a failure at mirror `failed`, or says why there can be none. Where every mirror
     /// that is left is in use or planned for already, nothing is added, and nothing is wrong.
     pub(super) fn plan_retry(&mut self, failed: u32, means: &Means<'_>) -> Result<(), GaveUp> {

@@ -282,6 +282,12 @@ impl World {
         let latency = if silent { 10_000 } else { rng.u64(0..nature.latency) };
         let entered = now + millis([0, 0, rng.u64(0..200)][rng.usize(0..3)]);
         self.events.push(Event { at: entered, fetch, fact: Fact::Entered { attempt } });
+        if rng.u32(0..6) == 0 {
+            // A redirect: it queues at its next host.
+            let (queued, again) = (entered + millis(latency / 4), entered + millis(latency / 2));
+            self.events.push(Event { at: queued, fetch, fact: Fact::Queued { attempt } });
+            self.events.push(Event { at: again, fetch, fact: Fact::Entered { attempt } });
+        }
         let led = entered + millis(latency);
         let ended = led + millis(rng.u64(0..nature.latency));
         if !fails || rng.u32(0..4) == 0 {
@@ -313,7 +319,10 @@ impl World {
 
 fn attempt_of(fact: Fact) -> Option<u32> {
     match fact {
-        Fact::Entered { attempt } | Fact::Led { attempt } | Fact::Completed { attempt } => Some(attempt),
+        Fact::Entered { attempt }
+        | Fact::Queued { attempt }
+        | Fact::Led { attempt }
+        | Fact::Completed { attempt } => Some(attempt),
         Fact::Failed { attempt, .. } => Some(attempt),
         Fact::Began | Fact::Woke | Fact::Advised | Fact::Granted { .. } | Fact::Cancelled => None,
     }

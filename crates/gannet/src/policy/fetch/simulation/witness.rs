@@ -188,6 +188,10 @@ impl Witness {
                 }
                 enters
             }
+            Fact::Queued { attempt } => {
+                let flies = self.state(attempt) == Some(State::Flying);
+                flies && self.attempts[attempt as usize].entered.take().is_some()
+            }
             Fact::Cancelled => true,
             Fact::Led { attempt } => {
                 let leads = self.state(attempt) == Some(State::Flying) && self.count(State::Leading) == 0;
@@ -562,7 +566,12 @@ impl Witness {
                 hold(!late || self.verdict.is_some(), "the deadline ends the fetch")?;
                 self.hold_grant(mirror, step)
             }
-            Fact::Began | Fact::Failed { .. } | Fact::Woke | Fact::Advised | Fact::Entered { .. } => {
+            Fact::Began
+            | Fact::Failed { .. }
+            | Fact::Woke
+            | Fact::Advised
+            | Fact::Entered { .. }
+            | Fact::Queued { .. } => {
                 let poor = matches!(self.verdict, Some(Verdict::GaveUp { why: GaveUp::NoBudget, .. }));
                 let ended = self.verdict == Some(Verdict::DeadlineCame) || poor;
                 hold(!late || ended, "the deadline ends the fetch")
