@@ -125,6 +125,11 @@ pub enum HeldBack {
         /// Until the next attempt starts.
         left: Duration,
     },
+    /// All that is left waits for the retry budget.
+    Budget {
+        /// Retries that wait for it.
+        waiting: usize,
+    },
     /// As many connections are open as may be, and an attempt waits for one.
     Connections {
         /// Connections that may be open at once.
@@ -152,12 +157,21 @@ pub enum HeldBackBy {
     Input,
     /// See [`HeldBack::Output`].
     Output,
+    /// See [`HeldBack::Budget`].
+    Budget,
 }
 
 impl HeldBackBy {
     /// Every cause there is.
-    pub const ALL: [Self; 6] =
-        [Self::Concurrency, Self::PerHost, Self::Waiting, Self::Connections, Self::Input, Self::Output];
+    pub const ALL: [Self; 7] = [
+        Self::Concurrency,
+        Self::PerHost,
+        Self::Waiting,
+        Self::Connections,
+        Self::Input,
+        Self::Output,
+        Self::Budget,
+    ];
 
     /// The stable spelling in reports.
     pub const fn as_str(self) -> &'static str {
@@ -168,6 +182,7 @@ impl HeldBackBy {
             Self::Connections => "connections",
             Self::Input => "input",
             Self::Output => "output",
+            Self::Budget => "budget",
         }
     }
 }

@@ -16,6 +16,7 @@ pub(super) fn told(held: &HeldBack, busy: f64) -> Option<String> {
             format!("waiting for {}: {why}, again in {}", name(host), seconds(*left))
         }
         HeldBack::Connections { limit } => format!("held back by {limit} open connections (ulimit -n)"),
+        HeldBack::Budget { waiting } => format!("{waiting} wait for the retry budget"),
         HeldBack::Input => "waiting for the input".to_owned(),
         HeldBack::Output => "held back by the reader of standard output".to_owned(),
         _ => return None,
@@ -31,6 +32,7 @@ pub(crate) fn held_back_by(cause: HeldBackBy, at_once: usize, per_host: Option<u
         }
         HeldBackBy::Waiting => "waiting between attempts".to_owned(),
         HeldBackBy::Connections => "open files (ulimit -n)".to_owned(),
+        HeldBackBy::Budget => "the retry budget".to_owned(),
         HeldBackBy::Input => "the input".to_owned(),
         HeldBackBy::Output => "the reader of standard output".to_owned(),
         other => other.as_str().to_owned(),

@@ -71,6 +71,9 @@ impl Job {
         if !self.queue.is_empty() {
             return Some(HeldBackBy::PerHost);
         }
+        if running > 0 && self.terms.tallies.late() >= running {
+            return Some(HeldBackBy::Budget);
+        }
         (running > 0 && parked >= running).then_some(HeldBackBy::Waiting)
     }
 
@@ -80,6 +83,7 @@ impl Job {
             None => HeldBack::Nothing,
             Some(HeldBackBy::Concurrency) => HeldBack::Concurrency { limit: self.terms.concurrency },
             Some(HeldBackBy::Connections) => HeldBack::Connections { limit: self.core.connections },
+            Some(HeldBackBy::Budget) => HeldBack::Budget { waiting: self.late.waiting() },
             Some(HeldBackBy::Input) => HeldBack::Input,
             Some(HeldBackBy::Output) => HeldBack::Output,
             Some(HeldBackBy::PerHost) => self.full_host(),
