@@ -92,9 +92,9 @@ fn hedges(outcomes: &[Outcome]) -> usize {
     attempts.filter(|attempt| attempt.why_started == WhyStarted::Hedge).count()
 }
 
-/// Six of ten fail the first time.
+/// Four of ten fail the first time: too few for the breaker, and too many for the purse.
 fn often_once(number: u64, before: u32) -> Answer {
-    (ms(10), if before == 0 && number % 10 < 6 { 503 } else { 200 })
+    (ms(10), if before == 0 && number % 10 < 4 { 500 } else { 200 })
 }
 
 #[tokio::test(start_paused = true)]
@@ -113,9 +113,9 @@ async fn an_item_that_finds_the_purse_empty_waits_and_is_got_late() {
     let late = &requests[last_first + 1..];
     let took = late.last().expect("some were late").2 - requests[last_first].2;
     let (rate, late_rate) = (1_000.0 / listed.as_secs_f64().max(1.0), late.len() as f64 / took.as_secs_f64());
-    assert!(late.len() > 300 && late_rate <= 0.22 * rate, "{late_rate} a second after {rate}");
+    assert!(late.len() > 150 && late_rate <= 0.22 * rate, "{late_rate} a second after {rate}");
     let budget = client.budget();
-    assert!(budget.retry_refused >= 300 && budget.hedge_refused == 0, "{budget:?}");
+    assert!(budget.retry_refused >= 150 && budget.hedge_refused == 0, "{budget:?}");
     assert_eq!(client.gauges().permits, 0);
 }
 
@@ -205,12 +205,14 @@ async fn in_the_end_game_what_is_silent_is_hedged_at_the_median() {
 #[tokio::test(start_paused = true)]
 async fn a_retry_that_waits_for_the_purse_is_left_by_nobody() {
     for whim in ["drop", "cancel", "drain"] {
-        let server = Server::new(|_, before| (ms(5), if before < 2 { 503 } else { 200 }));
+        let server =
+            Server::new(|number, before| (ms(5), if number % 5 < 2 && before < 2 { 500 } else { 200 }));
         let client = server.client().build().expect("they agree");
-        let mut job = client.fetch_each(urls(60)).concurrency(8).retry_delay(ms(1));
-        let parks = tokio::time::timeout(ms(300), job.next()).await;
-        assert!(parks.is_err() || client.budget().retry_refused > 0, "{whim}: nothing waits");
-        assert!(client.budget().retry_refused > 10, "{whim}: nothing waits");
+        let mut job = client.fetch_each(urls(100)).concurrency(8).retry_delay(ms(1));
+        let mut seqs = Vec::new();
+        while client.budget().retry_refused < 5 {
+            seqs.push(job.next().await.expect("more are to come").seq());
+        }
         match whim {
             "drop" => drop(job),
             _ => {
@@ -219,14 +221,13 @@ async fn a_retry_that_waits_for_the_purse_is_left_by_nobody() {
                 } else {
                     job.drain()
                 }
-                let mut seqs: Vec<u64> = parks.ok().flatten().iter().map(Outcome::seq).collect();
                 while let Some(outcome) = job.next().await {
                     seqs.push(outcome.seq());
                     let cut = outcome.ending() == Ending::Cancelled;
                     assert!(outcome.is_obtained() || cut, "{whim}: {outcome:?}");
                 }
                 seqs.sort_unstable();
-                assert!(seqs.into_iter().eq(0..60), "{whim}: each has one outcome");
+                assert!(seqs.into_iter().eq(0..100), "{whim}: each has one outcome");
             }
         }
         assert_eq!(client.gauges().permits, 0, "{whim}");
@@ -238,7 +239,7 @@ async fn a_retry_that_waits_for_the_purse_is_left_by_nobody() {
 
 #[tokio::test(start_paused = true)]
 async fn a_retry_that_waits_until_the_deadline_fails_for_want_of_budget() {
-    let server = Server::new(|_, _| (ms(5), 503));
+    let server = Server::new(|number, _| (ms(5), if number % 5 < 2 { 500 } else { 200 }));
     let refused = Arc::new(Mutex::new(0));
     let count = Arc::clone(&refused);
     let watcher = move |event: &Event<'_>| {
@@ -247,7 +248,7 @@ async fn a_retry_that_waits_until_the_deadline_fails_for_want_of_budget() {
         }
     };
     let client = server.client().watch(watcher).build().expect("they agree");
-    let outcomes = client.fetch_all(urls(100)).retry_delay(ms(1)).timeout(ms(3_000)).await;
+    let outcomes = client.fetch_all(urls(100)).retry_delay(ms(1)).timeout(ms(2_000)).await;
     let wanting = |outcome: &&Outcome| {
         outcome.ending() == Ending::Failed
             && outcome.error().is_some_and(|error| {
@@ -255,11 +256,12 @@ async fn a_retry_that_waits_until_the_deadline_fails_for_want_of_budget() {
             })
     };
     let wanting = outcomes.iter().filter(wanting).count();
-    assert!(wanting >= 80, "{wanting} failed for want of budget");
-    assert!(outcomes.iter().all(|outcome| outcome.ending() == Ending::Failed));
+    assert!(wanting >= 10, "{wanting} failed for want of budget");
+    let failed = outcomes.iter().filter(|outcome| outcome.ending() == Ending::Failed).count();
+    assert_eq!((failed, obtained(&outcomes)), (40, 60));
     let refused = *refused.lock().expect("nobody panics here");
     assert_eq!(refused, client.budget().retry_refused);
-    assert!(refused >= 90);
+    assert!(refused >= 20);
 }
 
 #[tokio::test(start_paused = true)]
@@ -276,7 +278,7 @@ async fn without_a_bound_no_retry_waits() {
 #[tokio::test(start_paused = true)]
 async fn a_url_that_is_alone_has_all_the_retries_that_were_asked_for() {
     for retries in [5, 10] {
-        let server = Server::new(|_, before| (ms(5), if before < 10 { 503 } else { 200 }));
+        let server = Server::new(|_, before| (ms(5), if before < 10 { 500 } else { 200 }));
         let client = server.client().build().expect("they agree");
         let fetch = client.get("http://h/1").retry(retries).retry_delay(ms(1)).text().await;
         assert_eq!(fetch.is_ok(), retries == 10);
@@ -286,7 +288,9 @@ async fn a_url_that_is_alone_has_all_the_retries_that_were_asked_for() {
 
 #[tokio::test(start_paused = true)]
 async fn bodies_in_order_are_not_held_up_by_one_that_waits_for_the_purse() {
-    let server = Server::new(|number, before| (ms(5), if before < 2 && number < 30 { 503 } else { 200 }));
+    let server = Server::new(|number, before| {
+        (ms(5), if before < 1 && number < 70 && number % 5 < 2 { 500 } else { 200 })
+    });
     let client = server.client().build().expect("they agree");
     let sink = Arc::new(gannet::sink::Ordered::to(Vec::new()).hold(64).spill(1));
     let outcomes = client.fetch_all(urls(200)).save_with(sink).retry_delay(ms(1)).await.expect("a report");
