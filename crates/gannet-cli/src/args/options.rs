@@ -16,7 +16,7 @@ pub(crate) use display::{ColourRule, ConnectionArgs, DisplayArgs, HabitArgs, Pro
 pub(crate) use record::{RecordArgs, RowOrder};
 pub(crate) use request::{DataKind, DataPiece, RequestArgs};
 
-use super::values::{self, Deadline, GiveUp, Hedge, Retries};
+use super::values::{self, Budget, Deadline, GiveUp, Hedge, Retries};
 
 /// `gannet get`: fetch them all.
 #[derive(Debug, Args)]
@@ -206,6 +206,11 @@ pub(crate) struct AlternativeArgs {
     /// host's first 100 answers and goes with it.
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub(crate) hedge: Option<Hedge>,
+    /// Hedges of all URLs together: 2%, 0.02, off [default: 2%]
+    ///
+    /// A share of the first attempts; the first 10 are always granted, and off is without bound.
+    #[arg(long, value_name = "SHARE", allow_hyphen_values = true, hide_short_help = true)]
+    pub(crate) hedge_budget: Option<Budget>,
     /// The same content lies there too (repeatable)
     ///
     /// Retries and hedges go there. For one URL.
@@ -222,6 +227,21 @@ pub(crate) struct RetryArgs {
     /// delays from 250 ms to 30 s, never before the server's Retry-After.
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     pub(crate) retry: Option<Retries>,
+    /// Retries of all URLs together: 20%, 0.2, off [default: 20%]
+    ///
+    /// A share of the first attempts; the first 10 are always granted, and off is without bound.
+    #[arg(long, value_name = "SHARE", allow_hyphen_values = true, hide_short_help = true)]
+    pub(crate) retry_budget: Option<Budget>,
+    /// The longest of the growing delays between attempts [default: 30s]
+    #[arg(long, value_name = "TIME", value_parser = values::duration, allow_hyphen_values = true)]
+    #[arg(hide_short_help = true)]
+    pub(crate) retry_max_delay: Option<Duration>,
+    /// The longest Retry-After that is waited for [default: 5m]
+    ///
+    /// A server that wants us back later than that fails the URL at once, and the error says until when.
+    #[arg(long, value_name = "TIME", value_parser = values::duration, allow_hyphen_values = true)]
+    #[arg(hide_short_help = true)]
+    pub(crate) retry_after_max: Option<Duration>,
     /// A pause of this length before each retry
     ///
     /// In the place of the growing one with its random share. Retry-After still counts where it is longer.

@@ -173,6 +173,41 @@ impl FromStr for Retries {
     }
 }
 
+/// Extra attempts of all URLs together.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Budget {
+    /// At most this share of the first attempts, from 0 to 1.
+    Share(f64),
+    /// As many as it takes.
+    Off,
+}
+
+impl Budget {
+    /// As the library takes it: without a bound, or this share.
+    pub(crate) fn share(self) -> Option<f64> {
+        match self {
+            Self::Share(share) => Some(share),
+            Self::Off => None,
+        }
+    }
+}
+
+impl FromStr for Budget {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (number, unit) = match text.strip_suffix('%') {
+            Some(number) => (number, 0.01),
+            None => (text, 1.0),
+        };
+        match number.parse::<f64>().map(|number| number * unit) {
+            _ if text == "off" => Ok(Self::Off),
+            Ok(share) if (0.0..=1.0).contains(&share) => Ok(Self::Share(share)),
+            _ => Err(format!("{text:?} is no share of the first attempts; write 20%, 0.2 or off")),
+        }
+    }
+}
+
 /// When a silent attempt gets company.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Hedge {
@@ -310,6 +345,24 @@ mod tests {
         }
         for text in ["", "K", "5X", "-1", "1M2", "99999999T"] {
             assert!(size(text).is_err(), "{text} was taken");
+        }
+    }
+
+    #[test]
+    fn budgets_are_shares_of_the_first_attempts() {
+        for (text, budget) in [
+            ("20%", Budget::Share(0.2)),
+            ("0.2", Budget::Share(0.2)),
+            ("2.5%", Budget::Share(0.025)),
+            ("0", Budget::Share(0.0)),
+            ("100%", Budget::Share(1.0)),
+            ("off", Budget::Off),
+        ] {
+            assert_eq!(text.parse(), Ok(budget), "{text}");
+        }
+        for text in ["20", "101%", "-1%", "-0.1", "%", "", "nan", "inf", "some", "2%%"] {
+            let refused = text.parse::<Budget>();
+            assert!(refused.is_err_and(|why| why.contains("20%, 0.2 or off")), "{text} was taken");
         }
     }
 

@@ -102,6 +102,15 @@ fn retried(mut builder: ClientBuilder, retry: &RetryArgs) -> ClientBuilder {
     if let Some(GiveUp(after)) = retry.host_give_up {
         builder = builder.host_give_up(after);
     }
+    if let Some(budget) = retry.retry_budget {
+        builder = builder.retry_budget(budget.share());
+    }
+    if let Some(longest) = retry.retry_max_delay {
+        builder = builder.retry_max_delay(longest);
+    }
+    if let Some(longest) = retry.retry_after_max {
+        builder = builder.retry_after_max(longest);
+    }
     if retry.retry_all_errors { builder.retry_errors(RetryErrors::All) } else { builder }
 }
 

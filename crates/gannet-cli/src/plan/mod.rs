@@ -127,6 +127,9 @@ impl Plan {
         if let Some(Hedge::After(silence)) = alternatives.hedge {
             builder = builder.hedge(silence);
         }
+        if let Some(budget) = alternatives.hedge_budget {
+            builder = builder.hedge_budget(budget.share());
+        }
         let asked = Asked { builder, source, number, crowd: Some(crowd), goal: Some(goal), jar };
         asked.plan(chosen, records, kinds, (begun, voice))
     }
@@ -168,7 +171,9 @@ impl Plan {
         let jar = Jar::of(&shared.request, &shared.mode)?;
         let builder = client::settings(shared, time, jar.as_ref().map(Jar::cookies))?;
         let has_pause = shared.retry.retry_delay.is_some_and(|pause| !pause.is_zero());
-        let builder = if has_pause { builder } else { builder.backoff(FIRST_PAUSE, CHECK_PAUSE) };
+        let longest = shared.retry.retry_max_delay.unwrap_or(CHECK_PAUSE);
+        let pauses = (FIRST_PAUSE.min(longest), longest);
+        let builder = if has_pause { builder } else { builder.backoff(pauses.0, pauses.1) };
         let asked = Asked { builder, source, number, crowd: Some(crowd), goal: Some(goal), jar };
         asked.plan(chosen, records.with_check_lines()?, kinds, (begun, voice))
     }

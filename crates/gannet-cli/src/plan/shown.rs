@@ -118,6 +118,10 @@ fn missing(kinds: Kinds<'_>, goal: Option<&GoalArgs>) -> Vec<&'static str> {
     let named = [
         (alternatives.is_some_and(|given| !given.mirrors.is_empty()), "--mirror"),
         (alternatives.is_some_and(|given| given.hedge.is_some()), "--hedge"),
+        (alternatives.is_some_and(|given| given.hedge_budget.is_some()), "--hedge-budget"),
+        (shared.retry.retry_budget.is_some(), "--retry-budget"),
+        (shared.retry.retry_max_delay.is_some(), "--retry-max-delay"),
+        (shared.retry.retry_after_max.is_some(), "--retry-after-max"),
         (goal.is_some_and(|goal| goal.until.is_some()), "--until"),
         (shared.request.ok_status.is_some(), "--ok-status"),
         (!body.accept.is_empty(), "--accept"),

@@ -55,6 +55,12 @@ fn settings_that_contradict_one_another_are_told_by_name_and_value() {
         "-m 1 --connect-timeout 5 http://a/",
         "error: --connect-timeout 5s contradicts --max-time 1s\n  fix: ",
     );
+    for (line, said) in [
+        ("--retry-delay 2 --retry-max-delay 5", "--retry-delay 2s contradicts --retry-max-delay 5s"),
+        ("--hedge 300ms --hedge-budget 0%", "--hedge 300ms contradicts --hedge-budget 0"),
+    ] {
+        is_refused(&format!("{line} http://a/"), &format!("error: {said}\n  fix: "));
+    }
     is_refused("-u me http://a/", "-u USER:PASSWORD");
 }
 

@@ -70,6 +70,51 @@ fn retries_are_counted_after_the_first_attempt() {
 }
 
 #[test]
+fn without_a_retry_budget_all_that_fails_is_retried() {
+    let (origin, folder) = (origin(), Folder::new());
+    let list: String = (0..30)
+        .map(|n| format!("{}\n", origin.url(&format!("/{n}?script=503,200&header=Retry-After:0"))))
+        .collect();
+    let ran = folder.feed(["-i", "-", "--no-body", "--retry-budget", "off", "--report", "r"], &list);
+    let (_, summary) = folder.report("r");
+    assert_eq!((ran.code, &summary["retries"], &summary["budget_refused"]), (0, &30.into(), &0.into()));
+}
+
+#[test]
+fn the_hedge_budget_is_a_share_of_the_first_attempts() {
+    for (budget, hedges) in [("100%", 20), ("off", 20), ("0.02", 10)] {
+        let (origin, folder) = (origin(), Folder::new());
+        let list: String = (0..20)
+            .map(|n| format!("{}\n", origin.url(&format!("/{n}?script=never,200&text=x"))))
+            .collect();
+        let options = ["-i", "-", "--no-body", "--hedge", "50ms", "-m", "1", "--per-host", "99"];
+        folder.feed(options.into_iter().chain(["--hedge-budget", budget, "--report", "r"]), &list);
+        let (_, summary) = folder.report("r");
+        assert_eq!((&summary["hedges"], &summary["ok"]), (&hedges.into(), &hedges.into()), "{budget}");
+    }
+}
+
+#[test]
+fn a_retry_after_beyond_the_longest_that_is_taken_fails_at_once() {
+    let (origin, folder) = (origin(), Folder::new());
+    let url = origin.url("/?status=503&header=Retry-After:5");
+    let ran = folder.run(["--retry-after-max", "4", &url]);
+    assert_eq!((ran.code, origin.counts().requests), (3, 1));
+    assert!(ran.stderr.contains("the server wants us back in 5 s, which is too long to wait"), "{ran:?}");
+}
+
+#[test]
+fn the_longest_delay_between_attempts_is_bounded_for_check_too() {
+    for word in ["get", "check"] {
+        let (origin, folder) = (origin(), Folder::new());
+        let url = origin.url("/?script=503,503,503,503,503,200");
+        let options = [word, "--retry", "5", "--retry-max-delay", "1ms", "-m", "1"];
+        let ran = folder.run(options.into_iter().chain([url.as_str()]));
+        assert_eq!((ran.code, origin.counts().requests), (0, 6), "{ran:?}");
+    }
+}
+
+#[test]
 fn no_more_than_asked_for_are_in_flight() {
     let (origin, folder) = (origin(), Folder::new());
     let list: String = (0..12).map(|n| format!("{}\n", origin.url(&format!("/{n}?delay=5")))).collect();
