@@ -133,6 +133,8 @@ kinds! {
     ContentType => "reply.content_type",
     /// The body stood still for too long.
     BodyStalled => "body.stalled",
+    /// The body came more slowly than it may, for too long.
+    BodyTooSlow => "body.too_slow",
     /// The body ended before its framing did.
     BodyTruncated => "body.truncated",
     /// The body is over its limit.
@@ -283,6 +285,7 @@ impl Error {
                 | ErrorKind::ConnectTimeout
                 | ErrorKind::FirstByteTimeout
                 | ErrorKind::BodyStalled
+                | ErrorKind::BodyTooSlow
                 | ErrorKind::QueueTimeout
         )
     }

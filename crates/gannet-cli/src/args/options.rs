@@ -170,6 +170,16 @@ pub(crate) struct TimeArgs {
     #[arg(long, value_name = "TIME", value_parser = values::duration, allow_hyphen_values = true)]
     #[arg(hide_short_help = true)]
     pub(crate) read_timeout: Option<Duration>,
+    /// The lowest speed of a body, in bytes a second: 1K, 500
+    ///
+    /// A body that comes more slowly, on the average over --speed-time, ends its attempt, which may be retried. 0 is
+    /// no limit, as without it; --speed-time alone means 1.
+    #[arg(short = 'Y', long, value_name = "SIZE", value_parser = values::size, hide_short_help = true)]
+    pub(crate) speed_limit: Option<u64>,
+    /// Over how long --speed-limit is measured [default: 30s]
+    #[arg(short = 'y', long, value_name = "TIME", value_parser = values::duration, allow_hyphen_values = true)]
+    #[arg(hide_short_help = true)]
+    pub(crate) speed_time: Option<Duration>,
 }
 
 #[derive(Debug, Args)]

@@ -1,6 +1,8 @@
 //! The client's settings, from the options that all subcommands share. Two settings that contradict one another are
 //! refused with both names.
 
+use std::time::Duration;
+
 use gannet::{
     Client, ClientBuilder, Cookies, Decoding, ErrorKind, HttpVersions, MediaTypes, Redirects, RetryErrors,
     Schemes, TlsVersion,
@@ -10,7 +12,10 @@ use super::proto;
 use crate::args::{
     BodyArgs, ConnectionArgs, CrowdArgs, GiveUp, RequestArgs, Retries, RetryArgs, SharedArgs, TimeArgs,
 };
-use crate::say::{Complaint, hint};
+use crate::say::{Complaint, as_given, hint};
+
+/// What a speed is measured over, unless `--speed-time` says otherwise.
+const SPEED_TIME: Duration = Duration::from_secs(30);
 
 /// A client of these settings, to which only what depends on the subcommand is to be added.
 pub(super) fn settings(
@@ -24,7 +29,7 @@ pub(super) fn settings(
     if let Some(cookies) = cookies {
         builder = builder.cookies(cookies.clone());
     }
-    Ok(timed(builder, time))
+    timed(builder, time)
 }
 
 /// What is asked of bodies.
@@ -147,7 +152,7 @@ fn connected(mut builder: ClientBuilder, connection: &ConnectionArgs) -> Result<
     Ok(builder)
 }
 
-fn timed(mut builder: ClientBuilder, time: &TimeArgs) -> ClientBuilder {
+fn timed(mut builder: ClientBuilder, time: &TimeArgs) -> Result<ClientBuilder, Complaint> {
     if let Some(length) = time.max_time {
         builder = builder.timeout(length);
     }
@@ -157,5 +162,17 @@ fn timed(mut builder: ClientBuilder, time: &TimeArgs) -> ClientBuilder {
     if let Some(length) = time.read_timeout {
         builder = builder.read_timeout(length);
     }
-    builder
+    if let (Some(over), Some(most)) = (time.speed_time, time.max_time)
+        && over >= most
+    {
+        let (one, other) =
+            (format!("--speed-time {}", as_given(over)), format!("--max-time {}", as_given(most)));
+        return Err(Complaint::contradiction(&one, &other));
+    }
+    // With curl, 0 is no limit, and the time alone asks for one byte a second.
+    let limit = time.speed_limit.or(time.speed_time.map(|_| 1)).filter(|limit| *limit > 0);
+    Ok(match limit {
+        Some(limit) => builder.lowest_speed(limit, time.speed_time.unwrap_or(SPEED_TIME)),
+        None => builder,
+    })
 }

@@ -176,6 +176,12 @@ impl Curl {
             // curl takes whole seconds alone.
             flags.extend([flag.to_owned(), length.as_secs_f64().ceil().to_string()]);
         }
+        if let Some(limit) = time.speed_limit {
+            flags.extend(["--speed-limit".to_owned(), limit.to_string()]);
+        }
+        if let Some(over) = time.speed_time {
+            flags.extend(["--speed-time".to_owned(), over.as_secs_f64().ceil().to_string()]);
+        }
         if let Some(most) = request.max_size {
             flags.extend(["--max-filesize".to_owned(), most.to_string()]);
         }

@@ -27,6 +27,7 @@ pub(super) fn exit_code(kind: Kind) -> u8 {
         | Kind::ConnectTimeout
         | Kind::FirstByteTimeout
         | Kind::BodyStalled
+        | Kind::BodyTooSlow
         | Kind::JobDeadline
         | Kind::ItemDeadline
         | Kind::HostAway

@@ -86,6 +86,7 @@ fn for_kind(kind: Kind) -> &'static str {
         Kind::FirstByteTimeout | Kind::BodyStalled => {
             "give it longer with --read-timeout, or hedge with --hedge 300ms"
         }
+        Kind::BodyTooSlow => "try again later, or put up with less: --speed-limit",
         Kind::BodyTruncated => "the server sent less than it promised: try again later, or with more --retry",
         Kind::BodyTooLarge => "take more with --max-size",
         Kind::BodyNotResumable => "save it with -o FILE or -P DIR, then it can be begun anew",

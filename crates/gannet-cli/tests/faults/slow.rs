@@ -41,6 +41,35 @@ fn row_06_a_drip_is_stopped_by_the_time_of_its_url_and_hurts_no_other() {
 }
 
 #[test]
+fn row_06_a_drip_below_the_lowest_speed_is_stopped_and_hurts_no_other() {
+    for speech in Speech::VERSIONS {
+        let server = speech.server();
+        let slow = ["", "&chunked", "&no-length"].map(|framing| format!("/a?{DRIP}{framing}"));
+        let trial = server.trial(slow.into_iter().chain(["/b?size=100k&drip=1k/10ms".to_owned()]));
+        let end = trial.with("--retry 0 --speed-limit 1k --speed-time 400ms").run();
+        assert_eq!((end.code, &end.codes()[..3]), (1, ["body.too_slow"; 3].as_slice()), "{end:?}");
+        assert!((0..3).all(|seq| (400.0..700.0).contains(&end.took(seq))), "{end:?}");
+        assert_eq!((end.codes()[3], end.folder.files_below("out").len()), ("ok", 1), "{end:?}");
+        let error = &end.rows[0]["error"];
+        assert_eq!((&error["phase"], &error["retryable"]), (&"body".into(), &true.into()));
+        assert!(end.stderr.contains("--speed-limit 1k for --speed-time 0.4s"), "{}", end.stderr);
+        let is_over = |counts: &Counts| counts.in_flight == 0;
+        assert!(server.origin.wait_until_blocking(is_over, LONG), "the stream is still open");
+    }
+}
+
+#[test]
+fn row_06_a_drip_below_the_lowest_speed_is_tried_again() {
+    for speech in Speech::VERSIONS {
+        let script = ["size=1k&seed=1&drip=1/50ms", "size=1k&seed=2"];
+        let server = speech.serve(Origin::builder().script("/a", script));
+        let end = server.trial(["/a"]).with("--retry 1 -Y 100 -y 200ms").run();
+        assert_eq!((end.code, end.codes(), &end.rows[0]["attempts"]), (0, vec!["ok"], &2.into()), "{end:?}");
+        assert!(end.body(0) == body(1 << 10, 2), "bytes of another reply are among them");
+    }
+}
+
+#[test]
 fn row_06_a_drip_within_all_limits_is_obtained_whole() {
     for speech in Speech::VERSIONS {
         let server = speech.server();

@@ -187,6 +187,7 @@ fn reply(stage: &Stage, kind: ErrorKind) -> Option<Made> {
 
 fn body(stage: &Stage, kind: ErrorKind) -> Option<Made> {
     Some(match kind {
+        ErrorKind::BodyTooSlow => stage.path("--speed-limit 1k --speed-time 200ms", "/?size=1k&drip=1/20ms"),
         ErrorKind::BodyStalled => stage.path("--read-timeout 200ms", "/?size=100&stall=10"),
         ErrorKind::BodyTruncated => stage.path("", "/?size=1000&truncate=10"),
         ErrorKind::BodyTooLarge => stage.path("--max-size 10", "/?size=1000"),

@@ -84,9 +84,8 @@ fn without_a_retry_budget_all_that_fails_is_retried() {
 fn the_hedge_budget_is_a_share_of_the_first_attempts() {
     for (budget, hedges) in [("100%", 20), ("off", 20), ("0.02", 10)] {
         let (origin, folder) = (origin(), Folder::new());
-        let list: String = (0..20)
-            .map(|n| format!("{}\n", origin.url(&format!("/{n}?script=never,200&text=x"))))
-            .collect();
+        let list: String =
+            (0..20).map(|n| format!("{}\n", origin.url(&format!("/{n}?script=never,200&text=x")))).collect();
         let options = ["-i", "-", "--no-body", "--hedge", "50ms", "-m", "1", "--per-host", "99"];
         folder.feed(options.into_iter().chain(["--hedge-budget", budget, "--report", "r"]), &list);
         let (_, summary) = folder.report("r");

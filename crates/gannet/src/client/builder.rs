@@ -18,6 +18,7 @@ use crate::error::{Error, ErrorKind, Phase};
 use crate::event::{Event, Watcher};
 use crate::policy::budget::{Ratio, RatioPurse};
 use crate::policy::hedge::HedgeAfter;
+use crate::policy::speed::LowestSpeed;
 use crate::sink::Memory;
 use crate::transport::connect::{Connector, HttpVersions, Network};
 use crate::transport::dns::Resolver;
@@ -152,6 +153,15 @@ impl ClientBuilder {
     pub fn read_timeout(mut self, length: Duration) -> Self {
         self.plan.first_byte = length;
         self.plan.stall = length;
+        self
+    }
+
+    /// Bodies that come more slowly than this, on the average over so long, end their attempt with
+    /// [`BodyTooSlow`](ErrorKind::BodyTooSlow), which is retried as a stall is (default: none). The time counts while
+    /// we wait for the network, not while the sink, or the caller of a [`Response`](crate::Response), takes nothing.
+    /// curl's `--speed-limit` and `--speed-time`.
+    pub fn lowest_speed(mut self, bytes_per_second: u64, over: Duration) -> Self {
+        self.plan.lowest_speed = Some(LowestSpeed { bytes_per_second, over });
         self
     }
 
@@ -348,6 +358,7 @@ impl ClientBuilder {
         }
         self.check_retries()?;
         self.check_gates()?;
+        self.check_speed()?;
         if self.memory_each > self.memory_all {
             let names = ("max_memory for each body", "for all");
             return Err(contradict((names.0, &self.memory_each), (names.1, &self.memory_all)));

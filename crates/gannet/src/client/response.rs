@@ -14,10 +14,11 @@ use crate::Moment;
 #[cfg(feature = "compression")]
 use crate::engine::coding::Unasked;
 use crate::engine::control::Tokens;
-use crate::engine::fetch::{Prize, Settled, seconds};
+use crate::engine::fetch::{Prize, Settled, below, seconds};
 use crate::engine::timer::Timer;
 use crate::error::{Error, ErrorKind, Phase};
 use crate::outcome::{AttemptRecord, ReplyHead};
+use crate::policy::speed::{Asking, Found, Lately};
 #[cfg(feature = "compression")]
 use crate::transport::coding::body::Decoded;
 #[cfg(feature = "compression")]
@@ -42,6 +43,7 @@ struct Body {
     taken: u64,
     promised: Option<u64>,
     asked_at: Option<Moment>,
+    lately: Lately,
     leg: Arc<Leg>,
     aftermath: Aftermath,
     tokens: Tokens,
@@ -62,6 +64,7 @@ impl Response {
             taken: 0,
             promised: led.promised,
             asked_at: None,
+            lately: Lately::default(),
             leg,
             aftermath,
             tokens,
@@ -246,6 +249,7 @@ impl Body {
             Poll::Ready(Some(Ok(chunk))) => {
                 self.asked_at = None;
                 self.taken += chunk.len() as u64;
+                self.note_speed();
                 if let Some(limit) = self.aftermath.asked.plan.max_body
                     && self.taken > limit
                 {
@@ -269,6 +273,14 @@ impl Body {
         };
         self.wire = None;
         Poll::Ready(end)
+    }
+
+    /// From now on the caller is the slow one.
+    fn note_speed(&mut self) {
+        if let Some(lowest) = self.aftermath.asked.plan.lowest_speed {
+            let now = self.aftermath.core.clock.now();
+            self.lately.look(&lowest, self.leg.bytes(), now, Asking::No);
+        }
     }
 
     /// The caller has stopped it, or its deadline or time is over.
@@ -308,7 +320,17 @@ impl Body {
                 let message = format!("no further byte of the body within {}", seconds(stall));
                 return Some(Error::new(ErrorKind::BodyStalled, Phase::Body, message));
             }
-            let next = [limits.job, limits.item, Some(asked_at + stall)].into_iter().flatten().min();
+            let speed = self.aftermath.asked.plan.lowest_speed.map(|lowest| {
+                let stands = self.leg.is_waiting_for_the_stream();
+                let asking = if stands { Asking::No } else { Asking::Yes };
+                (lowest, self.lately.look(&lowest, self.leg.bytes(), now, asking))
+            });
+            let slow = match speed {
+                Some((lowest, Found::TooSlow)) => return Some(below(&lowest)),
+                Some((_, Found::Fine { look_at })) => look_at,
+                None => None,
+            };
+            let next = [limits.job, limits.item, Some(asked_at + stall), slow].into_iter().flatten().min();
             if self.timer.poll(cx, &clock, next).is_pending() {
                 return None;
             }

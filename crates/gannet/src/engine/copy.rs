@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use super::attempt::Led;
+use crate::Moment;
 use crate::error::{Error, ErrorKind, Phase};
 use crate::outcome::Got;
 use crate::permit::Left;
+use crate::policy::speed::{Asking, Found, Lately, LowestSpeed};
 use crate::sink::Part;
 use crate::transport::Leg;
 
@@ -18,6 +20,7 @@ pub(crate) struct Copy {
     part: Option<Box<dyn Part>>,
     limit: Option<u64>,
     waits_for: WaitsFor,
+    lately: Lately,
 }
 
 /// What a copy that is pending waits for; a stall is the server's only while we ask it for more.
@@ -35,7 +38,22 @@ impl Copy {
         part: Box<dyn Part>,
         limit: Option<u64>,
     ) -> Self {
-        Self { attempt, leg, led, part: Some(part), limit, waits_for: WaitsFor::Wire }
+        Self {
+            attempt,
+            leg,
+            led,
+            part: Some(part),
+            limit,
+            waits_for: WaitsFor::Wire,
+            lately: Lately::default(),
+        }
+    }
+
+    /// Whether it comes too slowly, or when to look again. The time counts while the wire is waited for.
+    pub(crate) fn speed(&mut self, lowest: &LowestSpeed, now: Moment) -> Found {
+        let waits_for_wire = self.waits_for == WaitsFor::Wire && !self.leg.is_waiting_for_the_stream();
+        let asking = if waits_for_wire { Asking::Yes } else { Asking::No };
+        self.lately.look(lowest, self.leg.bytes(), now, asking)
     }
 
     /// Ready when the body has its final place, or will not get it. `received` hears of each chunk's length.

@@ -23,6 +23,7 @@ use crate::permit::Left;
 use crate::policy::classify;
 use crate::policy::fetch::{Fact, Machine, Means, Order, StopReason, Verdict};
 use crate::policy::latency::Heard;
+use crate::policy::speed::Found;
 use crate::transport::Leg;
 use crate::transport::leg::Ground;
 
@@ -31,6 +32,8 @@ use heard::Listening;
 pub(crate) use look::Look;
 use refused::Refused;
 use words::{broken, too_slow};
+
+pub(crate) use words::below;
 
 mod advice;
 mod heard;
@@ -271,7 +274,7 @@ impl<A: Future<Output = Result<Box<Led>, Error>>> Future for Drive<A> {
             if self.as_mut().project().rest.has_heard(cx, now) {
                 continue;
             }
-            let (overdue, next) = self.rest.limits(now);
+            let (overdue, next) = self.as_mut().project().rest.limits(now);
             if let Some((attempt, error)) = overdue {
                 self.rest.retire(attempt);
                 let error = broken(error, self.rest.is_restartable());
@@ -382,9 +385,15 @@ impl<A> Rest<A> {
     }
 
     /// The attempt whose phase has lasted too long, or else when the next one will have.
-    fn limits(&self, now: Moment) -> (Option<(u32, Error)>, Option<Moment>) {
+    fn limits(&mut self, now: Moment) -> (Option<(u32, Error)>, Option<Moment>) {
         let mut next: Option<Moment> = None;
         let plan = &self.errand.plan;
+        if let (Some(copy), Some(lowest)) = (&mut self.copy, &plan.lowest_speed) {
+            match copy.speed(lowest, now) {
+                Found::TooSlow => return (Some((copy.attempt, below(lowest))), None),
+                Found::Fine { look_at } => next = look_at,
+            }
+        }
         for (attempt, leg) in self.book.open() {
             let (phase, moved) = leg.standing();
             let limit = match phase {

@@ -12,6 +12,7 @@ use crate::error::{Error, ErrorKind, Phase, shown};
 use crate::policy::backoff::Backoff;
 use crate::policy::classify::RetryErrors;
 use crate::policy::hedge::HedgeAfter;
+use crate::policy::speed::LowestSpeed;
 use crate::request::Request;
 
 /// What a fetch holds to.
@@ -31,6 +32,8 @@ pub(crate) struct Plan {
     pub(crate) first_byte: Duration,
     /// Without a further byte of the body.
     pub(crate) stall: Duration,
+    /// Bodies that come more slowly fail.
+    pub(crate) lowest_speed: Option<LowestSpeed>,
     /// In our own queue; `None` in a job, whose deadline rules it.
     pub(crate) queue: Option<Duration>,
     pub(crate) ok_status: StatusSet,
@@ -58,6 +61,7 @@ impl Default for Plan {
             hedges: 2,
             first_byte: Duration::from_secs(30),
             stall: Duration::from_secs(30),
+            lowest_speed: None,
             queue: Some(Duration::from_secs(60)),
             ok_status: StatusSet::default(),
             accept_types: None,

@@ -51,6 +51,7 @@ pub(crate) fn class(error: &Error) -> Class {
         | Kind::EmptyReply
         | Kind::FirstByteTimeout
         | Kind::BodyStalled
+        | Kind::BodyTooSlow
         | Kind::BodyTruncated
         | Kind::CodingCut
         | Kind::Transport => Class::Passing,

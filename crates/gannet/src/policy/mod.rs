@@ -10,6 +10,7 @@ pub(crate) mod host;
 pub(crate) mod job;
 pub(crate) mod latency;
 pub(crate) mod queue;
+pub(crate) mod speed;
 #[cfg(test)]
 mod tail;
 pub(crate) mod waiting;

@@ -3,9 +3,13 @@
 
 use std::time::Duration;
 
-use super::{ClientBuilder, contradict};
+use super::{ClientBuilder, contradict, settings};
 use crate::error::Error;
 use crate::policy::classify::RetryErrors;
+use crate::policy::speed::LowestSpeed;
+
+/// A speed is measured over at least so long.
+const SHORTEST_LOOK: Duration = Duration::from_millis(100);
 
 /// The delays of the exponential backoff that the caller has named.
 #[derive(Debug, Default)]
@@ -65,6 +69,19 @@ impl ClientBuilder {
         self
     }
 
+    /// Refuses a lowest speed that stops nothing, or is over before it can be measured.
+    pub(super) fn check_speed(&self) -> Result<(), Error> {
+        match self.plan.lowest_speed {
+            Some(LowestSpeed { bytes_per_second: 0, .. }) => {
+                Err(settings("lowest_speed (--speed-limit) 0 B/s stops nothing".into()))
+            }
+            Some(LowestSpeed { over, .. }) if over < SHORTEST_LOOK => Err(settings(format!(
+                "lowest_speed over (--speed-time) {over:?} is too short to measure a speed: {SHORTEST_LOOK:?} at least"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
     /// Refuses delays that contradict one another.
     pub(super) fn check_retries(&self) -> Result<(), Error> {
         let (plan, named) = (&self.plan, &self.named_delays);
@@ -116,6 +133,16 @@ mod tests {
         refused(paused().backoff(SECOND, 3 * SECOND), ["retry_delay", "5s", "first backoff", "1s"]);
         let shrunk = Client::builder().backoff(3 * SECOND, 4 * SECOND).retry_max_delay(2 * SECOND);
         refused(shrunk, ["first backoff", "3s", "--retry-max-delay", "2s"]);
+    }
+
+    #[test]
+    fn a_lowest_speed_that_cannot_be_judged_is_refused() {
+        let said = |speed, over| {
+            Client::builder().lowest_speed(speed, over).build().map_err(|error| error.to_string())
+        };
+        assert!(said(0, SECOND).is_err_and(|said| said.contains("--speed-limit")));
+        assert!(said(1, SECOND / 100).is_err_and(|said| said.contains("--speed-time) 10ms")));
+        assert!(said(1, SECOND).is_ok());
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use super::{Copy, Led, Rest, Settled, Waits, too_slow};
+use super::{Copy, Led, Rest, Settled, Waits, below, too_slow};
 use crate::Moment;
 use crate::engine::copy::WaitsFor;
 use crate::engine::errand::Keep;
@@ -12,6 +12,7 @@ use crate::error::{Error, ErrorKind, Phase};
 use crate::event::Event;
 use crate::outcome::Got;
 use crate::policy::fetch::Verdict;
+use crate::policy::speed::Found;
 
 /// The body of the last refused reply.
 #[derive(Default)]
@@ -82,6 +83,15 @@ impl<A> Rest<A> {
             let stall = errand.plan.stall;
             let moved = self.book.leg(attempt).map_or(now, |leg| leg.standing().1);
             let stalls = (copy.waits_for() == WaitsFor::Wire).then(|| moved + stall);
+            let speed = errand.plan.lowest_speed.map(|lowest| (lowest, copy.speed(&lowest, now)));
+            let slow = match speed {
+                Some((lowest, Found::TooSlow)) => {
+                    self.retire(attempt);
+                    return Poll::Ready(self.end_refused(Err(below(&lowest)), now));
+                }
+                Some((_, Found::Fine { look_at })) => look_at,
+                None => None,
+            };
             let deadline = [errand.limits.job, errand.limits.item].into_iter().flatten().min();
             if stalls.is_some_and(|at| at <= now) {
                 self.retire(attempt);
@@ -91,7 +101,7 @@ impl<A> Rest<A> {
                 let late = Error::new(ErrorKind::ItemDeadline, Phase::Body, "the deadline came");
                 return Poll::Ready(self.end_refused(Err(late), now));
             }
-            let at = [stalls, deadline].into_iter().flatten().min();
+            let at = [stalls, slow, deadline].into_iter().flatten().min();
             if self.timer.poll(cx, &clock, at).is_pending() {
                 return Poll::Pending;
             }

@@ -5,6 +5,7 @@ use super::{Rest, seconds};
 use crate::Moment;
 use crate::error::{Error, ErrorKind, Phase};
 use crate::policy::fetch::GaveUp;
+use crate::policy::speed::LowestSpeed;
 use crate::request::body::Body;
 
 impl<A> Rest<A> {
@@ -74,6 +75,21 @@ pub(super) fn too_slow(phase: Phase, limit: std::time::Duration) -> Error {
             Error::new(ErrorKind::FirstByteTimeout, phase, message)
         }
     }
+}
+
+/// The error of a body that came more slowly than it may.
+pub(crate) fn below(lowest: &LowestSpeed) -> Error {
+    let LowestSpeed { bytes_per_second, over } = lowest;
+    let speed = match bytes_per_second {
+        speed if speed % (1 << 20) == 0 => format!("{}m", speed >> 20),
+        speed if speed % (1 << 10) == 0 => format!("{}k", speed >> 10),
+        speed => speed.to_string(),
+    };
+    let message = format!(
+        "the body came more slowly than --speed-limit {speed} for --speed-time {}s",
+        over.as_secs_f64()
+    );
+    Error::new(ErrorKind::BodyTooSlow, Phase::Body, message)
 }
 
 /// A body that broke off can only be begun anew while no byte of it has left our hands.
