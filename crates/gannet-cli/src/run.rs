@@ -12,7 +12,9 @@ use tokio::time::{Instant, Interval, MissedTickBehavior};
 use crate::exit::{Exit, Stopped, judge};
 use crate::plan::{Crowd, Jar, JarPlace, OnFailure, Output, Plan, Unsaved};
 use crate::report::{Closing, Records};
-use crate::say::{Complaint, Errors, Eyes, Meter, Sight, Voice, Watched, closing_line, held_back_by};
+use crate::say::{
+    Complaint, Errors, Eyes, Meter, Sight, Voice, Watched, as_given, closing_line, held_back_by,
+};
 use crate::signals::{Signal, Signals};
 
 /// After a signal, and after the deadline, what was committed may still be written for so long.
@@ -51,6 +53,9 @@ struct Run {
     deadline: Option<Instant>,
     stopped: Option<Stopped>,
     stopped_at: Option<Instant>,
+    grace: Duration,
+    /// Until when what runs may go on, after a signal.
+    grace_ends: Option<Instant>,
     at_once: usize,
     per_host: Option<u32>,
     held_back_by: Option<String>,
@@ -100,6 +105,8 @@ impl Run {
             deadline: plan.deadline,
             stopped: None,
             stopped_at: None,
+            grace: plan.grace,
+            grace_ends: None,
             at_once: plan.at_once,
             per_host: plan.per_host,
             held_back_by: None,
@@ -109,12 +116,13 @@ impl Run {
     /// Waits for the next thing to happen, and does what follows from it.
     async fn step(&mut self) -> Step {
         let leave_by = self.leave_by();
-        let may_break = self.stopped.is_none();
+        let may_break = self.stopped.is_none() || self.grace_ends.is_some();
         tokio::select! {
             biased;
             signal = self.signals.next() => self.signalled(signal),
             error = output_broke(&self.output), if may_break => self.output_broke(&error),
             (name, kind) = self.records.broken(), if may_break => self.record_broke(&name, kind),
+            () = until(self.grace_ends) => self.cancel(),
             now = self.tick.tick() => self.ticked(now),
             outcome = next(&mut self.job, &self.records, &self.voice, leave_by) => {
                 self.settled_some(outcome.as_ref(), leave_by)
@@ -136,12 +144,21 @@ impl Run {
         step
     }
 
-    /// The first signal stops the job, the second ends the program at once.
+    /// The first signal stops the job, after its grace if it has one; the second ends the program at once.
     fn signalled(&mut self, signal: Signal) -> Step {
         if let Some(Stopped::By(first)) = self.stopped {
             std::process::exit(i32::from(first.exit_code()));
         }
-        self.stop(Stopped::By(signal))
+        if self.grace.is_zero() {
+            return self.stop(Stopped::By(signal));
+        }
+        self.stopped = Some(Stopped::By(signal));
+        self.grace_ends = Some(Instant::now() + self.grace);
+        self.job.drain();
+        let grace = as_given(self.grace);
+        self.voice
+            .note(&format!("{}: what runs may go on for {grace}; once more ends it now", signal.name()));
+        Step::GoOn
     }
 
     fn output_broke(&mut self, error: &Error) -> Step {
@@ -161,7 +178,16 @@ impl Run {
     }
 
     fn stop(&mut self, why: Stopped) -> Step {
-        self.stopped = Some(why);
+        // During a signal's grace the signal stays the reason.
+        if self.grace_ends.is_none() {
+            self.stopped = Some(why);
+        }
+        self.cancel()
+    }
+
+    /// Ends what runs.
+    fn cancel(&mut self) -> Step {
+        self.grace_ends = None;
         self.stopped_at = Some(Instant::now());
         self.job.cancel();
         Step::GoOn
@@ -190,6 +216,10 @@ impl Run {
 
     /// Writes what is left, says how it ended, and gives the exit code.
     async fn close(mut self) -> Exit {
+        if self.grace_ends.take().is_some() {
+            // All that ran has ended within its grace.
+            self.stopped_at = Some(Instant::now());
+        }
         self.notice_the_end();
         self.counts.note_held_back(self.job.held_back_times());
         self.counts.note_budget(self.job.budget());

@@ -176,6 +176,11 @@ pub(crate) struct TimeArgs {
     /// no limit, as without it; --speed-time alone means 1.
     #[arg(short = 'Y', long, value_name = "SIZE", value_parser = values::size, hide_short_help = true)]
     pub(crate) speed_limit: Option<u64>,
+    /// After a signal, let what runs go on for so long [default: 0]
+    ///
+    /// Nothing more is started; then the rest is stopped. A second signal ends gannet at once.
+    #[arg(long, value_name = "TIME", value_parser = values::duration_or_zero, hide_short_help = true)]
+    pub(crate) grace: Option<Duration>,
     /// Over how long --speed-limit is measured [default: 30s]
     #[arg(short = 'y', long, value_name = "TIME", value_parser = values::duration, allow_hyphen_values = true)]
     #[arg(hide_short_help = true)]

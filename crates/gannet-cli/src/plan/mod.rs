@@ -53,6 +53,8 @@ pub(crate) struct Plan {
     pub(crate) goal: Goal,
     pub(crate) on_failure: OnFailure,
     pub(crate) deadline: Option<Instant>,
+    /// After the first signal, what runs may go on for so long.
+    pub(crate) grace: Duration,
     pub(crate) at_once: usize,
     pub(crate) per_host: Option<u32>,
     pub(crate) records: RecordsTo,
@@ -255,6 +257,7 @@ impl Asked<'_> {
             goal: self.goal.and_then(|goal| goal.until).unwrap_or_default(),
             on_failure: if early { OnFailure::Stop } else { OnFailure::GoOn },
             deadline: kinds.time.deadline.map(|deadline| moment(deadline, begun)),
+            grace: kinds.time.grace.unwrap_or_default(),
             at_once,
             per_host: self.crowd.and_then(|crowd| crowd.per_host),
             records,

@@ -128,6 +128,7 @@ fn missing(kinds: Kinds<'_>, goal: Option<&GoalArgs>) -> Vec<&'static str> {
         (body.if_exists.is_some(), "--if-exists"),
         (body.whole, "--whole"),
         (time.deadline.is_some(), "--deadline"),
+        (time.grace.is_some(), "--grace"),
         (time.read_timeout.is_some(), "--read-timeout"),
         (record.report.is_some(), "--report"),
         (record.har.is_some(), "--har"),

@@ -92,3 +92,44 @@ fn row_73_a_report_that_nobody_reads_any_more_ends_the_run_silently() {
     let (code, folder) = running.end_without_report();
     assert_eq!((code, folder.text("stderr").as_str()), (141, ""));
 }
+
+#[test]
+fn what_runs_at_a_signal_ends_within_its_grace_and_nothing_more_is_started() {
+    for speech in Speech::VERSIONS {
+        let server = speech.server();
+        let paths = ["/a?size=20&drip=1/50ms", "/b?delay=700ms&size=1k", "/c?size=1k", "/d?size=1k"];
+        let running = server.trial(paths).with("-P out -j 2 --grace 10s").start(Stdio::null());
+        assert!(server.origin.wait_until_blocking(|counts| counts.in_flight == 2, LONG));
+        running.kill(Signal::TERM);
+        let end = running.end();
+        assert_eq!((end.code, end.codes()), (143, vec!["ok", "ok", "cancelled", "cancelled"]), "{end:?}");
+        assert_eq!((server.origin.counts().requests, end.folder.files_below("out").len()), (2, 2));
+        assert!(end.stderr.contains("SIGTERM: what runs may go on for 10s"), "{}", end.stderr);
+    }
+}
+
+#[test]
+fn what_does_not_end_within_the_grace_is_cancelled() {
+    let server = Speech::Http1.server();
+    let running = server.trial(PATHS).with("-P out -j 3 --grace 300ms").start(Stdio::null());
+    let are_asked = |counts: &Counts| counts.requests == 4 && counts.replies_complete == 1;
+    assert!(server.origin.wait_until_blocking(are_asked, LONG));
+    let sent = Instant::now();
+    running.kill(Signal::INT);
+    let end = running.end();
+    assert!((Duration::from_millis(300)..AT_ONCE).contains(&sent.elapsed()), "{:?}", sent.elapsed());
+    assert_eq!((end.code, end.codes()), (130, vec!["ok", "cancelled", "cancelled", "cancelled"]), "{end:?}");
+}
+
+#[test]
+fn a_second_signal_ends_the_grace() {
+    let server = Speech::Http1.server();
+    let running = server.trial(PATHS).with("-P out -j 1 --grace 1h").start(Stdio::null());
+    assert!(server.origin.wait_until_blocking(|counts| counts.requests == 2, LONG));
+    let sent = Instant::now();
+    // Which of the two is seen first is the system's to say.
+    running.kill(Signal::HUP);
+    running.kill(Signal::INT);
+    let (code, _) = running.end_without_report();
+    assert!(matches!(code, 129 | 130) && sent.elapsed() < AT_ONCE, "{code} after {:?}", sent.elapsed());
+}
