@@ -13,7 +13,8 @@ use crate::exit::{Exit, Stopped, judge};
 use crate::plan::{Crowd, Jar, JarPlace, OnFailure, Output, Plan, Unsaved};
 use crate::report::{Closing, Records};
 use crate::say::{
-    Complaint, Errors, Eyes, Meter, Sight, Voice, Watched, as_given, closing_line, held_back_by,
+    Complaint, Errors, Eyes, Level, Meter, Sight, Voice, Watchdog, Watched, as_given, closing_line,
+    held_back_by, stuck,
 };
 use crate::signals::{Signal, Signals};
 
@@ -46,6 +47,8 @@ struct Run {
     voice: Voice,
     errors: Errors,
     meter: Meter,
+    /// Only where somebody wants to hear what the run hangs on.
+    watchdog: Option<Watchdog>,
     counts: JobReport,
     crowd: Crowd,
     goal: Goal,
@@ -95,6 +98,7 @@ impl Run {
             output: plan.output,
             records,
             jar: plan.jar,
+            watchdog: (voice.level() == Level::Attempts).then(|| Watchdog::new(begun, plan.deadline)),
             voice,
             errors: Errors::default(),
             meter,
@@ -123,6 +127,7 @@ impl Run {
             error = output_broke(&self.output), if may_break => self.output_broke(&error),
             (name, kind) = self.records.broken(), if may_break => self.record_broke(&name, kind),
             () = until(self.grace_ends) => self.cancel(),
+            () = until(self.watchdog.as_ref().and_then(Watchdog::wake)) => self.watch(Instant::now()),
             now = self.tick.tick() => self.ticked(now),
             outcome = next(&mut self.job, &self.records, &self.voice, leave_by) => {
                 self.settled_some(outcome.as_ref(), leave_by)
@@ -193,7 +198,18 @@ impl Run {
         Step::GoOn
     }
 
+    /// Says what the run hangs on, if it is time to.
+    fn watch(&mut self, now: Instant) -> Step {
+        let job = &self.job;
+        let Some(watchdog) = &mut self.watchdog else { return Step::GoOn };
+        if let Some(text) = watchdog.look(now, job.progress(), || job.slowest().iter().map(stuck).collect()) {
+            self.voice.tell_stuck(&text);
+        }
+        Step::GoOn
+    }
+
     fn ticked(&mut self, now: Instant) -> Step {
+        self.watch(now);
         let job = &self.job;
         let look = || Sight { progress: job.progress(), held_back: job.held_back(), slowest: job.slowest() };
         self.meter.tell(now, look);

@@ -226,6 +226,12 @@ pub struct Slow {
     pub phase: Phase,
     /// Attempts started so far.
     pub attempts: u32,
+    /// For how long its newest attempt has made no step forward; `None` before the first.
+    pub still: Option<Duration>,
+    /// Until its next attempt starts, if it waits for its backoff or a Retry-After.
+    pub pause: Option<Duration>,
+    /// What its last attempt that failed was answered, if it was answered.
+    pub status: Option<StatusCode>,
 }
 
 impl Tallies {

@@ -10,6 +10,7 @@ mod errors;
 mod hints;
 mod holding;
 mod progress;
+mod watchdog;
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::{Arc, OnceLock};
@@ -24,6 +25,7 @@ pub(crate) use errors::Errors;
 pub(crate) use hints::{hint, reason};
 pub(crate) use holding::held_back_by;
 pub(crate) use progress::{Eyes, Meter, Sight, Watched};
+pub(crate) use watchdog::{Watchdog, stuck};
 
 use crate::exit::Exit;
 use crate::pen::Pen;
@@ -106,6 +108,11 @@ impl Voice {
         if self.level == Level::Attempts {
             self.say(Level::Attempts, &attempts::told(outcome));
         }
+    }
+
+    /// Tells what the run hangs on.
+    pub(crate) fn tell_stuck(&self, text: &str) {
+        self.say(Level::Attempts, text);
     }
 
     /// Tells attempts as they start.

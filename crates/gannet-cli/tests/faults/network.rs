@@ -145,3 +145,21 @@ fn row_22_a_post_that_got_an_empty_reply_is_not_sent_again() {
         server.trial(["/a?script=fin,200"]).with("--retry 3 -d a=b").within(Duration::from_secs(5)).run();
     assert_eq!((end.code, end.codes(), server.origin.requests_to("/a")), (3, vec!["reply.empty"], 1));
 }
+
+#[test]
+fn what_a_run_hangs_on_is_told_before_its_deadline_with_v_alone() {
+    let hole = Blackhole::open().expect("a full queue");
+    let server = Speech::Http1.server();
+    for (level, is_told) in [("-v", true), ("", false)] {
+        let urls = [format!("http://{}/x", hole.addr())];
+        let paths = ["/a?never", "/b?size=100k&stall=50k"];
+        let end = Trial::of(urls).and(&server, paths).with(level).within(Duration::from_millis(900)).run();
+        assert_eq!((end.code, end.codes()), (4, vec!["deadline.job"; 3]), "{end:?}");
+        for said in
+            ["/x connects for ", "/a?never waits for the first byte for ", "its body, 50.0 KiB so far for "]
+        {
+            assert_eq!(end.stderr.contains(said), is_told, "{said}: {}", end.stderr);
+        }
+        assert_eq!(end.stderr.matches("! the deadline comes in ").count(), usize::from(is_told));
+    }
+}

@@ -14,6 +14,8 @@ pub(crate) struct Look {
     pub(crate) attempts: u32,
     pub(crate) phase: Phase,
     pub(crate) bytes: u64,
+    /// When the newest attempt made its last step forward.
+    pub(crate) moved: Option<Moment>,
     pub(crate) pause: Option<Pause>,
 }
 
@@ -41,6 +43,7 @@ impl<A> Rest<A> {
             attempts,
             phase: newest.filter(|_| flies).map_or(Phase::Queue, |leg| leg.standing().0),
             bytes: newest.map_or(0, |leg| leg.bytes()),
+            moved: newest.map(|leg| leg.standing().1),
             pause,
         }
     }

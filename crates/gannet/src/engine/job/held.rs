@@ -118,6 +118,9 @@ impl Job {
                 bytes: look.bytes,
                 phase: look.phase,
                 attempts: look.attempts,
+                still: look.moved.map(|moved| now.since(moved)),
+                pause: look.pause.as_ref().map(|pause| pause.until.since(now)),
+                status: look.pause.as_ref().and_then(|pause| pause.status),
             }
         };
         all.into_iter().take(SLOWEST).map(slow).collect()
