@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use gannet::source::Source;
-use gannet::{Error, ErrorKind, FetchEach, Goal, JobReport, Outcome};
+use gannet::{Concurrency, Error, ErrorKind, FetchEach, Goal, JobReport, Outcome};
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use crate::exit::{Exit, Stopped, judge};
@@ -59,7 +59,7 @@ struct Run {
     grace: Duration,
     /// Until when what runs may go on, after a signal.
     grace_ends: Option<Instant>,
-    at_once: usize,
+    at_once: Concurrency,
     per_host: Option<u32>,
     held_back_by: Option<String>,
 }

@@ -109,6 +109,11 @@ pub enum HeldBack {
         /// Fetches that may run at once.
         limit: usize,
     },
+    /// As many fetches run as bring more throughput, with [`Concurrency::Auto`](crate::Concurrency::Auto).
+    AutoConcurrency {
+        /// Fetches that may run at once now.
+        limit: usize,
+    },
     /// All that waits is for hosts that are full.
     PerHost {
         /// Requests that this host may have in flight.
@@ -145,7 +150,7 @@ pub enum HeldBack {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HeldBackBy {
-    /// See [`HeldBack::Concurrency`].
+    /// See [`HeldBack::Concurrency`] and [`HeldBack::AutoConcurrency`].
     Concurrency,
     /// See [`HeldBack::PerHost`].
     PerHost,

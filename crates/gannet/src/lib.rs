@@ -92,6 +92,7 @@ pub use outcome::{
 };
 pub use policy::classify::RetryErrors;
 pub use policy::hedge::HedgeAfter;
+pub use policy::concurrency::Concurrency;
 pub use policy::job::Goal;
 pub use report::{Budget, JobReport};
 pub use request::body::{Body, BoxError};

@@ -23,7 +23,7 @@ pub(crate) use options::{
     RequestArgs, RetryArgs, RowOrder, SharedArgs, TimeArgs,
 };
 pub(crate) use settings::{Settings, Surroundings};
-pub(crate) use values::{Budget, Deadline, GiveUp, GivenHeader, Hedge, Retries};
+pub(crate) use values::{Budget, Crowding, Deadline, GiveUp, GivenHeader, Hedge, Retries};
 pub(crate) use words::{check_list, check_url, distance, without_userinfo};
 
 use crate::say::Complaint;
@@ -332,7 +332,7 @@ mod tests {
 
     #[test]
     fn values_that_look_like_options_are_told_by_what_they_should_be() {
-        for line in ["--deadline -5s a/", "-m -1 a/", "-j auto a/", "-j -1 a/", "--retry -1 a/"] {
+        for line in ["--deadline -5s a/", "-m -1 a/", "-j many a/", "-j -1 a/", "--retry -1 a/"] {
             let Err(NoCommand::Refused(complaint)) = parsed(line) else { panic!("{line}") };
             assert!(complaint.to_string().contains(" is no"), "{line}: {complaint}");
         }

@@ -16,7 +16,7 @@ pub(crate) use display::{ColourRule, ConnectionArgs, DisplayArgs, HabitArgs, Pro
 pub(crate) use record::{RecordArgs, RowOrder};
 pub(crate) use request::{DataKind, DataPiece, RequestArgs};
 
-use super::values::{self, Budget, Deadline, GiveUp, Hedge, Retries};
+use super::values::{self, Budget, Crowding, Deadline, GiveUp, Hedge, Retries};
 
 /// `gannet get`: fetch them all.
 #[derive(Debug, Args)]
@@ -190,11 +190,12 @@ pub(crate) struct TimeArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Concurrency")]
 pub(crate) struct CrowdArgs {
-    /// URLs at once [default: 64]
+    /// URLs at once: a number, auto [default: 64]
     ///
-    /// Lowered, and said so, if the limit of open files (ulimit -n) allows no more.
-    #[arg(short = 'j', long, value_name = "N", value_parser = values::at_once, allow_hyphen_values = true)]
-    pub(crate) parallel_max: Option<u32>,
+    /// auto begins with 16 and grows as long as that brings more throughput, up to 1024. Lowered, and said so, if the
+    /// limit of open files (ulimit -n) allows no more.
+    #[arg(short = 'j', long, value_name = "N", allow_hyphen_values = true)]
+    pub(crate) parallel_max: Option<Crowding>,
     /// Requests in flight to a host [default: 6; HTTP/2 100]
     #[arg(long, value_name = "N", value_parser = values::at_once, allow_hyphen_values = true)]
     pub(crate) per_host: Option<u32>,

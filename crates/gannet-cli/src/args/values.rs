@@ -113,6 +113,26 @@ pub(crate) fn at_once(text: &str) -> Result<u32, String> {
     number.ok_or_else(|| format!("{text:?} is none of the numbers from 1 to 100000"))
 }
 
+/// How many URLs at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Crowding {
+    /// At most so many.
+    AtMost(u32),
+    /// As many as bring more throughput.
+    Auto,
+}
+
+impl FromStr for Crowding {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            _ => at_once(text).map(Self::AtMost).map_err(|why| format!("{why}, nor auto")),
+        }
+    }
+}
+
 /// A number of bytes: `10G`, `5M`, `64K` (powers of 1024), or a bare number.
 pub(crate) fn size(text: &str) -> Result<u64, String> {
     let bad = || format!("{text:?} is no size; write 10G, 5M, 64K or a number of bytes");
@@ -333,6 +353,15 @@ mod tests {
         assert_eq!((rate("50/s"), rate("600/m"), rate("1.5")), (Ok(50.0), Ok(10.0), Ok(1.5)));
         for wrong in ["", "0", "-1/s", "5/d", "x/s", "inf", "1/"] {
             assert!(rate(wrong).is_err_and(|why| why.contains("50/s")), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn urls_at_once_are_a_number_or_auto() {
+        assert_eq!(("6".parse(), "auto".parse()), (Ok(Crowding::AtMost(6)), Ok(Crowding::Auto)));
+        for text in ["0", "AUTO", "", "-1"] {
+            let refused = text.parse::<Crowding>();
+            assert!(refused.is_err_and(|why| why.ends_with("from 1 to 100000, nor auto")), "{text}");
         }
     }
 

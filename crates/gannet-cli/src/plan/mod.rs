@@ -19,7 +19,7 @@ use std::time::{Duration, SystemTime};
 
 use gannet::sink::Sink;
 use gannet::source::Source;
-use gannet::{Client, ClientBuilder, Goal};
+use gannet::{Client, ClientBuilder, Concurrency, Goal};
 use tokio::time::Instant;
 
 pub(crate) use cookies::{Jar, JarPlace, Unsaved};
@@ -30,14 +30,16 @@ pub(crate) use shown::Shown;
 use self::input::{Pattern, Words};
 use self::output::{Around, Chosen, Folders};
 use crate::args::{
-    AlternativeArgs, BodyArgs, CheckArgs, ColourRule, CrowdArgs, Deadline, GetArgs, GoalArgs, HabitArgs,
-    Hedge, ProgressStyle, RaceArgs, RecordArgs, SharedArgs, TimeArgs,
+    AlternativeArgs, BodyArgs, CheckArgs, ColourRule, CrowdArgs, Crowding, Deadline, GetArgs, GoalArgs,
+    HabitArgs, Hedge, ProgressStyle, RaceArgs, RecordArgs, SharedArgs, TimeArgs,
 };
 use crate::limits::{self, Holding};
 use crate::say::{Complaint, Ink, Level, Voice};
 
 /// Fetches at once, unless `-j` says otherwise.
 const AT_ONCE: usize = 64;
+/// The most of them with `-j auto`.
+const AT_MOST: usize = 1024;
 /// The longest pause between attempts while `check` waits for a service.
 const CHECK_PAUSE: Duration = Duration::from_secs(1);
 /// The first one.
@@ -55,7 +57,7 @@ pub(crate) struct Plan {
     pub(crate) deadline: Option<Instant>,
     /// After the first signal, what runs may go on for so long.
     pub(crate) grace: Duration,
-    pub(crate) at_once: usize,
+    pub(crate) at_once: Concurrency,
     pub(crate) per_host: Option<u32>,
     pub(crate) records: RecordsTo,
     pub(crate) jar: Option<Jar>,
@@ -292,16 +294,24 @@ fn check_goal(goal: &GoalArgs, crowd: Crowd, urls: u64) -> Result<(), Complaint>
 }
 
 /// Fetches and connections at once, as many as the open files allow.
-fn within_limits(args: Option<&CrowdArgs>, holding: Holding, voice: &Voice) -> (usize, usize) {
-    let wanted = args.and_then(|args| args.parallel_max).map_or(AT_ONCE, |wanted| wanted as usize);
+fn within_limits(args: Option<&CrowdArgs>, holding: Holding, voice: &Voice) -> (Concurrency, usize) {
+    let asked = args.and_then(|args| args.parallel_max);
+    let wanted = match asked {
+        None => AT_ONCE,
+        Some(Crowding::AtMost(wanted)) => wanted as usize,
+        Some(Crowding::Auto) => AT_MOST,
+    };
     let room = limits::room(limits::raise_open_files(), wanted, holding);
+    let allowed = room.fetches;
+    if asked == Some(Crowding::Auto) {
+        return (Concurrency::Auto { most: allowed }, room.connections);
+    }
     if let Some(files) = room.lowered_by {
-        let allowed = room.fetches;
         voice.note(&format!(
             "-j {wanted} lowered to {allowed}: this process may open {files} files (ulimit -n)"
         ));
     }
-    (room.fetches, room.connections)
+    (Concurrency::Fixed(allowed), room.connections)
 }
 
 /// The moment on the clock for waiting.

@@ -5,13 +5,13 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use gannet::Request;
+use gannet::{Concurrency, Request};
 use http::header::CONTENT_TYPE;
 
 use super::Kinds;
 use crate::args::{CrowdArgs, Deadline, GoalArgs, Retries};
 use crate::report::{CurlBody, CurlLine, CurlRedirects, CurlRefused};
-use crate::say::{as_given, size_as_given};
+use crate::say::{as_given, crowding, size_as_given};
 
 /// What is shown in the place of a run.
 pub(crate) struct Shown {
@@ -70,8 +70,8 @@ impl Shown {
     }
 
     /// The limits, in the syntax of their flags.
-    pub(crate) fn limits(&self, at_once: usize) -> String {
-        format!("limits: -j {at_once}, {}", self.limits.join(", "))
+    pub(crate) fn limits(&self, at_once: Concurrency) -> String {
+        format!("limits: {}, {}", crowding(at_once), self.limits.join(", "))
     }
 
     fn output(&self, request: &Request) -> Option<PathBuf> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gannet::{HeldBack, HeldBackBy};
+use gannet::{Concurrency, HeldBack, HeldBackBy};
 
 use super::amounts::seconds;
 
@@ -10,6 +10,9 @@ use super::amounts::seconds;
 pub(super) fn told(held: &HeldBack, busy: f64) -> Option<String> {
     Some(match held {
         HeldBack::Concurrency { limit } => format!("limited by -j {limit}, CPU {:.0} %", busy * 100.0),
+        HeldBack::AutoConcurrency { limit } => {
+            format!("limited by -j auto ({limit}), CPU {:.0} %", busy * 100.0)
+        }
         HeldBack::PerHost { limit, host } => format!("held back by --per-host {limit} ({})", name(host)),
         HeldBack::Waiting { host, status, left } => {
             let why = status.map_or_else(|| "next try".to_owned(), |status| status.as_u16().to_string());
@@ -24,9 +27,9 @@ pub(super) fn told(held: &HeldBack, busy: f64) -> Option<String> {
 }
 
 /// What held a whole run back, in the syntax of its flag.
-pub(crate) fn held_back_by(cause: HeldBackBy, at_once: usize, per_host: Option<u32>) -> String {
+pub(crate) fn held_back_by(cause: HeldBackBy, at_once: Concurrency, per_host: Option<u32>) -> String {
     match cause {
-        HeldBackBy::Concurrency => format!("-j {at_once}"),
+        HeldBackBy::Concurrency => crowding(at_once),
         HeldBackBy::PerHost => {
             per_host.map_or_else(|| "--per-host".to_owned(), |most| format!("--per-host {most}"))
         }
@@ -36,6 +39,14 @@ pub(crate) fn held_back_by(cause: HeldBackBy, at_once: usize, per_host: Option<u
         HeldBackBy::Input => "the input".to_owned(),
         HeldBackBy::Output => "the reader of standard output".to_owned(),
         other => other.as_str().to_owned(),
+    }
+}
+
+/// How many at once, in the syntax of its flag.
+pub(crate) fn crowding(at_once: Concurrency) -> String {
+    match at_once {
+        Concurrency::Fixed(most) => format!("-j {most}"),
+        _ => "-j auto".to_owned(),
     }
 }
 
@@ -101,6 +112,7 @@ mod tests {
         let host = || Box::<str>::from("http://a.example:81");
         let told = |held: HeldBack| told(&held, 0.061).unwrap_or_default();
         assert_eq!(told(HeldBack::Concurrency { limit: 64 }), "limited by -j 64, CPU 6 %");
+        assert_eq!(told(HeldBack::AutoConcurrency { limit: 40 }), "limited by -j auto (40), CPU 6 %");
         assert_eq!(
             told(HeldBack::PerHost { limit: 6, host: host() }),
             "held back by --per-host 6 (a.example:81)"
@@ -110,6 +122,7 @@ mod tests {
         let waiting = HeldBack::Waiting { host: host(), status, left };
         assert_eq!(told(waiting), "waiting for a.example:81: 429, again in 75.0 s");
         assert_eq!(told(HeldBack::Nothing), "");
-        assert_eq!(held_back_by(HeldBackBy::PerHost, 64, Some(2)), "--per-host 2");
+        assert_eq!(held_back_by(HeldBackBy::PerHost, 64.into(), Some(2)), "--per-host 2");
+        assert_eq!(held_back_by(HeldBackBy::Concurrency, Concurrency::AUTO, None), "-j auto");
     }
 }

@@ -114,6 +114,19 @@ fn the_longest_delay_between_attempts_is_bounded_for_check_too() {
 }
 
 #[test]
+fn with_j_auto_more_run_at_once_while_that_brings_more() {
+    let (origin, folder) = (origin(), Folder::new());
+    let list: String =
+        (0..1500).map(|n| format!("{}\n", origin.url(&format!("/{n}?delay=20&text=x")))).collect();
+    let options = ["-i", "-", "--no-body", "-j", "auto", "--per-host", "1000", "--report", "r"];
+    let ran = folder.feed(options, &list);
+    let (_, summary) = folder.report("r");
+    assert_eq!((ran.code, &summary["ok"], &summary["held_back_by"]), (0, &1500.into(), &"-j auto".into()));
+    let peak = origin.counts().peak_in_flight;
+    assert!((32..=1024).contains(&peak), "{peak} in flight");
+}
+
+#[test]
 fn no_more_than_asked_for_are_in_flight() {
     let (origin, folder) = (origin(), Folder::new());
     let list: String = (0..12).map(|n| format!("{}\n", origin.url(&format!("/{n}?delay=5")))).collect();

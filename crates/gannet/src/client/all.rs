@@ -17,6 +17,7 @@ use crate::engine::errand::Purpose;
 use crate::error::Error;
 use crate::event::{HeldBackTimes, Tallies};
 use crate::outcome::Outcome;
+use crate::policy::concurrency::Concurrency;
 use crate::policy::job::{Goal, OnFailure};
 use crate::report::{Budget, JobReport};
 use crate::sink::{Files, Sink};
@@ -172,9 +173,9 @@ impl<S: Source, T> FetchAll<S, Bodies<T>> {
 impl<S, C> FetchAll<S, C> {
     wishes!();
 
-    /// At most so many fetches at once (default 64); a host's own limit rules beside it.
-    pub fn concurrency(mut self, fetches: usize) -> Self {
-        self.setting.concurrency = fetches.max(1);
+    /// At most so many fetches at once (default 64), or [`Concurrency::AUTO`]; a host's own limit rules beside it.
+    pub fn concurrency(mut self, fetches: impl Into<Concurrency>) -> Self {
+        self.setting.concurrency = fetches.into();
         self
     }
 

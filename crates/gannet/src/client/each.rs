@@ -17,13 +17,14 @@ use crate::engine::job::{Job, JobPlan};
 use crate::error::Error;
 use crate::event::{HeldBack, HeldBackTimes, Progress, Slow, Tallies};
 use crate::outcome::Outcome;
+use crate::policy::concurrency::Concurrency;
 use crate::policy::job::{Goal, OnFailure};
 use crate::report::Budget;
 use crate::sink::{Memory, Sink};
 use crate::source::Source;
 
 /// Fetches at once, unless set.
-const CONCURRENCY: usize = 64;
+const CONCURRENCY: Concurrency = Concurrency::Fixed(64);
 
 /// A job that has been described and perhaps begun.
 pub(super) struct Setting<S> {
@@ -31,7 +32,7 @@ pub(super) struct Setting<S> {
     source: S,
     pub(super) asked: Asked,
     pub(super) sink: Option<Arc<dyn Sink>>,
-    pub(super) concurrency: usize,
+    pub(super) concurrency: Concurrency,
     pub(super) goal: Goal,
     pub(super) on_failure: OnFailure,
     pub(super) control: Arc<Control>,
@@ -129,9 +130,9 @@ impl<S: Source> FetchEach<S> {
 impl<S> FetchEach<S> {
     wishes!();
 
-    /// At most so many fetches at once (default 64); a host's own limit rules beside it.
-    pub fn concurrency(mut self, fetches: usize) -> Self {
-        self.setting.concurrency = fetches.max(1);
+    /// At most so many fetches at once (default 64), or [`Concurrency::AUTO`]; a host's own limit rules beside it.
+    pub fn concurrency(mut self, fetches: impl Into<Concurrency>) -> Self {
+        self.setting.concurrency = fetches.into();
         self
     }
 

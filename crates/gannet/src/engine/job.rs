@@ -29,6 +29,7 @@ use crate::event::{Event, Tallies};
 use crate::number::ByNumber;
 use crate::outcome::{Outcome, Record, Verdict};
 use crate::permit::Permit;
+use crate::policy::concurrency::Concurrency;
 use crate::policy::fetch::Opening;
 use crate::policy::hedge::Game;
 use crate::policy::job::{Goal, OnFailure, Step, Tally};
@@ -39,11 +40,13 @@ use crate::source::{Input, Source};
 
 use held::{Held, Supply};
 use late::Late;
+use places::Places;
 use running::Running;
 
 mod away;
 mod held;
 pub(crate) mod late;
+mod places;
 mod running;
 
 /// What a job holds to.
@@ -51,7 +54,7 @@ pub(crate) struct JobPlan {
     pub(crate) plan: Arc<Plan>,
     pub(crate) sink: Arc<dyn Sink>,
     pub(crate) purpose: Purpose,
-    pub(crate) concurrency: usize,
+    pub(crate) concurrency: Concurrency,
     pub(crate) goal: Goal,
     pub(crate) on_failure: OnFailure,
     pub(crate) deadline: Option<Moment>,
@@ -65,6 +68,7 @@ pub(crate) struct Job {
     lane: Arc<Lane>,
     terms: JobPlan,
     tally: Tally,
+    places: Places,
     queue: Queue<Box<Waiting>>,
     hosts: ByNumber<Arc<Host>>,
     /// Lists come sorted by host more often than not.
@@ -134,12 +138,14 @@ impl Future for AtGate {
 
 impl Job {
     pub(crate) fn new(core: Arc<Core>, lane: Arc<Lane>, terms: JobPlan, tokens: Tokens) -> Self {
+        let places = Places::new(terms.concurrency, core.clock.now());
         Self {
             late: Arc::new(Late::new(Arc::clone(&core))),
             game: Game::Running,
             core,
             lane,
             tally: Tally::new(terms.goal, terms.on_failure),
+            places,
             terms,
             queue: Queue::default(),
             hosts: ByNumber::default(),
@@ -315,15 +321,6 @@ impl Job {
         true
     }
 
-    /// Whether one more may run. What waits at a gate, for its backoff or for the purse takes no slot, within reason.
-    fn has_slot(&self) -> bool {
-        let (parked, late) = (self.terms.tallies.parked(), self.terms.tallies.late());
-        let running = self.running.len();
-        let active = running.saturating_sub(parked);
-        let most = self.terms.concurrency.saturating_mul(PARKED);
-        active < self.terms.concurrency && running.saturating_sub(late) < most && late < LATE
-    }
-
     fn start(&mut self, host: u64, permit: Option<Permit>) {
         let Some(waiting) = self.queue.start(host) else { return };
         let known = match self.queue.peek(host) {
@@ -442,6 +439,7 @@ impl Job {
     fn settled(&mut self, outcome: &Outcome) {
         self.terms.sink.settled(outcome.seq);
         self.tell(&Event::Settled(outcome));
+        self.note_done();
         match self.tally.settled(outcome.ending()) {
             Step::GoOn => {}
             Step::Met | Step::Failed => self.stop(Stop::Cancelled),

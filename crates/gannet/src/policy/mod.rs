@@ -4,6 +4,7 @@
 pub(crate) mod backoff;
 pub(crate) mod budget;
 pub(crate) mod classify;
+pub(crate) mod concurrency;
 pub(crate) mod fetch;
 pub(crate) mod hedge;
 pub(crate) mod host;

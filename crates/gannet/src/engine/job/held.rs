@@ -5,6 +5,7 @@ use std::task::Context;
 
 use url::Url;
 
+use super::places::Places;
 use super::{Job, Reading, Running};
 use crate::Moment;
 use crate::event::{HeldBack, HeldBackBy, HeldBackTimes, Slow};
@@ -61,7 +62,7 @@ impl Job {
         if supply == Supply::Silent {
             return Some(HeldBackBy::Input);
         }
-        if more && running.saturating_sub(parked) >= self.terms.concurrency {
+        if more && self.active() >= self.places.limit() {
             return Some(HeldBackBy::Concurrency);
         }
         let cap = self.core.connections;
@@ -81,7 +82,10 @@ impl Job {
     pub(crate) fn held_back(&self) -> HeldBack {
         match self.held.by {
             None => HeldBack::Nothing,
-            Some(HeldBackBy::Concurrency) => HeldBack::Concurrency { limit: self.terms.concurrency },
+            Some(HeldBackBy::Concurrency) => match &self.places {
+                Places::Fixed(limit) => HeldBack::Concurrency { limit: *limit },
+                Places::Found(climber) => HeldBack::AutoConcurrency { limit: climber.limit() },
+            },
             Some(HeldBackBy::Connections) => HeldBack::Connections { limit: self.core.connections },
             Some(HeldBackBy::Budget) => HeldBack::Budget { waiting: self.late.waiting() },
             Some(HeldBackBy::Input) => HeldBack::Input,
