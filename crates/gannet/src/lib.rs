@@ -88,7 +88,8 @@ pub use engine::plan::{Redirects, Schemes, StatusSet};
 pub use error::{Error, ErrorKind, ErrorReply, Phase};
 pub use event::{Event, HeldBack, HeldBackBy, HeldBackTimes, Progress, Slow};
 pub use outcome::{
-    AttemptRecord, ConnectionUsed, Ending, Outcome, Receipt, ReplyHead, Timings, WhyStarted, WhyStopped,
+    AttemptRecord, ConnectionUsed, Ending, Outcome, Receipt, ReplyHead, Timings, Waited, WaitedFor,
+    WhyStarted, WhyStopped,
 };
 pub use policy::classify::RetryErrors;
 pub use policy::hedge::HedgeAfter;

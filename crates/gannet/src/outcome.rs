@@ -9,6 +9,10 @@ use http::{HeaderMap, StatusCode, Version};
 
 use crate::error::{Error, Phase};
 
+pub use waited::{Waited, WaitedFor};
+
+mod waited;
+
 /// The final answer of one request of a job: what came, or why not, and the record of every attempt.
 #[derive(Debug, Clone)]
 #[must_use]
@@ -238,6 +242,8 @@ pub struct AttemptRecord {
     pub why_stopped: WhyStopped,
     /// From the fetch's first attempt's start to this one's.
     pub began: Duration,
+    /// What it waited for before that, if it is a retry.
+    pub waited: Option<Waited>,
     /// Time in each phase.
     pub timings: Timings,
     /// The redirects it followed, in order, without credentials.

@@ -19,12 +19,21 @@ pub(super) struct Try<'a> {
     error: Option<Trouble<'a>>,
     /// From the first attempt's start to this one's.
     began_ms: f64,
+    waited: Option<Pause>,
     ms: Phases,
     status: Option<u16>,
     bytes: u64,
     ip: Option<IpAddr>,
     conn: Option<Connection>,
     hops: &'a [Box<str>],
+}
+
+/// What it waited for before it started.
+#[derive(Debug, Serialize)]
+struct Pause {
+    #[serde(rename = "for")]
+    what: &'static str,
+    ms: f64,
 }
 
 #[derive(Debug, Serialize)]
@@ -64,6 +73,9 @@ impl<'a> Try<'a> {
             why_stopped: attempt.why_stopped.as_str(),
             error,
             began_ms: millis(attempt.began),
+            waited: attempt
+                .waited
+                .map(|waited| Pause { what: waited.what.as_str(), ms: millis(waited.length) }),
             ms: Phases {
                 queue: millis(timings.queue),
                 dns: millis(timings.dns),

@@ -73,3 +73,30 @@ fn credentials_are_in_no_message_and_no_row() {
     assert_eq!(ran.code, 3);
     assert!(!ran.stderr.contains("s3cret") && !folder.read("r").contains("s3cret"), "{}", ran.stderr);
 }
+
+#[test]
+fn each_attempt_says_why_it_started_and_stopped_and_what_it_waited_for() {
+    let (origin, folder) = (origin(), Folder::new());
+    let asked = origin.url("/a?script=503,200&header=Retry-After:1");
+    let plain = origin.url("/b?script=503,503,200");
+    let options = ["--no-body", "--retry-delay", "20ms", "--report", "r", "--report-attempts"];
+    assert_eq!(folder.run(options.into_iter().chain([asked.as_str(), plain.as_str()])).code, 0);
+    let (mut rows, _) = folder.report("r");
+    rows.sort_by_key(|row| row["seq"].as_u64());
+    for (row, what, least, attempts) in [(&rows[0], "retry_after", 1000.0, 2), (&rows[1], "backoff", 20.0, 3)]
+    {
+        let tries = row["tries"].as_array().expect("tries");
+        let why = |one: &serde_json::Value| (one["why_started"].clone(), one["why_stopped"].clone());
+        assert_eq!((tries.len(), why(&tries[0])), (attempts, ("first".into(), "failed".into())), "{row}");
+        assert!(tries[0]["waited"].is_null() && tries[0]["ms"]["queue"].is_number(), "{row}");
+        for one in &tries[1..] {
+            assert_eq!(
+                (&one["why_started"], &one["waited"]["for"]),
+                (&"retry".into(), &what.into()),
+                "{row}"
+            );
+            assert!(one["waited"]["ms"].as_f64() >= Some(least), "{row}");
+        }
+        assert_eq!(tries[attempts - 1]["why_stopped"], "won");
+    }
+}

@@ -1,13 +1,13 @@
 //! The books of one fetch: every attempt from its start to its end. A stopped attempt is a record, not a gap.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use smallvec::SmallVec;
 
 use crate::Moment;
 use crate::error::Phase;
-use crate::outcome::{AttemptRecord, Record, WhyStarted, WhyStopped};
+use crate::outcome::{AttemptRecord, Record, Waited, WhyStarted, WhyStopped};
 use crate::transport::Leg;
 
 /// The attempts of one fetch.
@@ -16,6 +16,8 @@ pub(crate) struct Book {
     pages: SmallVec<[Page; 1]>,
     queued_at: Moment,
     first_started: Option<(Moment, SystemTime)>,
+    /// The last failure: when it was, and for how long the server asked us to stay away.
+    failed: Option<(Moment, Option<Duration>)>,
 }
 
 #[derive(Debug)]
@@ -27,12 +29,13 @@ struct Page {
     began: Moment,
     /// What was told of [`Leg::places`].
     places: u32,
+    waited: Option<Waited>,
     record: Option<AttemptRecord>,
 }
 
 impl Book {
     pub(crate) fn new(queued_at: Moment) -> Self {
-        Self { pages: SmallVec::new(), queued_at, first_started: None }
+        Self { pages: SmallVec::new(), queued_at, first_started: None, failed: None }
     }
 
     /// An attempt starts; they are numbered in the order of their starts.
@@ -45,7 +48,9 @@ impl Book {
         wall: SystemTime,
     ) {
         self.first_started.get_or_insert((now, wall));
-        self.pages.push(Page { leg, mirror, mirror_url, why, began: now, places: 0, record: None });
+        let failed = self.failed.filter(|_| why == WhyStarted::Retry);
+        let waited = failed.map(|(at, asked)| Waited::since_failure(now.since(at), asked));
+        self.pages.push(Page { leg, mirror, mirror_url, why, began: now, places: 0, waited, record: None });
     }
 
     /// An attempt has ended; the first end counts.
@@ -55,6 +60,9 @@ impl Book {
         if page.record.is_some() {
             return;
         }
+        if let WhyStopped::Failed(error) = &why {
+            self.failed = Some((now, error.retry_after()));
+        }
         let trace = page.leg.trace(now);
         page.record = Some(AttemptRecord {
             mirror: page.mirror as usize,
@@ -62,6 +70,7 @@ impl Book {
             why_started: page.why,
             why_stopped: why,
             began: page.began.since(first),
+            waited: page.waited,
             timings: trace.timings,
             hops: trace.hops,
             status: trace.status,
