@@ -49,7 +49,8 @@
 //!   `ClientBuilder::decode` says which.
 //! - `cookies`: `Cookies`, a store for `ClientBuilder::cookies`.
 //! - `tower`: [`Client`] is a `tower_service::Service` of `http::Request`s, so that tower's layers stand around it.
-//! - `sim`: `gannet::sim::Replies`, scripted replies in the place of the network, for tests of code that uses a client.
+//! - `sim`: `gannet::sim`, scripted replies and seeded faults in the place of the network, in virtual time, for tests of
+//!   code that uses a client.
 //!
 //! Without `http1` and `http2` only a custom [`Transport`] can send.
 
