@@ -48,6 +48,8 @@
 //! - `compression`: bodies that are read are asked for in gzip, br, zstd or deflate, and decoded within bounds;
 //!   `ClientBuilder::decode` says which.
 //! - `cookies`: `Cookies`, a store for `ClientBuilder::cookies`.
+//! - `tracing`: a span `fetch` for each fetch, a span `attempt` for each of its attempts, and events within them: `hop`,
+//!   `led`, `failed`, `retried`, `settled`; target `gannet`, levels info and debug, never with credentials.
 //! - `tower`: [`Client`] is a `tower_service::Service` of `http::Request`s, so that tower's layers stand around it.
 //! - `sim`: `gannet::sim`, scripted replies and seeded faults in the place of the network, in virtual time, for tests of
 //!   code that uses a client.

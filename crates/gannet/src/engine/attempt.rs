@@ -111,6 +111,7 @@ pub(crate) async fn lead(
             // Its place goes back before the next gate is asked, or two hosts could wait for one another.
             drop(body);
             leg.hopped(shown(&next.url));
+            super::trace::hopped(&shown(&next.url));
             leg.enter(Phase::Queue);
             hop = next;
             Box::pin(wait_as_asked(&errand, &head)).await?;
@@ -124,7 +125,7 @@ pub(crate) async fn lead(
             return Err(Box::pin(refused(head, body)).await);
         }
         let promised = body.promised();
-        let head = wanted(&errand, head, promised)?;
+        admit(&errand, &head, promised)?;
         let first = if body.is_over() {
             None
         } else {
@@ -142,6 +143,19 @@ pub(crate) async fn lead(
         #[cfg(feature = "compression")]
         let led = super::coding::decoded(&errand, mirror, led)?;
         return Ok(Box::new(led));
+    }
+}
+
+/// Refuses a reply of an accepted status whose head says that its body is not to be taken.
+fn admit(errand: &Errand, head: &http::response::Parts, promised: Option<u64>) -> Result<(), Error> {
+    if let Some(accepted) = &errand.plan.accept_types
+        && !accepted.match_fields(&head.headers)
+    {
+        return Err(other_type(head, accepted));
+    }
+    match (promised, errand.plan.max_body) {
+        (Some(length), Some(limit)) if length > limit => Err(crate::sink::too_large(limit)),
+        _ => Ok(()),
     }
 }
 
@@ -321,23 +335,6 @@ fn redirect(
     Ok(Some(next))
 }
 
-/// Gives the head of an accepted status back, if its type and its promised length are wanted.
-fn wanted(
-    errand: &Errand,
-    head: http::response::Parts,
-    promised: Option<u64>,
-) -> Result<http::response::Parts, Error> {
-    if let Some(accepted) = &errand.plan.accept_types
-        && !accepted.match_fields(&head.headers)
-    {
-        return Err(other_type(head, accepted));
-    }
-    match (promised, errand.plan.max_body) {
-        (Some(length), Some(limit)) if length > limit => Err(crate::sink::too_large(limit)),
-        _ => Ok(head),
-    }
-}
-
 /// Waits for as long as a redirect asks for before it is followed (RFC 9110, section 10.2.3), holding nothing.
 async fn wait_as_asked(errand: &Errand, head: &http::response::Parts) -> Result<(), Error> {
     let Some(wait) = retry_after(&head.headers, Clock::wall()) else { return Ok(()) };
@@ -432,7 +429,7 @@ fn status_error(status: StatusCode, version: http::Version, headers: HeaderMap, 
 }
 
 /// The error of a reply whose type is not among those accepted; its body is not read.
-fn other_type(head: http::response::Parts, accepted: &MediaTypes) -> Error {
+fn other_type(head: &http::response::Parts, accepted: &MediaTypes) -> Error {
     let came = match head.headers.get(CONTENT_TYPE) {
         Some(field) => String::from_utf8_lossy(field.as_bytes()).chars().take(MAX_TYPE_SHOWN).collect(),
         None => String::from("of no Content-Type"),
@@ -441,7 +438,7 @@ fn other_type(head: http::response::Parts, accepted: &MediaTypes) -> Error {
     let reply = ErrorReply {
         status: head.status,
         version: head.version,
-        headers: head.headers,
+        headers: head.headers.clone(),
         body: Bytes::new(),
         kept: None,
     };

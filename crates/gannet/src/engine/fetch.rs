@@ -14,6 +14,7 @@ use super::copy::{Copy, WaitsFor};
 use super::errand::{Errand, Keep, Parking, Waits};
 use super::job::late::Asking;
 use super::timer::Timer;
+use super::trace::Trace;
 use crate::Moment;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Phase, shown};
@@ -101,6 +102,7 @@ struct Rest<A> {
     /// Retries that wait for the purse.
     asks: Vec<Asking>,
     listening: Listening,
+    trace: Trace,
 }
 
 impl<A: Future<Output = Result<Box<Led>, Error>>> Drive<A> {
@@ -122,6 +124,7 @@ impl<A: Future<Output = Result<Box<Led>, Error>>> Drive<A> {
             parking: Parking::default(),
             asks: Vec::new(),
             listening: Listening::default(),
+            trace: Trace::default(),
         };
         Self { launch, first: None, rest }
     }
@@ -172,6 +175,7 @@ impl<A: Future<Output = Result<Box<Led>, Error>>> Drive<A> {
         let (_, url) = errand.target(mirror);
         let other = (mirror > 0).then(|| shown(url));
         rest.book.started(Arc::clone(&leg), (mirror, other), why, now, Clock::wall());
+        rest.trace.started(mirror, url, why, now);
         errand.tell(&Event::AttemptStarted { seq: errand.seq, url: url.as_str(), why });
         let place = rest.place.take();
         let place = place.unwrap_or_else(|| Place { host: rest.met.of(&errand, mirror), permit: None });
@@ -199,6 +203,7 @@ impl<A: Future<Output = Result<Box<Led>, Error>>> Drive<A> {
     fn end_attempt(self: Pin<&mut Self>, attempt: u32, why: WhyStopped, now: Moment) {
         let mut this = self.project();
         this.rest.book.ended(attempt, why, now);
+        this.rest.trace.ended(attempt);
         if attempt == 0 {
             this.first.set(None);
         }
@@ -215,6 +220,7 @@ impl<A: Future<Output = Result<Box<Led>, Error>>> Drive<A> {
         if let Some(copy) = &mut rest.copy {
             let errand = &rest.errand;
             let mut received = |bytes| errand.tell(&Event::Received { seq: errand.seq, bytes });
+            let _span = rest.trace.enter(copy.attempt);
             if let Poll::Ready(result) = copy.poll(cx, &mut received) {
                 let attempt = copy.attempt;
                 let restartable = copy.is_restartable();
@@ -224,9 +230,11 @@ impl<A: Future<Output = Result<Box<Led>, Error>>> Drive<A> {
                 ));
             }
         }
-        if let Some(first) = this.first.as_pin_mut()
-            && let Poll::Ready(result) = first.poll(cx)
-        {
+        let first = {
+            let _span = rest.trace.enter(0);
+            this.first.as_pin_mut().map(|first| first.poll(cx))
+        };
+        if let Some(Poll::Ready(result)) = first {
             let mut this = self.project();
             this.first.set(None);
             return Some((0, result.map(Brought::Led)));
@@ -234,6 +242,7 @@ impl<A: Future<Output = Result<Box<Led>, Error>>> Drive<A> {
         for index in 0..rest.others.len() {
             let (attempt, future) = &mut rest.others[index];
             let attempt = *attempt;
+            let _span = rest.trace.enter(attempt);
             if let Poll::Ready(result) = future.as_mut().poll(cx) {
                 rest.others.swap_remove(index);
                 return Some((attempt, result.map(Brought::Led)));
@@ -257,7 +266,7 @@ impl<A: Future<Output = Result<Box<Led>, Error>>> Future for Drive<A> {
         let clock = self.as_mut().clock();
         let mut now = clock.now();
         if !std::mem::replace(&mut self.as_mut().project().rest.begun, true) {
-            self.as_mut().project().rest.tell_machine(Fact::Began, now);
+            self.as_mut().project().rest.begins(now);
         }
         loop {
             if let Some(settled) = self.as_mut().carry_out(now) {
@@ -331,6 +340,7 @@ impl<A: Future<Output = Result<Box<Led>, Error>>> Drive<A> {
             Ok(Brought::Led(led)) => {
                 let rest = self.as_mut().project().rest;
                 rest.refused = Refused::None;
+                rest.trace.led(attempt, led.reply.status);
                 rest.led = Some((attempt, led));
                 rest.heard(attempt, Heard::Led, now);
                 rest.tell_machine(Fact::Led { attempt }, now);
@@ -358,6 +368,7 @@ impl<A: Future<Output = Result<Box<Led>, Error>>> Drive<A> {
         let failure = self.rest.errand.judge(mirror, failure);
         self.rest.heard(attempt, heard::of_failed(&error), now);
         self.as_mut().project().rest.say_to_host(attempt, attempt::of_error(&error));
+        self.as_mut().project().rest.trace.failed(attempt, &error, now);
         self.as_mut().end_attempt(attempt, WhyStopped::Failed(error.clone()), now);
         let rest = self.project().rest;
         rest.failure = Some(error);
@@ -366,6 +377,11 @@ impl<A: Future<Output = Result<Box<Led>, Error>>> Drive<A> {
 }
 
 impl<A> Rest<A> {
+    fn begins(&mut self, now: Moment) {
+        self.trace.began(self.errand.seq, self.errand.target(0).1);
+        self.tell_machine(Fact::Began, now);
+    }
+
     fn tell_machine(&mut self, fact: Fact, now: Moment) {
         let core = &self.errand.core;
         let mut dice = || core.dice();
@@ -479,6 +495,7 @@ impl<A> Rest<A> {
             };
             error.after_attempts(record.attempts.clone().into())
         });
+        self.trace.settled(end.as_ref().err(), &record);
         Settled { end, record }
     }
 }

@@ -17,6 +17,7 @@ pub(crate) mod lane;
 pub(crate) mod media;
 pub(crate) mod plan;
 pub(crate) mod timer;
+mod trace;
 
 /// Runs `job` as a task of its own, in the background of the runtime that calls this.
 pub(crate) fn background<T: Send + 'static>(
