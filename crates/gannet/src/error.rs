@@ -157,6 +157,10 @@ kinds! {
     BadRedirect => "redirect.bad_location",
     /// The redirect leads from https to http, or to a scheme that is never followed.
     RedirectRefused => "redirect.refused",
+    /// robots.txt disallows the URL, or the reply's X-Robots-Tag forbids to keep its body.
+    RobotsDisallowed => "robots.disallowed",
+    /// robots.txt could not be had, so nothing of the origin is allowed.
+    RobotsUnavailable => "robots.unavailable",
     /// The deadline of the job came first.
     JobDeadline => "deadline.job",
     /// The time of this one fetch ran out.

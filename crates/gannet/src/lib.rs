@@ -51,6 +51,7 @@
 //! - `tracing`: a span `fetch` for each fetch, a span `attempt` for each of its attempts, and events within them: `hop`,
 //!   `led`, `failed`, `retried`, `settled`; target `gannet`, levels info and debug, never with credentials.
 //! - `tower`: [`Client`] is a `tower_service::Service` of `http::Request`s, so that tower's layers stand around it.
+//! - `robots`: robots.txt and X-Robots-Tag are obeyed, if `ClientBuilder::robots` says so.
 //! - `sim`: `gannet::sim`, scripted replies and seeded faults in the place of the network, in virtual time, for tests of
 //!   code that uses a client.
 //!
@@ -88,6 +89,8 @@ pub use cookies::{Cookie, Cookies};
 pub use engine::coding::Decoding;
 pub use engine::media::MediaTypes;
 pub use engine::plan::{Redirects, Schemes, StatusSet};
+#[cfg(feature = "robots")]
+pub use engine::robots::Robots;
 pub use error::{Error, ErrorKind, ErrorReply, Phase};
 pub use event::{Event, HeldBack, HeldBackBy, HeldBackTimes, Progress, Slow};
 pub use outcome::{

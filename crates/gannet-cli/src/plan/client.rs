@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use gannet::{
     Client, ClientBuilder, Cookies, Decoding, ErrorKind, HttpVersions, MediaTypes, Redirects, RetryErrors,
-    Schemes, TlsVersion,
+    Robots, Schemes, TlsVersion,
 };
 
 use super::proto;
@@ -79,6 +79,9 @@ fn requested(mut builder: ClientBuilder, request: &RequestArgs) -> Result<Client
     }
     if let Some(bytes) = request.max_size {
         builder = builder.max_body(bytes);
+    }
+    if request.robots {
+        builder = builder.robots(Robots::Obey);
     }
     builder = builder.decode(if request.compressed { Decoding::Always } else { Decoding::Never });
     Ok(match (request.no_location, request.max_redirs) {

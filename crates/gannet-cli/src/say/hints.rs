@@ -92,6 +92,8 @@ fn for_kind(kind: Kind) -> &'static str {
         Kind::BodyNotResumable => "save it with -o FILE or -P DIR, then it can be begun anew",
         Kind::TooManyRedirects => "follow more with --max-redirs, or see the first with --no-location",
         Kind::BadRedirect | Kind::RedirectRefused => "see where it leads with --no-location, and fetch that",
+        Kind::RobotsDisallowed => "run without --robots, if you may",
+        Kind::RobotsUnavailable => "try again later, or run without --robots, if you may",
         Kind::JobDeadline => "give it longer with --deadline, or run the same command again",
         Kind::ItemDeadline => "give it longer with --max-time",
         Kind::Cancelled => "run the same command again to go on",

@@ -180,6 +180,15 @@ fn reply(stage: &Stage, kind: ErrorKind) -> Option<Made> {
         ErrorKind::ContentType => stage.path("--accept image/*", "/?type=text/plain&size=10"),
         ErrorKind::TooManyRedirects => stage.path("", "/?loop"),
         ErrorKind::BadRedirect => stage.path("-g", "/?redirect=http:%2f%2f[x%2f"),
+        ErrorKind::RobotsDisallowed => {
+            let rules = "User-agent: *\nDisallow: /private";
+            let origin = start(Origin::builder().file("/robots.txt", "text/plain", rules));
+            stage.get("--no-body --robots", &origin.url("/private/x"))
+        }
+        ErrorKind::RobotsUnavailable => {
+            let origin = start(Origin::builder().behave("/robots.txt", "status=500"));
+            stage.get("--no-body --robots", &origin.url("/x"))
+        }
         ErrorKind::RedirectRefused => stage.path("", "/?redirect=ftp:%2f%2fh%2f"),
         _ => return None,
     })

@@ -93,8 +93,11 @@ pub(crate) async fn lead(
     let mut place = Some(place);
     loop {
         let place = place.take();
-        let Place { host, permit } =
+        #[cfg_attr(not(feature = "robots"), expect(unused_mut, reason = "robots.txt is read without a place"))]
+        let Place { host, mut permit } =
             place.unwrap_or_else(|| Place { host: errand.core.hosts.of(&hop.url), permit: None });
+        #[cfg(feature = "robots")]
+        super::robots::check(&errand, &host, &hop.url, &mut permit).await?;
         let permit = match permit {
             Some(permit) => permit,
             None => Box::pin(enter(&errand, &host, &leg)).await?,
@@ -148,6 +151,8 @@ pub(crate) async fn lead(
 
 /// Refuses a reply of an accepted status whose head says that its body is not to be taken.
 fn admit(errand: &Errand, head: &http::response::Parts, promised: Option<u64>) -> Result<(), Error> {
+    #[cfg(feature = "robots")]
+    super::robots::tagged(errand, head)?;
     if let Some(accepted) = &errand.plan.accept_types
         && !accepted.match_fields(&head.headers)
     {

@@ -30,6 +30,8 @@ pub(crate) struct Host {
     tempo: Mutex<Tempo>,
     /// For those who wait until its usual time is known; made by the first of them.
     advised: OnceLock<Arc<Notify>>,
+    #[cfg(feature = "robots")]
+    pub(crate) robots: super::robots::Slot,
 }
 
 /// How fast a host is, and whether asking it twice helps.
@@ -157,6 +159,8 @@ impl Hosts {
             purse: HostPurse::default(),
             tempo: Mutex::default(),
             advised: OnceLock::new(),
+            #[cfg(feature = "robots")]
+            robots: super::robots::Slot::default(),
         });
         known.hosts.insert(host.origin.key.clone(), Arc::clone(&host));
         host

@@ -16,6 +16,8 @@ pub(crate) mod job;
 pub(crate) mod lane;
 pub(crate) mod media;
 pub(crate) mod plan;
+#[cfg(feature = "robots")]
+pub(crate) mod robots;
 pub(crate) mod timer;
 mod trace;
 

@@ -43,6 +43,8 @@ pub(crate) struct Plan {
     pub(crate) max_body: Option<u64>,
     pub(crate) redirects: Redirects,
     pub(crate) schemes: Schemes,
+    #[cfg(feature = "robots")]
+    pub(crate) robots: super::robots::Robots,
     #[cfg(feature = "compression")]
     pub(crate) decoding: Decoding,
     /// For one fetch, from its first poll or, in a job, from its start.
@@ -69,6 +71,8 @@ impl Default for Plan {
             max_body: None,
             redirects: Redirects::Follow(10),
             schemes: Schemes::HttpAndHttps,
+            #[cfg(feature = "robots")]
+            robots: super::robots::Robots::Ignore,
             #[cfg(feature = "compression")]
             decoding: Decoding::default(),
             timeout: None,

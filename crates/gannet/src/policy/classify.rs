@@ -24,10 +24,15 @@ pub enum RetryErrors {
 pub(crate) fn failure(error: &Error, errors: RetryErrors) -> Failure {
     let sent = if error.was_unsent() { Sent::Nothing } else { Sent::Perhaps };
     let class = match (class(error), errors) {
-        (Class::LastingHere, RetryErrors::All) => Class::Passing,
+        (Class::LastingHere, RetryErrors::All) if !is_forbidden(error) => Class::Passing,
         (class, _) => class,
     };
     Failure { class, retry_after: error.retry_after(), sent }
+}
+
+/// Nobody asks again for what an origin has asked not to be fetched; a mirror may allow it.
+fn is_forbidden(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::RobotsDisallowed | ErrorKind::RobotsUnavailable)
 }
 
 /// Whether a further attempt can help against this error.
@@ -72,7 +77,9 @@ pub(crate) fn class(error: &Error) -> Class {
         | Kind::BadRedirect
         | Kind::RedirectRefused
         | Kind::HostAway
-        | Kind::HostUnavailable => Class::LastingHere,
+        | Kind::HostUnavailable
+        | Kind::RobotsDisallowed
+        | Kind::RobotsUnavailable => Class::LastingHere,
         _ => Class::LastingEverywhere,
     }
 }
@@ -137,6 +144,8 @@ mod tests {
             ErrorKind::JobDeadline,
             ErrorKind::ItemDeadline,
             ErrorKind::BodyNotResumable,
+            ErrorKind::RobotsDisallowed,
+            ErrorKind::RobotsUnavailable,
         ] {
             assert!(!all.contains(&never), "{never:?} is never retried");
         }

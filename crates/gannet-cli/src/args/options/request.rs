@@ -73,6 +73,12 @@ pub(crate) struct RequestArgs {
     /// Success: 200-299,304, any [default: 200-299]
     #[arg(long, value_name = "SET", value_parser = values::statuses, hide_short_help = true)]
     pub(crate) ok_status: Option<StatusSet>,
+    /// Obey robots.txt, Crawl-delay and X-Robots-Tag
+    ///
+    /// Under the name gannet (RFC 9309). robots.txt is fetched once for each host; what it disallows fails, unsent. If
+    /// it cannot be had, nothing of the host is fetched.
+    #[arg(long, hide_short_help = true)]
+    pub(crate) robots: bool,
     /// The longest body that is taken: 10G, 5M, 64K
     ///
     /// No limit by default.

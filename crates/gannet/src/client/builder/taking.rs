@@ -3,6 +3,8 @@
 use super::ClientBuilder;
 use crate::engine::media::MediaTypes;
 use crate::engine::plan::{RefusedBody, Schemes};
+#[cfg(feature = "robots")]
+use crate::engine::robots::Robots;
 #[cfg(feature = "tls")]
 use crate::transport::tls::TlsVersion;
 
@@ -19,6 +21,21 @@ impl ClientBuilder {
     #[cfg(feature = "tls")]
     pub fn tls_min(mut self, oldest: TlsVersion) -> Self {
         self.tls_min = oldest;
+        self
+    }
+
+    /// Whether robots.txt is obeyed (RFC 9309; default no), under the name `gannet`.
+    ///
+    /// Before the first URL of an origin its robots.txt is fetched by the client itself: once for all who ask, through
+    /// the same gate, in at most a minute; at most 500 KiB of it count, for 24 h or until the idle host is forgotten. A
+    /// 4xx allows everything; a 5xx, or no answer, nothing, and is asked for again after a minute. Targets of redirects
+    /// are checked too. A Crawl-delay, up to 5 min, is kept between two requests. What is disallowed fails, unsent, with
+    /// [`RobotsDisallowed`](crate::ErrorKind::RobotsDisallowed); so does, before the first byte of its body, a reply whose
+    /// X-Robots-Tag says `noindex`, `none`, `noai` or `noimageai` to all or to us. If the rules cannot be had it is
+    /// [`RobotsUnavailable`](crate::ErrorKind::RobotsUnavailable). None of these is retried.
+    #[cfg(feature = "robots")]
+    pub fn robots(mut self, robots: Robots) -> Self {
+        self.plan.robots = robots;
         self
     }
 
