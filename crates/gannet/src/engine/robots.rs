@@ -187,6 +187,7 @@ async fn fetched(errand: &Errand, url: &Url) -> Result<Bytes, Missed> {
         purpose: Purpose::Read,
         limits: Limits::default(),
         tallies: None,
+        late: None,
     };
     match drive(own, None, errand.core.clock.now()).await.end {
         Ok(Prize::Head(led, _leg)) => {
