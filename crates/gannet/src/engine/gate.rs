@@ -322,17 +322,24 @@ impl Future for Entering {
             }
             drop(grant);
             // The gate's lock comes first wherever both are taken.
+            let now = this.gate.clock.now();
             let mut state = this.gate.lock();
-            let is_first = state.first().is_some_and(|first| Arc::ptr_eq(first, cell));
-            let due = state.rules.wake(this.gate.clock.now()).filter(|_| is_first);
-            if is_first {
+            if !state.first().is_some_and(|first| Arc::ptr_eq(first, cell)) {
+                return Poll::Pending;
+            }
+            // The moment that it minds may be now.
+            state.armed = state.rules.wake(now);
+            let woken = state.serve(now);
+            let is_served = !matches!(*cell.lock(), Grant::Awaited(_));
+            let due = if is_served { None } else { state.rules.wake(now) };
+            if !is_served {
                 state.armed = due;
             }
             drop(state);
-            if this.timer.poll(cx, &this.gate.clock, due).is_pending() {
+            woken.into_iter().for_each(Waker::wake);
+            if !is_served && this.timer.poll(cx, &this.gate.clock, due).is_pending() {
                 return Poll::Pending;
             }
-            this.gate.change(|rules, now, _| rules.look(now));
         }
     }
 }
