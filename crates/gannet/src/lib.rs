@@ -98,8 +98,8 @@ pub use outcome::{
     WhyStarted, WhyStopped,
 };
 pub use policy::classify::RetryErrors;
-pub use policy::hedge::HedgeAfter;
 pub use policy::concurrency::Concurrency;
+pub use policy::hedge::HedgeAfter;
 pub use policy::job::Goal;
 pub use report::{Budget, JobReport};
 pub use request::body::{Body, BoxError};

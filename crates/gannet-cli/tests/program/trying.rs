@@ -145,7 +145,7 @@ fn a_silence_may_be_learned_and_what_is_none_is_refused() {
     }
     for hedge in ["p0", "p100", "p", "p-5", "p1e1", "pinf", "often"] {
         let ran = folder.run(["--hedge", hedge, "--no-body", &origin.url("/")]);
-        assert!(ran.code == 2 && ran.err.contains("--hedge"), "{hedge}: {}", ran.err);
+        assert!(ran.code == 2 && ran.stderr.contains("--hedge"), "{hedge}: {}", ran.stderr);
     }
 }
 
