@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use crate::engine::errand::Waits;
 use crate::error::Phase;
 use crate::outcome::{Ending, Outcome, WhyStarted};
 
@@ -69,6 +68,17 @@ pub(crate) struct Tallies {
     parked: AtomicUsize,
     /// Of these, those that wait for the purse.
     late: AtomicUsize,
+}
+
+/// What a fetch under way waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Waits {
+    /// A gate, a place in the pool, or its backoff.
+    ForUs,
+    /// For the purse, in the line of its job.
+    InLine,
+    /// A server, or the sink.
+    ForOthers,
 }
 
 /// How far a job is: counts at one moment.

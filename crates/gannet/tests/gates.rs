@@ -154,3 +154,129 @@ async fn a_job_ends_whatever_share_of_a_host_fails_in_whatever_way() {
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn retry_after_holds_its_host_and_nobody_else() {
+    let rule = |seen: &Seen<'_>| match (seen.host, seen.before) {
+        ("h7", 0) => Answer { retry_after: Some(60), ..status(503) },
+        _ => ok(),
+    };
+    let servers = Servers::new(rule);
+    let client = servers.client().build().expect("they agree");
+    let outcomes = client.fetch_all(urls(100, 1_000)).await;
+    assert_eq!(obtained(&outcomes), 1_000);
+    let log = servers.log();
+    let first_refusal = log.iter().find(|(host, ..)| host == "h7").expect("it was asked").1 + ms(5);
+    let early = |at: Duration| at > first_refusal && at < first_refusal + seconds(60);
+    let came_early = log.iter().filter(|(host, at, _)| host == "h7" && early(*at)).count();
+    assert_eq!(came_early, 0, "never earlier than asked");
+    let last = log.iter().filter(|(host, ..)| host != "h7").map(|(_, at, _)| *at).max();
+    assert!(last < Some(ms(500)), "the others ran at full speed: {last:?}");
+    let back = log.iter().find(|(host, at, _)| host == "h7" && *at > first_refusal).expect("it came back").1;
+    assert!(back <= first_refusal + seconds(61), "{back:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn dead_links_open_no_breaker() {
+    let servers = Servers::new(|seen| if seen.number % 5 < 3 { status(404) } else { ok() });
+    let client = servers.client().build().expect("they agree");
+    let began = Instant::now();
+    let outcomes = client.fetch_all(urls(1, 1_000)).await;
+    assert_eq!(obtained(&outcomes), 400);
+    let (fastest, took) = (ms(5) * 1_000 / 6, began.elapsed());
+    assert!(took < fastest * 11 / 10, "{took:?} beside {fastest:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_at_a_dead_host_ends_after_host_give_up() {
+    let servers = Servers::new(|_| status(0));
+    let client = servers.client().build().expect("they agree");
+    let began = Instant::now();
+    let outcomes = client.fetch_all(urls(1, 1_000)).await;
+    let took = began.elapsed();
+    assert!(took >= seconds(120) && took <= seconds(130), "{took:?}");
+    let given_up = outcomes.iter().filter_map(|outcome| outcome.error());
+    let given_up = given_up.filter(|error| error.kind() == ErrorKind::HostUnavailable).count();
+    assert!(
+        given_up > 900 && outcomes.iter().all(|outcome| outcome.ending() == Ending::Failed),
+        "{given_up}"
+    );
+    let asked = servers.log().len();
+    assert!(asked <= 60, "{asked} requests to a dead host");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_comes_back_is_asked_again_within_the_probes_time() {
+    for dead_for in [7, 23, 61, 110] {
+        let servers = Servers::new(move |seen| if seen.at < seconds(dead_for) { status(0) } else { ok() });
+        let client = servers.client().build().expect("they agree");
+        let began = Instant::now();
+        let outcomes = client.fetch_all(urls(1, 500)).await;
+        let first = servers.log().into_iter().find(|(_, _, status)| *status == 200).expect("it came back").1;
+        assert!(first <= seconds(dead_for + 5) + ms(100), "{first:?} after {dead_for} s");
+        assert!(obtained(&outcomes) >= 480, "{} of 500 in {:?}", obtained(&outcomes), began.elapsed());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_behind_an_absence_that_is_too_long_fails_at_once_and_is_told_until_when() {
+    let servers = Servers::new(|_| Answer { retry_after: Some(3_600), ..status(503) });
+    let client = servers.client().per_host(1).build().expect("they agree");
+    let began = Instant::now();
+    let outcomes = client.fetch_all(urls(1, 50)).await;
+    assert!(began.elapsed() < seconds(1) && servers.log().len() == 1);
+    for outcome in &outcomes[1..] {
+        let error = outcome.error().expect("nothing was had");
+        assert_eq!((outcome.ending(), error.kind()), (Ending::Failed, ErrorKind::HostAway));
+        assert!(error.retry_after().is_some_and(|wait| wait > seconds(3_590)), "{error}");
+        assert!(outcome.attempts().is_empty(), "nothing was sent for it");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_begun_before_the_deadline_is_unfinished_at_once() {
+    let servers = Servers::new(|_| Answer { retry_after: Some(60), ..status(503) });
+    let client = servers.client().per_host(1).build().expect("they agree");
+    let began = Instant::now();
+    let outcomes = client.fetch_all(urls(1, 50)).timeout(seconds(20)).await;
+    assert!(began.elapsed() < seconds(1), "nothing is slept for in vain");
+    assert_eq!(outcomes[0].ending(), Ending::Failed, "it was told itself");
+    assert!(outcomes[1..].iter().all(|outcome| outcome.ending() == Ending::Unfinished));
+}
+
+#[tokio::test(start_paused = true)]
+async fn rates_hold_for_each_host_and_for_all_together() {
+    for (rate, host_rate, least) in
+        [(Some(50.0), None, 3.9), (None, Some(10.0), 4.9), (Some(50.0), Some(10.0), 4.9)]
+    {
+        let servers = Servers::new(|_| ok());
+        let mut builder = servers.client();
+        if let Some(rate) = rate {
+            builder = builder.rate(rate);
+        }
+        if let Some(rate) = host_rate {
+            builder = builder.host_rate(rate);
+        }
+        let began = Instant::now();
+        let outcomes = builder.build().expect("they agree").fetch_all(urls(4, 200)).await;
+        let took = began.elapsed().as_secs_f64();
+        assert_eq!(obtained(&outcomes), 200);
+        assert!((least..least * 1.1).contains(&took), "{took} s at {rate:?} and {host_rate:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_with_so_many_places_is_kept_busy_and_hardly_refuses() {
+    let servers =
+        Servers::new(|seen| Answer { after: ms(50), ..status(if seen.in_flight > 10 { 429 } else { 200 }) });
+    let client = servers.client().per_host(100).retries(None).retry_budget(None).build().expect("they agree");
+    let outcomes = client.fetch_all(urls(1, 20_000)).concurrency(200).await;
+    assert_eq!(obtained(&outcomes), 20_000);
+    let log = servers.log();
+    let settled = |entry: &&(String, Duration, u16)| entry.1 > seconds(10) && entry.1 < seconds(90);
+    let asked = log.iter().filter(settled).count();
+    let refused = log.iter().filter(settled).filter(|(_, _, status)| *status == 429).count();
+    let had = (asked - refused) as f64 / 80.0;
+    assert!(had >= 0.9 * 200.0, "{had} a second of 200 that are allowed");
+    assert!((refused as f64) < 0.02 * asked as f64, "{refused} of {asked} refused");
+}

@@ -11,7 +11,7 @@ use super::job::late::Late;
 use super::lane::Lane;
 use super::plan::Plan;
 use crate::Moment;
-use crate::event::{Event, Tallies};
+use crate::event::{Event, Tallies, Waits};
 use crate::policy::budget::Extra;
 use crate::policy::fetch::{Failure, Hedge, Opening, Repeatable, Rules, Sent, Silence, WhenEmpty};
 use crate::policy::hedge::{Game, HedgeAfter};
@@ -61,17 +61,6 @@ impl Drop for Parking {
             tallies.unpark(waits);
         }
     }
-}
-
-/// What a fetch under way waits for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Waits {
-    /// A gate, a place in the pool, or its backoff.
-    ForUs,
-    /// For the purse, in the line of its job.
-    InLine,
-    /// A server, or the sink.
-    ForOthers,
 }
 
 /// Where the body goes.

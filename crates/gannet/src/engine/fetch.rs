@@ -10,21 +10,20 @@ use pin_project_lite::pin_project;
 
 use super::attempt::{self, Led, Place};
 use super::book::Book;
-use super::copy::{Copy, WaitsFor};
-use super::errand::{Errand, Keep, Parking, Waits};
+use super::copy::Copy;
+use super::errand::{Errand, Keep, Parking};
 use super::job::late::Asking;
 use super::timer::Timer;
 use super::trace::Trace;
 use crate::Moment;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Phase, shown};
-use crate::event::Event;
+use crate::event::{Event, Waits};
 use crate::outcome::{Got, Record, WhyStarted, WhyStopped};
 use crate::permit::Left;
 use crate::policy::classify;
 use crate::policy::fetch::{Fact, Machine, Means, Order, StopReason, Verdict};
 use crate::policy::latency::Heard;
-use crate::policy::speed::Found;
 use crate::transport::Leg;
 use crate::transport::leg::Ground;
 
@@ -38,6 +37,7 @@ pub(crate) use words::below;
 
 mod advice;
 mod heard;
+mod limits;
 mod look;
 mod refused;
 mod words;
@@ -400,39 +400,6 @@ impl<A> Rest<A> {
         Ok(())
     }
 
-    /// The attempt whose phase has lasted too long, or else when the next one will have.
-    fn limits(&mut self, now: Moment) -> (Option<(u32, Error)>, Option<Moment>) {
-        let mut next: Option<Moment> = None;
-        let plan = &self.errand.plan;
-        if let (Some(copy), Some(lowest)) = (&mut self.copy, &plan.lowest_speed) {
-            match copy.speed(lowest, now) {
-                Found::TooSlow => return (Some((copy.attempt, below(lowest))), None),
-                Found::Fine { look_at } => next = look_at,
-            }
-        }
-        for (attempt, leg) in self.book.open() {
-            let (phase, moved) = leg.standing();
-            let limit = match phase {
-                Phase::Send | Phase::Wait => plan.first_byte,
-                Phase::Body if self.copy.as_ref().is_some_and(|copy| copy.waits_for() == WaitsFor::Wire) => {
-                    plan.stall
-                }
-                _ => continue,
-            };
-            // While the caller's stream has nothing to send, nobody else is silent; then it is looked again.
-            if leg.is_waiting_for_the_stream() {
-                next = Some(next.map_or(now + limit, |next| next.min(now + limit)));
-                continue;
-            }
-            let due = moved + limit;
-            if due <= now {
-                return (Some((attempt, too_slow(phase, limit))), None);
-            }
-            next = Some(next.map_or(due, |next| next.min(due)));
-        }
-        (None, next)
-    }
-
     /// Tells the job whether anything is on the wire.
     fn note_parking(&mut self) {
         let Some(tallies) = &self.errand.tallies else { return };
@@ -459,13 +426,6 @@ impl<A> Rest<A> {
     /// Whether no byte of the leader's body has left our hands.
     fn is_restartable(&self) -> bool {
         self.copy.as_ref().is_none_or(Copy::is_restartable)
-    }
-
-    /// A shared connection over which an attempt heard nothing takes no new streams.
-    fn retire(&self, attempt: u32) {
-        if let Some(id) = self.book.leg(attempt).and_then(|leg| leg.connection()) {
-            self.errand.lane.pool.retire(id);
-        }
     }
 
     fn settle(&mut self, verdict: Verdict, now: Moment) -> Settled {

@@ -233,6 +233,7 @@ impl State {
     }
 
     fn turn_away(&mut self, why: Closed, is_meant: impl Fn(&Cell) -> bool, woken: &mut Woken) {
+        let before = self.waiting.len();
         self.waiting.retain(|cell| {
             if cell.is_over() || !is_meant(cell) {
                 return true;
@@ -240,7 +241,9 @@ impl State {
             woken.extend(cell.becomes(Grant::Closed(why)));
             false
         });
-        self.armed = None;
+        if self.waiting.len() < before {
+            self.armed = None;
+        }
     }
 
     fn forget_gone(&mut self) {
