@@ -139,6 +139,11 @@ impl Gate {
         self.lock().rules.holds_hedges(self.clock.now())
     }
 
+    /// Whether nobody waits for the host any more, since nothing but failures came from it.
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.lock().rules.is_given_up(self.clock.now())
+    }
+
     /// Whether there is nothing to remember of the host.
     pub(crate) fn is_idle(&self) -> bool {
         let state = self.lock();

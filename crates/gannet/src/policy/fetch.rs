@@ -49,6 +49,8 @@ pub(crate) enum Fact {
     /// The purse has paid for the retry that is parked for this mirror. One that is not parked any more is given
     /// back.
     Granted { mirror: u32 },
+    /// The host of this mirror, for which a retry is parked, was given up: it waits for the purse in vain.
+    GivenUp { mirror: u32 },
     /// What is known of a host has changed in a way that may make a hedge due: its usual time became known, a gate
     /// was opened, the end game began, or the purse that refused a hedge has something again.
     Advised,
@@ -138,6 +140,8 @@ pub(crate) enum GaveUp {
     Lasting,
     /// The retries are used up.
     NoRetriesLeft,
+    /// The host was given up while the retry waited for the purse.
+    HostGivenUp,
     /// The budget has nothing left; where retries are parked, the deadline came before a grant.
     NoBudget,
     /// The backoff or Retry-After would end after the deadline, or too near to it for the host's usual time; the
@@ -272,6 +276,7 @@ impl Machine {
                 self.go_on(means);
             }
             (Stage::Running, Fact::Granted { mirror }) => self.granted(mirror, means),
+            (Stage::Running, Fact::GivenUp { mirror }) => self.given_up(mirror, means),
             (Stage::New | Stage::Settled, Fact::Granted { mirror }) => self.give_back(mirror, means),
             (Stage::New | Stage::Running, Fact::Cancelled) => self.cancel(means.now),
             (Stage::New, _) | (Stage::Running, Fact::Began) => {}

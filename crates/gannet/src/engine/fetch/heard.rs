@@ -3,7 +3,7 @@
 
 use std::future::Future as _;
 use std::pin::Pin;
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::sync::futures::OwnedNotified;
@@ -11,6 +11,7 @@ use tokio::sync::futures::OwnedNotified;
 use super::Rest;
 use crate::Moment;
 use crate::engine::errand::Limits;
+use crate::engine::job::late::{Answer, Asking};
 use crate::error::{Error, ErrorKind, Phase};
 use crate::outcome::WhyStarted;
 use crate::policy::budget::Extra;
@@ -72,9 +73,17 @@ impl<A> Rest<A> {
     /// Tells the machine what it waits for, beside attempts and time; whether there was anything.
     pub(super) fn has_heard(&mut self, cx: &mut Context<'_>, now: Moment) -> bool {
         let mut heard = self.note_places(now);
-        if let Some(granted) = self.asks.iter().position(|ask| ask.poll(cx.waker()).is_ready()) {
-            let mirror = self.asks.swap_remove(granted).mirror;
-            self.tell_machine(Fact::Granted { mirror }, now);
+        let answered = |(place, ask): (usize, &Asking)| match ask.poll(cx.waker()) {
+            Poll::Ready(answer) => Some((place, answer)),
+            Poll::Pending => None,
+        };
+        if let Some((place, answer)) = self.asks.iter().enumerate().find_map(answered) {
+            let mirror = self.asks.swap_remove(place).mirror;
+            let fact = match answer {
+                Answer::Granted => Fact::Granted { mirror },
+                Answer::GivenUp => Fact::GivenUp { mirror },
+            };
+            self.tell_machine(fact, now);
             heard = true;
         }
         if self.has_news(cx, now) {

@@ -16,6 +16,10 @@ impl<A> Rest<A> {
         let back = |wanted: std::time::Duration| format!("in {}", seconds(wanted));
         match why {
             GaveUp::Lasting | GaveUp::NoRetriesLeft => last,
+            GaveUp::HostGivenUp => {
+                let message = "the host was given up while a retry waited for it (--host-give-up)";
+                Error::new(ErrorKind::HostUnavailable, Phase::Queue, message).caused_by(last)
+            }
             GaveUp::NoBudget => last.and("; not retried: the retry budget is exhausted").for_want_of_budget(),
             GaveUp::NoTime { wanted } => last.and(&format!(
                 "; not retried: the next attempt was due {}, after the deadline",

@@ -2,7 +2,8 @@
 //! when the list is done, as time passes. Here too a job looks whether it has come to its end game. Who is granted
 //! what is decided in `policy::waiting`.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::cell::Cell;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -44,8 +45,22 @@ pub(crate) enum List {
 /// One that waits.
 struct Ask {
     host: Arc<Host>,
-    granted: AtomicBool,
+    /// Of [`WAITS`], or an [`Answer`].
+    answer: AtomicU8,
     waker: AtomicWaker,
+}
+
+/// No answer yet.
+const WAITS: u8 = 0;
+
+/// What one that waited is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Answer {
+    /// The purse has paid.
+    Granted = 1,
+    /// The host was given up; nothing was paid.
+    GivenUp = 2,
 }
 
 /// A fetch's place in the line. Dropping it leaves the line; what was granted meanwhile is given back.
@@ -92,7 +107,7 @@ impl Late {
     /// A retry at `mirror` waits, behind all others.
     pub(crate) fn wait(self: &Arc<Self>, host: Arc<Host>, mirror: u32) -> Asking {
         let number = host.origin.number;
-        let ask = Arc::new(Ask { host, granted: AtomicBool::new(false), waker: AtomicWaker::new() });
+        let ask = Arc::new(Ask { host, answer: AtomicU8::new(WAITS), waker: AtomicWaker::new() });
         let ticket = self.lock().line.wait(number, Arc::clone(&ask));
         Asking { late: Arc::clone(self), ask, ticket, mirror }
     }
@@ -134,13 +149,21 @@ impl Late {
 
     fn grant(&self, state: &mut State) -> Granted {
         let purse = &self.core.purse;
-        let take = |_: u64, ask: &Arc<Ask>| match purse.balance(Extra::Retry) {
-            Some(0) => Taken::Refused,
-            _ => ask.host.purse.take_for_waiting(Extra::Retry, purse),
+        let answer = Cell::new(Answer::Granted);
+        let take = |ask: &Ask| {
+            if ask.host.gate.is_given_up() {
+                answer.set(Answer::GivenUp);
+                return Taken::Granted;
+            }
+            answer.set(Answer::Granted);
+            match purse.balance(Extra::Retry) {
+                Some(0) => Taken::Refused,
+                _ => ask.host.purse.take_for_waiting(Extra::Retry, purse),
+            }
         };
         let mut granted = Granted::new();
-        while let Some(ask) = state.line.grant(take) {
-            ask.granted.store(true, Ordering::Release);
+        while let Some(ask) = state.line.grant(|_, ask| take(ask)) {
+            ask.answer.store(answer.get() as u8, Ordering::Release);
             granted.push(ask);
         }
         granted
@@ -182,18 +205,28 @@ impl Job {
     }
 }
 
+impl Ask {
+    fn take(&self) -> Option<Answer> {
+        match self.answer.swap(WAITS, Ordering::AcqRel) {
+            given if given == Answer::Granted as u8 => Some(Answer::Granted),
+            given if given == Answer::GivenUp as u8 => Some(Answer::GivenUp),
+            _ => None,
+        }
+    }
+}
+
 impl Asking {
-    /// Ready when it was granted; whoever is told has taken it over.
-    pub(crate) fn poll(&self, waker: &Waker) -> Poll<()> {
+    /// Ready when it was answered; whoever is told has taken a grant over.
+    pub(crate) fn poll(&self, waker: &Waker) -> Poll<Answer> {
         self.ask.waker.register(waker);
-        if self.ask.granted.swap(false, Ordering::AcqRel) { Poll::Ready(()) } else { Poll::Pending }
+        self.ask.take().map_or(Poll::Pending, Poll::Ready)
     }
 }
 
 impl Drop for Asking {
     fn drop(&mut self) {
         let left = self.late.lock().line.leave(self.ticket);
-        if left.is_none() && self.ask.granted.swap(false, Ordering::AcqRel) {
+        if left.is_none() && self.ask.take() == Some(Answer::Granted) {
             self.ask.host.purse.give_back(Extra::Retry, &self.late.core.purse);
             self.late.given_back();
         }

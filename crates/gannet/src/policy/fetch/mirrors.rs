@@ -97,6 +97,11 @@ impl Mirror {
         }
     }
 
+    /// Its host was given up.
+    pub(super) fn dies(&mut self) {
+        self.standing = Standing::Dead;
+    }
+
     pub(super) fn is_alive(&self) -> bool {
         self.standing == Standing::Alive
     }

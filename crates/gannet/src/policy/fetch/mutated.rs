@@ -131,6 +131,8 @@ mod faults {
         GrantLost,
         /// A grant that came too late is not given back.
         GrantKept,
+        /// A host that was given up is retried.
+        GivenUpRetried,
     }
 
     thread_local! {

@@ -50,6 +50,25 @@ impl Machine {
         self.go_on(means);
     }
 
+    /// The host of a parked retry was given up; another mirror may do.
+    pub(super) fn given_up(&mut self, mirror: u32, means: &mut Means<'_>) {
+        let parked = |plan: &Plan| plan.mirror == mirror && plan.waits_for == WaitsFor::Grant;
+        let Some(place) = self.plans.iter().position(parked) else { return };
+        self.plans.remove(place);
+        if !mutated!(GivenUpRetried) {
+            self.mirrors.at_mut(mirror).dies();
+        }
+        if self.is_late(means.now) {
+            return self.go_on(means);
+        }
+        self.say(GaveUp::HostGivenUp);
+        match self.plan_retry(mirror, means) {
+            Err(GaveUp::Lasting) | Ok(()) => {}
+            Err(why) => self.say(why),
+        }
+        self.go_on(means);
+    }
+
     /// A granted retry is not made.
     pub(super) fn give_back(&self, mirror: u32, means: &Means<'_>) {
         if !mutated!(GrantKept) {

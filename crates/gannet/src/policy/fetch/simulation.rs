@@ -259,8 +259,8 @@ impl World {
             Order::Park { mirror } => self.foresee_grant(mirror, now, fetch),
             Order::Unpark { mirror } => {
                 let crosses = self.rng.u32(0..4) == 0;
-                let fact = Fact::Granted { mirror };
-                self.events.retain(|event| crosses || event.fetch != fetch || event.fact != fact);
+                let facts = [Fact::Granted { mirror }, Fact::GivenUp { mirror }];
+                self.events.retain(|event| crosses || event.fetch != fetch || !facts.contains(&event.fact));
             }
             Order::Settle(_) => {}
         }
@@ -270,7 +270,9 @@ impl World {
     fn foresee_grant(&mut self, mirror: u32, now: Moment, fetch: usize) {
         let wait = [0, 20, 500, 60_000][self.rng.usize(0..4)];
         let at = now + millis(self.rng.u64(0..=wait));
-        self.events.push(Event { at, fetch, fact: Fact::Granted { mirror } });
+        let dies = self.rng.u32(0..10) == 0;
+        let fact = if dies { Fact::GivenUp { mirror } } else { Fact::Granted { mirror } };
+        self.events.push(Event { at, fetch, fact });
     }
 
     /// Draws what will become of an attempt.

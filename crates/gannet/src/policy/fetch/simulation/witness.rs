@@ -59,6 +59,8 @@ pub(super) struct Witness {
     began: Option<Moment>,
     /// The mirrors for which a retry waits for the purse.
     parked: Vec<u32>,
+    /// Whether a host was given up for which one was.
+    given_up: bool,
     /// How many attempts there were when a hedge was refused last.
     refused_at: Option<usize>,
 }
@@ -115,6 +117,7 @@ impl Witness {
             asked: false,
             began: None,
             parked: Vec::new(),
+            given_up: false,
             refused_at: None,
         }
     }
@@ -129,8 +132,10 @@ impl Witness {
             Verdict::DeadlineCame => "deadline",
             Verdict::Cancelled => "cancelled",
             Verdict::GaveUp { why, .. } => match why {
+                GaveUp::HostGivenUp => self.given_up && self.places.iter().all(|place| place.dead),
                 GaveUp::Lasting => "lasting",
                 GaveUp::NoRetriesLeft => "no retries left",
+                GaveUp::HostGivenUp => "host given up",
                 GaveUp::NoBudget => "no budget",
                 GaveUp::NoTime { .. } => "no time",
                 GaveUp::AskedToStayAway { .. } => "asked to stay away",
@@ -178,6 +183,12 @@ impl Witness {
             Fact::Woke | Fact::Advised => self.began.is_some(),
             Fact::Granted { mirror } => {
                 let place = self.parked.iter().position(|parked| *parked == mirror);
+                place.map(|place| self.parked.remove(place)).is_some()
+            }
+            Fact::GivenUp { mirror } => {
+                let place = self.parked.iter().position(|parked| *parked == mirror);
+                self.places[mirror as usize].dead |= place.is_some();
+                self.given_up |= place.is_some();
                 place.map(|place| self.parked.remove(place)).is_some()
             }
             Fact::Entered { attempt } => {
@@ -570,6 +581,7 @@ impl Witness {
             | Fact::Failed { .. }
             | Fact::Woke
             | Fact::Advised
+            | Fact::GivenUp { .. }
             | Fact::Entered { .. }
             | Fact::Queued { .. } => {
                 let poor = matches!(self.verdict, Some(Verdict::GaveUp { why: GaveUp::NoBudget, .. }));
