@@ -54,6 +54,7 @@ fn the_schedules_reach_every_verdict_and_every_reason() {
         "asked to stay away",
         "cancelled",
         "deadline",
+        "host given up",
         "lasting",
         "no budget",
         "no retries left",
@@ -326,7 +327,12 @@ fn attempt_of(fact: Fact) -> Option<u32> {
         | Fact::Led { attempt }
         | Fact::Completed { attempt } => Some(attempt),
         Fact::Failed { attempt, .. } => Some(attempt),
-        Fact::Began | Fact::Woke | Fact::Advised | Fact::Granted { .. } | Fact::Cancelled => None,
+        Fact::Began
+        | Fact::Woke
+        | Fact::Advised
+        | Fact::Granted { .. }
+        | Fact::GivenUp { .. }
+        | Fact::Cancelled => None,
     }
 }
 

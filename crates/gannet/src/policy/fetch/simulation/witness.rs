@@ -132,7 +132,6 @@ impl Witness {
             Verdict::DeadlineCame => "deadline",
             Verdict::Cancelled => "cancelled",
             Verdict::GaveUp { why, .. } => match why {
-                GaveUp::HostGivenUp => self.given_up && self.places.iter().all(|place| place.dead),
                 GaveUp::Lasting => "lasting",
                 GaveUp::NoRetriesLeft => "no retries left",
                 GaveUp::HostGivenUp => "host given up",
@@ -489,6 +488,7 @@ impl Witness {
         let mut usable = self.places.iter().filter(|place| place.is_usable());
         let retries = self.started(WhyStarted::Retry);
         let truly = match why {
+            GaveUp::HostGivenUp => self.given_up && self.places.iter().all(|place| place.dead),
             GaveUp::Lasting => is_lasting_everywhere(step.fact) || self.places.iter().all(|place| place.dead),
             GaveUp::NoRetriesLeft => self.rules.retries == Some(retries),
             GaveUp::NoBudget => match self.rules.when_empty {
