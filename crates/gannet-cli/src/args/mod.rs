@@ -23,7 +23,7 @@ pub(crate) use options::{
     RequestArgs, RetryArgs, RowOrder, SharedArgs, TimeArgs,
 };
 pub(crate) use settings::{Settings, Surroundings};
-pub(crate) use values::{Budget, Crowding, Deadline, GiveUp, GivenHeader, Hedge, Retries};
+pub(crate) use values::{Crowding, Deadline, GiveUp, GivenHeader, Hedge, Retries};
 pub(crate) use words::{check_list, check_url, distance, without_userinfo};
 
 use crate::say::Complaint;
