@@ -15,6 +15,8 @@ struct Answer {
     after: Duration,
     status: u16,
     retry_after: Option<u64>,
+    /// A field of the reply.
+    field: Option<(&'static str, &'static str)>,
 }
 
 /// A request as the servers see it.
@@ -88,6 +90,9 @@ impl Transport for Servers {
             if let Some(seconds) = answer.retry_after {
                 response = response.header("retry-after", seconds);
             }
+            if let Some((name, value)) = answer.field {
+                response = response.header(name, value);
+            }
             Ok(Reply::new(response.body("body").expect("a status of ours")))
         })
     }
@@ -119,7 +124,7 @@ fn ok() -> Answer {
 }
 
 fn status(status: u16) -> Answer {
-    Answer { after: ms(5), status, retry_after: None }
+    Answer { after: ms(5), status, retry_after: None, field: None }
 }
 
 fn urls(hosts: u64, count: u64) -> Vec<String> {
@@ -279,4 +284,49 @@ async fn a_host_with_so_many_places_is_kept_busy_and_hardly_refuses() {
     let had = (asked - refused) as f64 / 80.0;
     assert!(had >= 0.9 * 200.0, "{had} a second of 200 that are allowed");
     assert!((refused as f64) < 0.02 * asked as f64, "{refused} of {asked} refused");
+}
+
+#[tokio::test(start_paused = true)]
+async fn fields_that_say_nothing_is_left_hold_the_gate() {
+    let told = [("ratelimit", "\"default\";r=0;t=30"), ("x-ratelimit-reset", "30")];
+    let servers = Servers::new(move |seen| Answer { field: (seen.number == 0).then_some(told[0]), ..ok() });
+    let client = servers.client().per_host(1).build().expect("they agree");
+    assert_eq!(obtained(&client.fetch_all(urls(1, 10)).await), 10);
+    let log = servers.log();
+    assert!(log[1..].iter().all(|(_, at, _)| *at >= seconds(30) && *at < seconds(32)), "{log:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_redirect_is_followed_when_it_asks_to_be() {
+    let rule = |seen: &Seen<'_>| match seen.number {
+        0 => Answer { retry_after: Some(20), field: Some(("location", "http://b/")), ..status(302) },
+        _ => ok(),
+    };
+    let servers = Servers::new(rule);
+    let client = servers.client().build().expect("they agree");
+    client.get("http://a/").text().await.expect("it is there in 20 s");
+    let log = servers.log();
+    assert!(log[1].0 == "b" && log[1].1 >= seconds(20), "{log:?}");
+    let servers = Servers::new(rule);
+    let client = servers.client().build().expect("they agree");
+    let began = Instant::now();
+    let error = client.get("http://a/").timeout(seconds(5)).text().await.expect_err("it is too late then");
+    assert!(error.kind() == ErrorKind::HostAway && began.elapsed() < seconds(1), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_whose_host_is_away_goes_to_its_mirror() {
+    let rule = |seen: &Seen<'_>| match seen.host {
+        "a" => Answer { retry_after: Some(3_600), ..status(503) },
+        _ => ok(),
+    };
+    let servers = Servers::new(rule);
+    let client = servers.client().per_host(1).build().expect("they agree");
+    let request = |number: u32| {
+        let request = gannet::Request::new(&format!("http://a/{number}")).expect("a URL");
+        request.mirror(&format!("http://b/{number}")).expect("a URL")
+    };
+    let outcomes = client.fetch_all((0..20).map(request)).await;
+    assert_eq!(obtained(&outcomes), 20);
+    assert_eq!(servers.log().iter().filter(|(host, ..)| host == "a").count(), 1);
 }

@@ -241,7 +241,7 @@ async fn a_deadline_while_the_rules_are_fetched_says_nothing_about_them() {
     let replies = site(Answer::ok(PRIVATE).after(Duration::from_secs(10)));
     let client = obeying().transport(replies).build().expect("the settings agree");
     let urls = [format!("{SITE}/x"), format!("{SITE}/private")];
-    let outcomes: Vec<Outcome> = client.fetch_all(&urls).timeout(Duration::from_secs(5)).await.into();
+    let outcomes: Vec<Outcome> = client.fetch_all(&urls).timeout(Duration::from_secs(5)).await;
     assert!(outcomes.iter().all(|outcome| outcome.ending() == Ending::Unfinished), "{outcomes:?}");
     assert!(client.get(&urls[0]).text().await.is_ok());
 }
