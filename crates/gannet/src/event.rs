@@ -131,6 +131,13 @@ pub enum HeldBack {
         /// One of these hosts, as `http://name:port`.
         host: Box<str>,
     },
+    /// All that waits is for hosts that let nobody in now: they refuse, cool down, or only fail, or a rate was set.
+    HostGate {
+        /// One of these hosts, as `http://name:port`.
+        host: Box<str>,
+        /// Why it lets nobody in, for people.
+        why: Box<str>,
+    },
     /// All that is left waits for its backoff or for a Retry-After.
     Waiting {
         /// The host of the request whose time comes first, as `http://name:port`.
@@ -174,11 +181,13 @@ pub enum HeldBackBy {
     Output,
     /// See [`HeldBack::Budget`].
     Budget,
+    /// See [`HeldBack::HostGate`].
+    HostGate,
 }
 
 impl HeldBackBy {
     /// Every cause there is.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Concurrency,
         Self::PerHost,
         Self::Waiting,
@@ -186,6 +195,7 @@ impl HeldBackBy {
         Self::Input,
         Self::Output,
         Self::Budget,
+        Self::HostGate,
     ];
 
     /// The stable spelling in reports.
@@ -198,6 +208,7 @@ impl HeldBackBy {
             Self::Input => "input",
             Self::Output => "output",
             Self::Budget => "budget",
+            Self::HostGate => "host_gate",
         }
     }
 }

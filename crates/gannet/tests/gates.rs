@@ -330,3 +330,15 @@ async fn a_request_whose_host_is_away_goes_to_its_mirror() {
     assert_eq!(obtained(&outcomes), 20);
     assert_eq!(servers.log().iter().filter(|(host, ..)| host == "a").count(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_job_says_why_a_host_lets_nobody_in() {
+    let servers = Servers::new(|_| Answer { retry_after: Some(60), ..status(503) });
+    let client = servers.client().per_host(1).build().expect("they agree");
+    let mut job = client.fetch_each(urls(1, 3));
+    let waited = timeout(seconds(10), job.next()).await;
+    assert!(waited.is_err(), "nothing settles");
+    let gannet::HeldBack::HostGate { host, why } = job.held_back() else { panic!("{:?}", job.held_back()) };
+    assert!(&*host == "http://h0" || host.starts_with("http://h0:"), "{host}");
+    assert!(why.starts_with("cool-down for 5") && why.ends_with("after status 503"), "{why}");
+}

@@ -1,6 +1,7 @@
 //! What holds a job back, for displays and reports. It is noted whenever the job begins to wait, by a few comparisons;
 //! the clock is read only when the cause has changed, and the particulars are looked up only when asked for.
 
+use std::sync::Arc;
 use std::task::Context;
 
 use url::Url;
@@ -8,7 +9,9 @@ use url::Url;
 use super::places::Places;
 use super::{Job, Reading, Running};
 use crate::Moment;
+use crate::engine::hosts::Host;
 use crate::event::{HeldBack, HeldBackBy, HeldBackTimes, Slow};
+use crate::policy::host as policy;
 use crate::sink::Room;
 
 /// What has held a job back so far.
@@ -70,12 +73,17 @@ impl Job {
             return Some(HeldBackBy::Connections);
         }
         if !self.queue.is_empty() {
-            return Some(HeldBackBy::PerHost);
+            // While something is on the wire it is the limit that holds, or nearly; then nothing is looked up.
+            let by_gate = self.active() == 0 && self.gate_that_holds().is_some();
+            return Some(if by_gate { HeldBackBy::HostGate } else { HeldBackBy::PerHost });
         }
         if running > 0 && self.terms.tallies.late() >= running {
             return Some(HeldBackBy::Budget);
         }
-        (running > 0 && parked >= running).then_some(HeldBackBy::Waiting)
+        if running == 0 || parked < running {
+            return None;
+        }
+        Some(if self.gate_that_holds().is_some() { HeldBackBy::HostGate } else { HeldBackBy::Waiting })
     }
 
     /// What holds it back, in particular.
@@ -91,6 +99,7 @@ impl Job {
             Some(HeldBackBy::Input) => HeldBack::Input,
             Some(HeldBackBy::Output) => HeldBack::Output,
             Some(HeldBackBy::PerHost) => self.full_host(),
+            Some(HeldBackBy::HostGate) => self.gate_that_holds().unwrap_or_else(|| self.full_host()),
             Some(HeldBackBy::Waiting) => self.nearest_pause().unwrap_or_else(|| self.full_host()),
         }
     }
@@ -138,14 +147,30 @@ impl Job {
         Some(HeldBack::Waiting { host: pause.host, status: pause.status, left })
     }
 
-    /// A host that is full: one that the queue waits for, or else that of a fetch under way.
+    /// A host whose gate lets nobody in for other reasons than that it is full.
+    fn gate_that_holds(&self) -> Option<HeldBack> {
+        let host = self.host_waited_for()?;
+        match host.gate.held()? {
+            policy::Held::Limit(_) => None,
+            why => Some(HeldBack::HostGate { host: host.origin.key.clone(), why: why.to_string().into() }),
+        }
+    }
+
+    /// A host that is full.
     fn full_host(&self) -> HeldBack {
+        match self.host_waited_for() {
+            Some(host) => HeldBack::PerHost { limit: host.gate.limit(), host: host.origin.key.clone() },
+            None => HeldBack::Nothing,
+        }
+    }
+
+    /// One that the queue waits for, or else that of a fetch under way.
+    fn host_waited_for(&self) -> Option<Arc<Host>> {
         let queued = self.at_gates.iter().find_map(|gate| self.hosts.get(&gate.host).cloned());
         let under_way = || {
             let url: Url = self.running.iter().next()?.url.parse().ok()?;
             Some(self.core.hosts.of(&url))
         };
-        let Some(host) = queued.or_else(under_way) else { return HeldBack::Nothing };
-        HeldBack::PerHost { limit: host.gate.limit(), host: host.origin.key.clone() }
+        queued.or_else(under_way)
     }
 }
