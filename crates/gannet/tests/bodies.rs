@@ -302,6 +302,8 @@ async fn a_file_and_a_form_with_one_go_out_again_by_retries_redirects_hedges_and
     let origin = origin().await;
     let path = std::env::temp_dir().join(format!("gannet-again-{}", std::process::id()));
     std::fs::write(&path, "x".repeat(200_000)).expect("it can be written");
+    // A host that has just refused is not hedged.
+    let unhurt = client(HttpVersions::Http1);
     let client = client(HttpVersions::Http1);
     let file = Body::file(&path).expect("it is there");
     let form = Form::new().file("f", &path).expect("it is there").text("t", "1").into_body();
@@ -313,7 +315,8 @@ async fn a_file_and_a_form_with_one_go_out_again_by_retries_redirects_hedges_and
         let kept = put("/r?status=307&redirect=/echo".to_owned());
         let told: Value = kept.into_json().await.expect("it is sent on");
         assert_eq!(told["body"].as_str().map(|text| text.len() as u64), Some(length));
-        let slow = put(format!("/{name}?delay=200ms")).hedge(Duration::from_millis(10));
+        let slow = unhurt.put(origin.url(&format!("/{name}?delay=200ms"))).body(body.clone());
+        let slow = slow.hedge(Duration::from_millis(10));
         assert_eq!(slow.await.expect("it is answered").attempts().len(), 2);
         let legs = [1, 2].map(|leg| {
             let request = gannet::Request::new(&origin.url(&format!("/echo/{leg}"))).expect("a URL");

@@ -342,3 +342,30 @@ async fn a_job_says_why_a_host_lets_nobody_in() {
     assert!(&*host == "http://h0" || host.starts_with("http://h0:"), "{host}");
     assert!(why.starts_with("cool-down for 5") && why.ends_with("after status 503"), "{why}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_has_no_time_until_the_next_probe_is_told_at_once() {
+    let servers = Servers::new(|_| status(0));
+    let client = servers.client().retries(0).build().expect("they agree");
+    for _ in 0..20 {
+        client.get("http://h/").timeout(ms(300)).text().await.expect_err("the host is down");
+    }
+    let began = Instant::now();
+    let error = client.get("http://h/").timeout(ms(300)).text().await.expect_err("the host is down");
+    assert_eq!((error.kind(), began.elapsed()), (ErrorKind::HostUnavailable, Duration::ZERO));
+    let outcomes = client.fetch_all((0..10).map(|n| format!("http://h/{n}"))).timeout(seconds(1)).await;
+    assert!(began.elapsed() < ms(10) && outcomes.iter().all(|one| one.ending() == Ending::Unfinished));
+    assert_eq!(servers.log().len(), 20);
+    sleep(seconds(5)).await;
+    client.get("http://h/").timeout(ms(300)).text().await.expect_err("the host is down");
+    assert_eq!(servers.log().len(), 21, "a probe went");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fetch_that_is_alone_and_finds_the_purse_empty_says_so() {
+    let servers = Servers::new(|_| status(500));
+    let client = servers.client().retries(15).retry_delay(ms(1)).build().expect("they agree");
+    let error = client.get("http://h/").text().await.expect_err("it never serves");
+    assert!(error.is_out_of_budget() && error.message().contains("the retry budget is exhausted"), "{error}");
+    assert_eq!(servers.log().len(), 11);
+}

@@ -11,6 +11,7 @@ pub(super) fn exit_code(kind: Kind) -> u8 {
         Kind::NameNotFound | Kind::LookupFailed => 6,
         Kind::Refused | Kind::Unreachable | Kind::NoDescriptors | Kind::ConnectFailed => 7,
         Kind::BadReply | Kind::ContentType => 8,
+        Kind::RobotsDisallowed | Kind::RobotsUnavailable => 9,
         Kind::BodyTruncated | Kind::BodyNotResumable => 18,
         Kind::Status => 22,
         Kind::BadName

@@ -15,7 +15,7 @@ use super::timer::Timer;
 use crate::Moment;
 use crate::clock::Clock;
 use crate::permit::{Gatekeeper, Left, Pass, Permit};
-use crate::policy::host::{Entry, Held, HostRules, Speaks};
+use crate::policy::host::{Entry, Held, HostRules, Shut, Speaks};
 
 /// The gate of one host.
 #[derive(Debug)]
@@ -58,8 +58,20 @@ enum Grant {
 pub(crate) enum Closed {
     /// The server wants to be left alone until then: longer than is waited for, or than the waiter has time.
     Away(Moment),
+    /// Most attempts failed, and the next one goes after the waiter has gone.
+    Failing(Moment),
     /// Nothing but failures came from the host for too long.
     GivenUp,
+}
+
+impl Closed {
+    /// What one with this deadline waits for in vain.
+    fn for_one_until(deadline: Option<Moment>, (until, why): (Moment, Shut)) -> Option<Self> {
+        deadline.filter(|deadline| *deadline <= until).map(|_| match why {
+            Shut::Asked => Self::Away(until),
+            Shut::Failing => Self::Failing(until),
+        })
+    }
 }
 
 /// Where in the line one waits.
@@ -195,8 +207,8 @@ impl State {
                     self.turn_away_late(now, &mut woken);
                     break;
                 }
-                Entry::Away(until) => self.turn_away(Closed::Away(until), |_| true, &mut woken),
-                Entry::GivenUp => self.turn_away(Closed::GivenUp, |_| true, &mut woken),
+                Entry::Away(until) => self.turn_away(|_| Some(Closed::Away(until)), &mut woken),
+                Entry::GivenUp => self.turn_away(|_| Some(Closed::GivenUp), &mut woken),
             }
         }
         let wake = if self.has_waiters() { self.rules.wake(now) } else { None };
@@ -231,18 +243,16 @@ impl State {
 
     /// Turns those away who have no time until the server wants to be asked again.
     fn turn_away_late(&mut self, now: Moment, woken: &mut Woken) {
-        if let Some(until) = self.rules.cools_until(now) {
-            let late = |cell: &Cell| cell.deadline.is_some_and(|deadline| deadline <= until);
-            self.turn_away(Closed::Away(until), late, woken);
+        if let Some(shut) = self.rules.shut_until(now) {
+            self.turn_away(|cell| Closed::for_one_until(cell.deadline, shut), woken);
         }
     }
 
-    fn turn_away(&mut self, why: Closed, is_meant: impl Fn(&Cell) -> bool, woken: &mut Woken) {
+    /// Turns away those whom `why` gives a reason.
+    fn turn_away(&mut self, why: impl Fn(&Cell) -> Option<Closed>, woken: &mut Woken) {
         let before = self.waiting.len();
         self.waiting.retain(|cell| {
-            if cell.is_over() || !is_meant(cell) {
-                return true;
-            }
+            let Some(why) = why(cell).filter(|_| !cell.is_over()) else { return true };
             woken.extend(cell.becomes(Grant::Closed(why)));
             false
         });
@@ -365,10 +375,9 @@ impl Entering {
             Entry::GivenUp => return Poll::Ready(Err(Closed::GivenUp)),
             Entry::Full | Entry::NotBefore(_) => {}
         }
-        if let Some(until) = state.rules.cools_until(now)
-            && self.deadline.is_some_and(|deadline| deadline <= until)
-        {
-            return Poll::Ready(Err(Closed::Away(until)));
+        let shut = state.rules.shut_until(now);
+        if let Some(why) = shut.and_then(|shut| Closed::for_one_until(self.deadline, shut)) {
+            return Poll::Ready(Err(why));
         }
         let grant = Mutex::new(Grant::Awaited(cx.waker().clone()));
         let cell = Arc::new(Cell { grant, deadline: self.deadline });

@@ -187,3 +187,25 @@ mod tests {
         assert!(size <= 104, "{size} bytes");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::permit::Left;
+
+    #[tokio::test]
+    async fn idle_hosts_are_forgotten_unless_they_hold_something_back() {
+        let hosts = Hosts::new(Settings::default(), None, Clock::new(), 1);
+        let of = |number: u32| hosts.of(&format!("http://h{number}/").parse().expect("a URL"));
+        let mut permit = of(0).gate.try_enter().expect("it is new");
+        let retry_after = Some(std::time::Duration::from_secs(60));
+        permit.mark(Left::Refused { status: 503, retry_after });
+        drop(permit);
+        let used = of(1);
+        (2..5_000).for_each(|number| drop(of(number)));
+        let known = hosts.known.lock().expect("nobody panics here");
+        assert!(known.hosts.len() < 2_100, "{}", known.hosts.len());
+        let is_known = |host: &str| known.hosts.contains_key(host);
+        assert!(is_known(&used.origin.key) && known.hosts.values().any(|host| !host.gate.is_idle()));
+    }
+}

@@ -89,6 +89,15 @@ pub(crate) enum Entry {
     GivenUp,
 }
 
+/// Why nobody is let in until some moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shut {
+    /// The server asked for it.
+    Asked,
+    /// Most attempts failed.
+    Failing,
+}
+
 /// Why nobody may enter now.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Held {
@@ -239,6 +248,15 @@ impl HostRules {
     /// Until when the server wants to be left alone, if it does.
     pub(crate) fn cools_until(&self, now: Moment) -> Option<Moment> {
         self.cool_down.lasts(now).map(|(_, until, _)| until)
+    }
+
+    /// Until when nobody is let in, by the server's wish or since most attempts failed, if that is known.
+    pub(crate) fn shut_until(&self, now: Moment) -> Option<(Moment, Shut)> {
+        if let Some(until) = self.cools_until(now) {
+            return Some((until, Shut::Asked));
+        }
+        let until = self.breaker.open_until(now).filter(|until| *until > now)?;
+        Some((until, Shut::Failing))
     }
 
     /// Whether there is nothing to remember of the host: it is as one of which nothing is known.

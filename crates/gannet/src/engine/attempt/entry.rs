@@ -120,6 +120,12 @@ pub(crate) fn closed(core: &Core, host: &Host, why: Closed, deadline: Option<Mom
             let message = format!("{name} asked to be left alone for {}, {long}", seconds(wait));
             Error::new(ErrorKind::HostAway, Phase::Queue, message).asked_to_wait(Some(wait))
         }
+        Closed::Failing(until) => {
+            let wait = seconds(until.since(core.clock.now()));
+            let message =
+                format!("most attempts at {name} failed, and the next one goes in {wait}, past the deadline");
+            Error::new(ErrorKind::HostUnavailable, Phase::Queue, message)
+        }
         Closed::GivenUp => {
             let after = settings.give_up.map(seconds).unwrap_or_default();
             let message = format!("{name} has only failed for {after}, and was given up (--host-give-up)");

@@ -12,8 +12,7 @@ impl Job {
     pub(super) fn turn_away(&mut self, host: u64, why: Closed) {
         let Some(known) = self.hosts.get(&host).cloned() else { return };
         let deadline = self.terms.deadline;
-        let is_late =
-            matches!(why, Closed::Away(until) if deadline.is_some_and(|deadline| deadline <= until));
+        let is_late = matches!(why, Closed::Away(until) | Closed::Failing(until) if deadline.is_some_and(|deadline| deadline <= until));
         let error = closed(&self.core, &known, why, deadline);
         let error = match is_late {
             // Nothing is left of its time, so it is not begun: it can be had by another run.
