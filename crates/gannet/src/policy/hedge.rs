@@ -29,7 +29,7 @@ const SEEN_AGAIN: Duration = Duration::from_secs(30);
 /// The silence lasts from the moment at which the attempt got its place at its host's gate to the first byte of an
 /// accepted body. What is learned of a host is told by its first 100 such times, and by newer ones after them; until
 /// then nothing but a fixed time hedges there.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub enum HedgeAfter {
     /// Always this long.
@@ -39,6 +39,17 @@ pub enum HedgeAfter {
     Quantile(f64),
     /// The quantile that plans to spend three quarters of the hedge budget: p98.5 with the usual 2 %.
     Auto,
+}
+
+/// As it is written on a command line: `300ms`, `p98`, `auto`.
+impl std::fmt::Debug for HedgeAfter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Fixed(after) => write!(f, "{after:?}"),
+            Self::Quantile(share) => write!(f, "p{}", share * 100.0),
+            Self::Auto => f.write_str("auto"),
+        }
+    }
 }
 
 impl From<Duration> for HedgeAfter {
