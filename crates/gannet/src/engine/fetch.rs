@@ -1,16 +1,15 @@
-//! Drives one fetch: carries out the machine's orders, tells it what happened, and keeps the books. It owns the
-//! attempts and the part being written; dropping it stops all of them. No decision is made here.
+//! One fetch under the driver: makes its attempts, turns what they bring into facts, and keeps the books. It owns the
+//! part being written. No decision is made here.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use pin_project_lite::pin_project;
-
 use super::attempt::{self, Led, Place};
 use super::book::Book;
 use super::copy::Copy;
+use super::drive::{Drive, Limits, Listening, Work};
 use super::errand::{Errand, Keep, Parking};
 use super::job::late::Asking;
 use super::timer::Timer;
@@ -22,13 +21,12 @@ use crate::event::{Event, Waits};
 use crate::outcome::{Got, Record, WhyStarted, WhyStopped};
 use crate::permit::Left;
 use crate::policy::classify;
-use crate::policy::fetch::{Fact, Machine, Means, Order, StopReason, Verdict};
+use crate::policy::fetch::{Fact, Failure, Machine, Means, StopReason, Verdict};
 use crate::policy::latency::Heard;
 use crate::transport::Leg;
 use crate::transport::leg::Ground;
 
 use advice::{Adviser, Met};
-use heard::Listening;
 pub(crate) use look::Look;
 use refused::Refused;
 use words::{broken, too_slow};
@@ -68,36 +66,29 @@ pub(crate) trait Driven: Future<Output = Settled> {
 
 /// Starts a fetch; lazy until polled.
 pub(crate) fn drive(errand: Errand, place: Option<Place>, queued_at: Moment) -> Pin<Box<dyn Driven + Send>> {
-    Box::pin(Drive::new(Arc::new(errand), attempt::lead, place, queued_at))
+    Box::pin(Drive::new(Rest::new(Arc::new(errand), attempt::lead, place, queued_at)))
 }
 
 type Launch<A> = fn(Arc<Errand>, u32, Arc<Leg>, Place) -> A;
 
-pin_project! {
-    struct Drive<A> {
-        launch: Launch<A>,
-        // The first attempt runs inline; it is rarely followed by another.
-        #[pin]
-        first: Option<A>,
-        rest: Rest<A>,
-    }
-}
+/// What an attempt of a fetch comes to.
+trait Attempting: Future<Output = Result<Box<Led>, Error>> {}
 
-/// All of a fetch but its first attempt's future.
+impl<A: Future<Output = Result<Box<Led>, Error>>> Attempting for A {}
+
+/// All of a fetch but its attempts' futures.
 struct Rest<A> {
+    launch: Launch<A>,
     errand: Arc<Errand>,
     machine: Machine,
-    others: Vec<(u32, Pin<Box<A>>)>,
     led: Option<(u32, Box<Led>)>,
     copy: Option<Copy>,
     got: Option<Got>,
     failure: Option<Error>,
     refused: Refused,
     book: Book,
-    timer: Timer,
     place: Option<Place>,
     met: Met,
-    begun: bool,
     parking: Parking,
     /// Retries that wait for the purse.
     asks: Vec<Asking>,
@@ -105,68 +96,48 @@ struct Rest<A> {
     trace: Trace,
 }
 
-impl<A: Future<Output = Result<Box<Led>, Error>>> Drive<A> {
-    fn new(errand: Arc<Errand>, launch: Launch<A>, place: Option<Place>, queued_at: Moment) -> Self {
-        let rest = Rest {
-            machine: Machine::new(errand.rules()),
-            errand,
-            others: Vec::new(),
-            led: None,
-            copy: None,
-            got: None,
-            failure: None,
-            refused: Refused::None,
-            book: Book::new(queued_at),
-            timer: Timer::default(),
-            met: Met::at(place.as_ref().map(|place| Arc::clone(&place.host))),
-            place,
-            begun: false,
-            parking: Parking::default(),
-            asks: Vec::new(),
-            listening: Listening::default(),
-            trace: Trace::default(),
-        };
-        Self { launch, first: None, rest }
+/// Something that an attempt brought.
+enum Brought {
+    Led(Box<Led>),
+    Copied(Got),
+}
+
+impl<A: Attempting> Work for Rest<A> {
+    type Attempt = A;
+    type Brought = Result<Brought, Error>;
+    type Settled = Settled;
+
+    fn clock(&self) -> Clock {
+        self.errand.core.clock
     }
 
-    fn clock(self: Pin<&mut Self>) -> Clock {
-        self.project().rest.errand.core.clock
+    fn machine(&self) -> &Machine {
+        &self.machine
     }
 
-    /// Carries out what the machine has ordered; `Some` when the fetch is over.
-    fn carry_out(mut self: Pin<&mut Self>, now: Moment) -> Option<Settled> {
-        loop {
-            let orders = self.as_mut().project().rest.machine.take_orders();
-            if orders.is_empty() {
-                return None;
-            }
-            for order in orders {
-                match order {
-                    Order::Start { attempt, mirror, why } => self.as_mut().start(attempt, mirror, why, now),
-                    Order::Stop { attempt, why } => self.as_mut().stop_attempt(attempt, why, now),
-                    Order::Park { mirror } => self.as_mut().project().rest.park(mirror),
-                    Order::Unpark { mirror } => {
-                        self.as_mut().project().rest.asks.retain(|ask| ask.mirror != mirror);
-                    }
-                    Order::Settle(verdict) => {
-                        let rest = self.project().rest;
-                        rest.asks.clear();
-                        return (!rest.begins_to_keep(verdict, now)).then(|| rest.settle(verdict, now));
-                    }
-                }
-            }
-        }
+    fn machine_mut(&mut self) -> &mut Machine {
+        &mut self.machine
     }
 
-    fn start(self: Pin<&mut Self>, attempt: u32, mirror: u32, why: WhyStarted, now: Moment) {
-        let mut this = self.project();
-        let rest = this.rest;
+    fn tell(&mut self, fact: Fact, now: Moment) {
+        let core = &self.errand.core;
+        let mut dice = || core.dice();
+        let adviser = Adviser::new(&self.errand, &self.met, now);
+        self.machine.on(fact, &mut Means { now, purse: &adviser, hosts: &adviser, dice: &mut dice });
+    }
+
+    fn begins(&mut self, now: Moment) {
+        self.trace.began(self.errand.seq, self.errand.target(0).1);
+        self.tell(Fact::Began, now);
+    }
+
+    fn start(&mut self, attempt: u32, mirror: u32, why: WhyStarted, now: Moment) -> A {
         // Its place goes back before the next attempt asks for one.
-        rest.refused = Refused::None;
-        let errand = Arc::clone(&rest.errand);
+        self.refused = Refused::None;
+        let errand = Arc::clone(&self.errand);
         let mut leg = Leg::new(errand.core.clock, attempt, errand.plan.queue, now);
         if attempt > 0 {
-            leg.avoid = rest.book.connections();
+            leg.avoid = self.book.connections();
             leg.ground = if why == WhyStarted::Redo { Ground::Fresh } else { Ground::Any };
         }
         leg.turn = errand.turn();
@@ -174,22 +145,69 @@ impl<A: Future<Output = Result<Box<Led>, Error>>> Drive<A> {
         let leg = Arc::new(leg);
         let (_, url) = errand.target(mirror);
         let other = (mirror > 0).then(|| shown(url));
-        rest.book.started(Arc::clone(&leg), (mirror, other), why, now, Clock::wall());
-        rest.trace.started(mirror, url, why, now);
+        self.book.started(Arc::clone(&leg), (mirror, other), why, now, Clock::wall());
+        self.trace.started(mirror, url, why, now);
         errand.tell(&Event::AttemptStarted { seq: errand.seq, url: url.as_str(), why });
-        let place = rest.place.take();
-        let place = place.unwrap_or_else(|| Place { host: rest.met.of(&errand, mirror), permit: None });
-        let future = (this.launch)(errand, mirror, leg, place);
-        if this.first.is_none() && attempt == 0 {
-            this.first.set(Some(future));
-        } else {
-            rest.others.push((attempt, Box::pin(future)));
+        let place = self.place.take();
+        let place = place.unwrap_or_else(|| Place { host: self.met.of(&errand, mirror), permit: None });
+        (self.launch)(errand, mirror, leg, place)
+    }
+
+    fn poll_attempt(
+        &mut self,
+        attempt: u32,
+        future: Pin<&mut A>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Brought, Error>> {
+        let _span = self.trace.enter(attempt);
+        future.poll(cx).map(|result| result.map(Brought::Led))
+    }
+
+    fn poll_leader(&mut self, cx: &mut Context<'_>) -> Poll<(u32, Result<Brought, Error>)> {
+        let Some(copy) = &mut self.copy else { return Poll::Pending };
+        let errand = &self.errand;
+        let mut received = |bytes| errand.tell(&Event::Received { seq: errand.seq, bytes });
+        let attempt = copy.attempt;
+        let _span = self.trace.enter(attempt);
+        copy.poll(cx, &mut received).map(|result| {
+            let restartable = copy.is_restartable();
+            (attempt, result.map(Brought::Copied).map_err(|error| broken(error, restartable)))
+        })
+    }
+
+    fn happened(&mut self, attempt: u32, brought: Result<Brought, Error>, now: Moment) {
+        match brought {
+            Ok(Brought::Led(mut led)) if led.refused.is_some() => {
+                let error = led.refused.take().expect("it was just looked at");
+                self.fail_and_tell(attempt, error, now);
+                // While a further attempt is planned it would only hold a connection and a place.
+                self.refused =
+                    if self.machine.is_settling() { Refused::Held { attempt, led } } else { Refused::None };
+            }
+            Ok(Brought::Led(led)) => {
+                self.refused = Refused::None;
+                self.trace.led(attempt, led.reply.status);
+                self.led = Some((attempt, led));
+                self.heard(attempt, Heard::Led, now);
+                self.tell(Fact::Led { attempt }, now);
+                if let Err(error) = self.receive() {
+                    self.fail_and_tell(attempt, error, now);
+                } else if matches!(self.errand.keep, Keep::Head) {
+                    self.tell(Fact::Completed { attempt }, now);
+                }
+            }
+            Ok(Brought::Copied(got)) => {
+                self.copy = None;
+                self.got = Some(got);
+                self.tell(Fact::Completed { attempt }, now);
+            }
+            Err(error) => self.fail_and_tell(attempt, error, now),
         }
     }
 
-    fn stop_attempt(self: Pin<&mut Self>, attempt: u32, why: StopReason, now: Moment) {
-        if let Some(heard) = heard::of_stopped(why, self.rest.errand.limits) {
-            self.rest.heard(attempt, heard, now);
+    fn stopped(&mut self, attempt: u32, why: StopReason, now: Moment) {
+        if let Some(heard) = heard::of_stopped(why, self.errand.limits) {
+            self.heard(attempt, heard, now);
         }
         let why = match why {
             StopReason::Superseded | StopReason::Pointless => WhyStopped::Superseded,
@@ -199,194 +217,121 @@ impl<A: Future<Output = Result<Box<Led>, Error>>> Drive<A> {
         self.end_attempt(attempt, why, now);
     }
 
-    /// Drops what an attempt owns, and writes down why.
-    fn end_attempt(self: Pin<&mut Self>, attempt: u32, why: WhyStopped, now: Moment) {
-        let mut this = self.project();
-        this.rest.book.ended(attempt, why, now);
-        this.rest.trace.ended(attempt);
-        if attempt == 0 {
-            this.first.set(None);
-        }
-        let rest = this.rest;
-        rest.others.retain(|(number, _)| *number != attempt);
-        rest.led.take_if(|(number, _)| *number == attempt);
-        rest.copy.take_if(|copy| copy.attempt == attempt);
+    fn has_heard(&mut self, cx: &mut Context<'_>, now: Moment) -> bool {
+        self.has_heard_of(cx, now)
     }
 
-    /// Polls all that is under way; `Some` is the first thing that happened.
-    fn poll_running(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Option<(u32, Result<Brought, Error>)> {
-        let this = self.as_mut().project();
-        let rest = this.rest;
-        if let Some(copy) = &mut rest.copy {
-            let errand = &rest.errand;
-            let mut received = |bytes| errand.tell(&Event::Received { seq: errand.seq, bytes });
-            let _span = rest.trace.enter(copy.attempt);
-            if let Poll::Ready(result) = copy.poll(cx, &mut received) {
-                let attempt = copy.attempt;
-                let restartable = copy.is_restartable();
-                return Some((
-                    attempt,
-                    result.map(Brought::Copied).map_err(|error| broken(error, restartable)),
-                ));
-            }
-        }
-        let first = {
-            let _span = rest.trace.enter(0);
-            this.first.as_pin_mut().map(|first| first.poll(cx))
+    fn limits(&mut self, now: Moment) -> Limits {
+        let (overdue, next) = self.phases(now);
+        let Some((attempt, error)) = overdue else {
+            return Limits::LookAt([next, self.listening.look_at()].into_iter().flatten().min());
         };
-        if let Some(Poll::Ready(result)) = first {
-            let mut this = self.project();
-            this.first.set(None);
-            return Some((0, result.map(Brought::Led)));
-        }
-        for index in 0..rest.others.len() {
-            let (attempt, future) = &mut rest.others[index];
-            let attempt = *attempt;
-            let _span = rest.trace.enter(attempt);
-            if let Poll::Ready(result) = future.as_mut().poll(cx) {
-                rest.others.swap_remove(index);
-                return Some((attempt, result.map(Brought::Led)));
-            }
-        }
-        None
+        self.retire(attempt);
+        let error = broken(error, self.is_restartable());
+        Limits::Over { attempt, failure: self.fail(attempt, error, now) }
+    }
+
+    /// It holds nothing while it waits.
+    fn park(&mut self, mirror: u32) {
+        let late = self.errand.late.as_ref().expect("only fetches of a job are told to wait for the purse");
+        self.asks.push(late.wait(self.met.of(&self.errand, mirror), mirror));
+    }
+
+    fn unpark(&mut self, mirror: u32) {
+        self.asks.retain(|ask| ask.mirror != mirror);
+    }
+
+    fn settle(&mut self, verdict: Verdict, now: Moment) -> Option<Settled> {
+        self.asks.clear();
+        (!self.begins_to_keep(verdict, now)).then(|| self.close(verdict, now))
+    }
+
+    fn poll_last(&mut self, cx: &mut Context<'_>, timer: &mut Timer) -> Option<Poll<Settled>> {
+        self.refused.is_kept().then(|| self.poll_refused(cx, timer))
+    }
+
+    fn stop_last(&mut self, now: Moment) -> Option<Settled> {
+        let stopped = || Error::new(ErrorKind::Cancelled, Phase::Body, "stopped by the caller");
+        self.refused.is_kept().then(|| self.end_refused(Err(stopped()), now))
+    }
+
+    /// Tells the job whether anything is on the wire.
+    fn waits(&mut self) {
+        let Some(tallies) = &self.errand.tallies else { return };
+        let queues = |leg: &Leg| leg.standing().0 == Phase::Queue;
+        let waits_for_us = self.copy.is_none() && self.book.open().all(|(_, leg)| queues(leg));
+        let waits = match waits_for_us {
+            true if self.book.open().next().is_none() && !self.asks.is_empty() => Waits::InLine,
+            true => Waits::ForUs,
+            false => Waits::ForOthers,
+        };
+        self.parking.note(tallies, waits);
     }
 }
 
-/// Something that an attempt brought.
-enum Brought {
-    Led(Box<Led>),
-    Copied(Got),
-}
-
-impl<A: Future<Output = Result<Box<Led>, Error>>> Future for Drive<A> {
-    type Output = Settled;
-
-    /// On each poll I/O is tried before timers are judged.
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Settled> {
-        let clock = self.as_mut().clock();
-        let mut now = clock.now();
-        if !std::mem::replace(&mut self.as_mut().project().rest.begun, true) {
-            self.as_mut().project().rest.begins(now);
-        }
-        loop {
-            if let Some(settled) = self.as_mut().carry_out(now) {
-                return Poll::Ready(settled);
-            }
-            if self.rest.refused.is_kept() {
-                return self.project().rest.poll_refused(cx);
-            }
-            if let Some((attempt, brought)) = self.as_mut().poll_running(cx) {
-                now = clock.now();
-                self.as_mut().happened(attempt, brought, now);
-                continue;
-            }
-            if self.as_mut().project().rest.has_heard(cx, now) {
-                continue;
-            }
-            let (overdue, next) = self.as_mut().project().rest.limits(now);
-            if let Some((attempt, error)) = overdue {
-                self.rest.retire(attempt);
-                let error = broken(error, self.rest.is_restartable());
-                self.as_mut().happened(attempt, Err(error), now);
-                continue;
-            }
-            let wake = self.rest.machine.wake();
-            if wake.is_some_and(|wake| wake <= now) {
-                self.as_mut().project().rest.tell_machine(Fact::Woke, now);
-                continue;
-            }
-            let at = [wake, next, self.rest.listening.look_at].into_iter().flatten().min();
-            if self.as_mut().project().rest.timer.poll(cx, &clock, at).is_pending() {
-                self.as_mut().project().rest.note_parking();
-                return Poll::Pending;
-            }
-            now = clock.now();
-        }
-    }
-}
-
-impl<A: Future<Output = Result<Box<Led>, Error>>> Driven for Drive<A> {
+impl<A: Attempting> Driven for Drive<Rest<A>> {
     fn look(&self) -> Look {
-        self.rest.look()
+        self.work().look()
     }
 
     fn advise(self: Pin<&mut Self>) {
-        self.project().rest.listening.tell();
+        self.work_mut().listening.tell();
     }
 
-    fn stop(mut self: Pin<&mut Self>) -> Settled {
-        let now = self.as_mut().clock().now();
-        if self.rest.refused.is_kept() {
-            let stopped = Error::new(ErrorKind::Cancelled, Phase::Body, "stopped by the caller");
-            return self.project().rest.end_refused(Err(stopped), now);
-        }
-        self.as_mut().project().rest.tell_machine(Fact::Cancelled, now);
-        self.carry_out(now).expect("a cancelled fetch settles at once")
+    fn stop(self: Pin<&mut Self>) -> Settled {
+        self.stop()
     }
 }
 
-impl<A: Future<Output = Result<Box<Led>, Error>>> Drive<A> {
-    /// Turns what an attempt brought into facts.
-    fn happened(mut self: Pin<&mut Self>, attempt: u32, brought: Result<Brought, Error>, now: Moment) {
-        match brought {
-            Ok(Brought::Led(mut led)) if led.refused.is_some() => {
-                let error = led.refused.take().expect("it was just looked at");
-                self.as_mut().failed(attempt, error, now);
-                let rest = self.project().rest;
-                // While a further attempt is planned it would only hold a connection and a place.
-                rest.refused =
-                    if rest.machine.is_settling() { Refused::Held { attempt, led } } else { Refused::None };
-            }
-            Ok(Brought::Led(led)) => {
-                let rest = self.as_mut().project().rest;
-                rest.refused = Refused::None;
-                rest.trace.led(attempt, led.reply.status);
-                rest.led = Some((attempt, led));
-                rest.heard(attempt, Heard::Led, now);
-                rest.tell_machine(Fact::Led { attempt }, now);
-                if let Err(error) = self.as_mut().project().rest.receive() {
-                    self.failed(attempt, error, now);
-                } else if matches!(self.rest.errand.keep, Keep::Head) {
-                    self.project().rest.tell_machine(Fact::Completed { attempt }, now);
-                }
-            }
-            Ok(Brought::Copied(got)) => {
-                let rest = self.project().rest;
-                rest.copy = None;
-                rest.got = Some(got);
-                rest.tell_machine(Fact::Completed { attempt }, now);
-            }
-            Err(error) => self.failed(attempt, error, now),
-        }
+impl<A: Attempting> Rest<A> {
+    /// Writes down that an attempt has failed, and drops what it brought.
+    fn fail(&mut self, attempt: u32, error: Error, now: Moment) -> Failure {
+        let mirror = self.book.mirror(attempt);
+        let (_, url) = self.errand.target(mirror);
+        let error = if error.url().is_some() { error } else { error.of_url(shown(url)) };
+        let failure = classify::failure(&error, self.errand.plan.retry_errors);
+        let failure = self.errand.judge(mirror, failure);
+        self.heard(attempt, heard::of_failed(&error), now);
+        self.say_to_host(attempt, attempt::of_error(&error));
+        self.trace.failed(attempt, &error, now);
+        self.end_attempt(attempt, WhyStopped::Failed(error.clone()), now);
+        self.failure = Some(error);
+        failure
     }
 
-    fn failed(mut self: Pin<&mut Self>, attempt: u32, error: Error, now: Moment) {
-        let mirror = self.rest.book.mirror(attempt);
-        let (_, url) = self.rest.errand.target(mirror);
-        let error = if error.url().is_some() { error } else { error.of_url(shown(url)) };
-        let failure = classify::failure(&error, self.rest.errand.plan.retry_errors);
-        let failure = self.rest.errand.judge(mirror, failure);
-        self.rest.heard(attempt, heard::of_failed(&error), now);
-        self.as_mut().project().rest.say_to_host(attempt, attempt::of_error(&error));
-        self.as_mut().project().rest.trace.failed(attempt, &error, now);
-        self.as_mut().end_attempt(attempt, WhyStopped::Failed(error.clone()), now);
-        let rest = self.project().rest;
-        rest.failure = Some(error);
-        rest.tell_machine(Fact::Failed { attempt, failure }, now);
+    fn fail_and_tell(&mut self, attempt: u32, error: Error, now: Moment) {
+        let failure = self.fail(attempt, error, now);
+        self.tell(Fact::Failed { attempt, failure }, now);
     }
 }
 
 impl<A> Rest<A> {
-    fn begins(&mut self, now: Moment) {
-        self.trace.began(self.errand.seq, self.errand.target(0).1);
-        self.tell_machine(Fact::Began, now);
+    fn new(errand: Arc<Errand>, launch: Launch<A>, place: Option<Place>, queued_at: Moment) -> Self {
+        Self {
+            launch,
+            machine: Machine::new(errand.rules()),
+            errand,
+            led: None,
+            copy: None,
+            got: None,
+            failure: None,
+            refused: Refused::None,
+            book: Book::new(queued_at),
+            met: Met::at(place.as_ref().map(|place| Arc::clone(&place.host))),
+            place,
+            parking: Parking::default(),
+            asks: Vec::new(),
+            listening: Listening::default(),
+            trace: Trace::default(),
+        }
     }
 
-    fn tell_machine(&mut self, fact: Fact, now: Moment) {
-        let core = &self.errand.core;
-        let mut dice = || core.dice();
-        let adviser = Adviser::new(&self.errand, &self.met, now);
-        self.machine.on(fact, &mut Means { now, purse: &adviser, hosts: &adviser, dice: &mut dice });
+    /// Drops what an attempt has brought, and writes down why.
+    fn end_attempt(&mut self, attempt: u32, why: WhyStopped, now: Moment) {
+        self.book.ended(attempt, why, now);
+        self.trace.ended(attempt);
+        self.led.take_if(|(number, _)| *number == attempt);
+        self.copy.take_if(|copy| copy.attempt == attempt);
     }
 
     /// The leader's body goes into a part of the sink, if it is to be kept here.
@@ -398,19 +343,6 @@ impl<A> Rest<A> {
         let leg = Arc::clone(self.book.leg(attempt).expect("a leader was started"));
         self.copy = Some(Copy::new(attempt, leg, led, part, self.errand.plan.max_body));
         Ok(())
-    }
-
-    /// Tells the job whether anything is on the wire.
-    fn note_parking(&mut self) {
-        let Some(tallies) = &self.errand.tallies else { return };
-        let queues = |leg: &Leg| leg.standing().0 == Phase::Queue;
-        let waits_for_us = self.copy.is_none() && self.book.open().all(|(_, leg)| queues(leg));
-        let waits = match waits_for_us {
-            true if self.book.open().next().is_none() && !self.asks.is_empty() => Waits::InLine,
-            true => Waits::ForUs,
-            false => Waits::ForOthers,
-        };
-        self.parking.note(tallies, waits);
     }
 
     /// What an attempt's end says of its host, for the place that it may still hold.
@@ -428,7 +360,8 @@ impl<A> Rest<A> {
         self.copy.as_ref().is_none_or(Copy::is_restartable)
     }
 
-    fn settle(&mut self, verdict: Verdict, now: Moment) -> Settled {
+    /// Closes the books.
+    fn close(&mut self, verdict: Verdict, now: Moment) -> Settled {
         let mut winner = None;
         let end = match verdict {
             Verdict::Won { attempt } => {
@@ -473,8 +406,8 @@ pub(crate) fn seconds(length: std::time::Duration) -> String {
 mod tests {
     use super::*;
 
-    fn size_behind<A>(_: Launch<A>) -> usize {
-        size_of::<Drive<A>>()
+    fn size_behind<A: Attempting>(_: Launch<A>) -> usize {
+        size_of::<Drive<Rest<A>>>()
     }
 
     #[test]

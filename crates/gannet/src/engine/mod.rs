@@ -8,6 +8,7 @@ pub(crate) mod coding;
 pub(crate) mod control;
 pub(crate) mod copy;
 pub(crate) mod core;
+mod drive;
 pub(crate) mod errand;
 pub(crate) mod fetch;
 pub(crate) mod gate;

@@ -1,46 +1,18 @@
 //! What a fetch tells of its hosts, and what it is told of them: how long they were silent, whether hedges won, and
 //! when there is news that makes a hedge due. Nothing is decided here.
 
-use std::future::Future as _;
-use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::task::{Context, Poll};
 
-use tokio::sync::futures::OwnedNotified;
-
-use super::Rest;
+use super::{Attempting, Rest};
 use crate::Moment;
+use crate::engine::drive::{News, Work as _};
 use crate::engine::errand::Limits;
 use crate::engine::job::late::{Answer, Asking};
 use crate::error::{Error, ErrorKind, Phase};
 use crate::outcome::WhyStarted;
-use crate::policy::budget::Extra;
 use crate::policy::fetch::{Fact, StopReason};
 use crate::policy::hedge::Hedged;
 use crate::policy::latency::Heard;
-
-/// Where a hedge waits for news alone, how often it looks whether what held it back is over: a cool-down, hedges that
-/// do not pay, an empty purse.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
-
-/// How a fetch hears of news.
-#[derive(Default)]
-pub(super) struct Listening {
-    /// The usual time of this mirror's host becomes known; allocated only by those that wait for it.
-    host: Option<(u32, Pin<Box<OwnedNotified>>)>,
-    pub(super) look_at: Option<Moment>,
-    /// For the job's news.
-    waker: Option<Waker>,
-    news: News,
-}
-
-/// Whether the job has news.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-enum News {
-    #[default]
-    None,
-    Some,
-}
 
 /// What a stopped attempt says of its host.
 ///
@@ -63,15 +35,9 @@ pub(super) fn of_failed(error: &Error) -> Heard {
     }
 }
 
-impl<A> Rest<A> {
-    /// A retry waits for the purse; it holds nothing meanwhile.
-    pub(super) fn park(&mut self, mirror: u32) {
-        let late = self.errand.late.as_ref().expect("only fetches of a job are told to wait for the purse");
-        self.asks.push(late.wait(self.met.of(&self.errand, mirror), mirror));
-    }
-
+impl<A: Attempting> Rest<A> {
     /// Tells the machine what it waits for, beside attempts and time; whether there was anything.
-    pub(super) fn has_heard(&mut self, cx: &mut Context<'_>, now: Moment) -> bool {
+    pub(super) fn has_heard_of(&mut self, cx: &mut Context<'_>, now: Moment) -> bool {
         let mut heard = self.note_places(now);
         let answered = |(place, ask): (usize, &Asking)| match ask.poll(cx.waker()) {
             Poll::Ready(answer) => Some((place, answer)),
@@ -83,11 +49,11 @@ impl<A> Rest<A> {
                 Answer::Granted => Fact::Granted { mirror },
                 Answer::GivenUp => Fact::GivenUp { mirror },
             };
-            self.tell_machine(fact, now);
+            self.tell(fact, now);
             heard = true;
         }
         if self.has_news(cx, now) {
-            self.tell_machine(Fact::Advised, now);
+            self.tell(Fact::Advised, now);
             heard = true;
         }
         heard
@@ -126,64 +92,22 @@ impl<A> Rest<A> {
                 Phase::Queue => Fact::Queued { attempt },
                 _ => Fact::Entered { attempt },
             };
-            self.tell_machine(fact, now);
+            self.tell(fact, now);
         }
         told
     }
 
     /// Whether there is news for a hedge that waits for it; else the task is woken by it.
     fn has_news(&mut self, cx: &mut Context<'_>, now: Moment) -> bool {
-        let Some(after) = self.errand.plan.hedge else { return false };
-        if std::mem::take(&mut self.listening.news) == News::Some {
+        let Self { errand, machine, met, listening, .. } = self;
+        let Some(after) = errand.plan.hedge else { return false };
+        if listening.take_told() == News::Some {
             return true;
         }
-        if after.is_learned() && self.errand.late.is_some() {
-            self.listening.keep(cx.waker());
+        if after.is_learned() && errand.late.is_some() {
+            listening.keep(cx.waker());
         }
-        let Some(mirror) = self.machine.awaits_advice() else {
-            (self.listening.host, self.listening.look_at) = (None, None);
-            return false;
-        };
-        let empty = self.machine.is_unhedged() && self.errand.core.purse.balance(Extra::Hedge) == Some(0);
-        let look_at = *self.listening.look_at.get_or_insert(now + LOOK_AGAIN);
-        if look_at <= now {
-            self.listening.look_at = Some(now + LOOK_AGAIN);
-            if !empty {
-                return true;
-            }
-        }
-        match &mut self.listening.host {
-            Some((listened, advised)) if *listened == mirror => {
-                let ready = advised.as_mut().poll(cx).is_ready();
-                if ready {
-                    self.listening.host = None;
-                }
-                ready
-            }
-            _ if !after.is_learned() || self.machine.is_unhedged() => false,
-            _ => {
-                let host = self.met.of(&self.errand, mirror);
-                self.listening.host = Some((mirror, Box::pin(host.advised())));
-                // It may have come between the last look and now.
-                true
-            }
-        }
-    }
-}
-
-impl Listening {
-    /// The job has news: all of its hedges look again.
-    pub(super) fn tell(&mut self) {
-        self.news = News::Some;
-        if let Some(waker) = self.waker.take() {
-            waker.wake();
-        }
-    }
-
-    fn keep(&mut self, waker: &Waker) {
-        match &mut self.waker {
-            Some(kept) => kept.clone_from(waker),
-            none => *none = Some(waker.clone()),
-        }
+        let advised = |mirror| met.of(errand, mirror).advised();
+        listening.has_news(cx, now, machine, (after, &errand.core.purse), advised)
     }
 }

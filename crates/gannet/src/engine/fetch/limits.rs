@@ -9,7 +9,7 @@ use crate::policy::speed::Found;
 
 impl<A> Rest<A> {
     /// The attempt whose phase has lasted too long, or else when the next one will have.
-    pub(super) fn limits(&mut self, now: Moment) -> (Option<(u32, Error)>, Option<Moment>) {
+    pub(super) fn phases(&mut self, now: Moment) -> (Option<(u32, Error)>, Option<Moment>) {
         let mut next: Option<Moment> = None;
         let plan = &self.errand.plan;
         if let (Some(copy), Some(lowest)) = (&mut self.copy, &plan.lowest_speed) {

@@ -8,6 +8,7 @@ use super::{Copy, Led, Rest, Settled, Waits, below, too_slow};
 use crate::Moment;
 use crate::engine::copy::WaitsFor;
 use crate::engine::errand::Keep;
+use crate::engine::timer::Timer;
 use crate::error::{Error, ErrorKind, Phase};
 use crate::event::Event;
 use crate::outcome::Got;
@@ -69,7 +70,7 @@ impl<A> Rest<A> {
     }
 
     /// Ready when the refused body is kept, or will not be. The deadline and the stall's limit hold as for any body.
-    pub(super) fn poll_refused(&mut self, cx: &mut Context<'_>) -> Poll<Settled> {
+    pub(super) fn poll_refused(&mut self, cx: &mut Context<'_>, timer: &mut Timer) -> Poll<Settled> {
         let clock = self.errand.core.clock;
         loop {
             let Refused::Kept { copy, .. } = &mut self.refused else { unreachable!("a body is being kept") };
@@ -102,7 +103,7 @@ impl<A> Rest<A> {
                 return Poll::Ready(self.end_refused(Err(late), now));
             }
             let at = [stalls, slow, deadline].into_iter().flatten().min();
-            if self.timer.poll(cx, &clock, at).is_pending() {
+            if timer.poll(cx, &clock, at).is_pending() {
                 return Poll::Pending;
             }
         }
@@ -119,7 +120,7 @@ impl<A> Rest<A> {
             Ok(got) => self.failure = self.failure.take().map(|error| error.kept(got.receipt)),
             Err(error) => self.mourn(error),
         }
-        self.settle(verdict, now)
+        self.close(verdict, now)
     }
 
     /// A body that is not kept is said beside the status; an output that is gone for all comes before it.
