@@ -33,6 +33,7 @@
 //! - Settings: [`ClientBuilder`]; a method of the same name on a builder such as [`Fetch`] rules for that one.
 //! - Where bodies go, and where URLs come from: [`sink`], [`source`].
 //! - What came of it: [`Outcome`], [`Error`] with its [`ErrorKind`], [`JobReport`].
+//! - Deadline, retries, hedges and budget for calls of any other kind: [`attempts`], [`Calls`].
 //! - While it runs: [`FetchEach::held_back`], [`JobHandle::progress`], [`Event`], [`Client::gauges`].
 //! - Exact behaviour, each promise with the tests that hold it: docs/SEMANTICS.md in the repository.
 //!
@@ -80,8 +81,9 @@ pub mod source;
 mod transport;
 
 pub use client::{
-    AllFailed, Bodies, Chunks, Client, ClientBuilder, Collect, FailFast, Fetch, FetchAll, FetchEach,
-    FetchFirst, First, Gauges, JobError, JobHandle, Outcomes, Response, Saved, get,
+    AllFailed, Attempts, AttemptsError, Bodies, Calls, Chunks, Client, ClientBuilder, Collect, FailFast,
+    Fetch, FetchAll, FetchEach, FetchFirst, First, Gauges, JobError, JobHandle, Outcomes, Response, Saved,
+    WhyGaveUp, attempts, get,
 };
 #[cfg(feature = "cookies")]
 pub use cookies::{Cookie, Cookies};

@@ -363,13 +363,8 @@ impl ClientBuilder {
             let names = ("max_memory for each body", "for all");
             return Err(contradict((names.0, &self.memory_each), (names.1, &self.memory_all)));
         }
-        for ratio in [self.retry_budget, self.hedge_budget] {
-            if let Ratio::Share(share) = ratio
-                && !(0.0..=1.0).contains(&share)
-            {
-                return Err(settings(format!("a budget of {share} is no share between 0 and 1")));
-            }
-        }
+        check_share(self.retry_budget)?;
+        check_share(self.hedge_budget)?;
         self.check_trust()
     }
 
@@ -389,6 +384,16 @@ impl ClientBuilder {
     #[cfg(not(feature = "tls"))]
     fn check_trust(&self) -> Result<(), Error> {
         Ok(())
+    }
+}
+
+/// Refuses a budget that is no share.
+pub(super) fn check_share(ratio: Ratio) -> Result<(), Error> {
+    match ratio {
+        Ratio::Share(share) if !(0.0..=1.0).contains(&share) => {
+            Err(settings(format!("a budget of {share} is no share between 0 and 1")))
+        }
+        Ratio::Share(_) | Ratio::Off => Ok(()),
     }
 }
 

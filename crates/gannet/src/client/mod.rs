@@ -3,6 +3,7 @@
 
 mod all;
 mod asked;
+mod attempts;
 mod builder;
 mod each;
 mod fetch;
@@ -19,6 +20,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use all::{Bodies, Collect, FailFast, FetchAll, JobError, Outcomes, Saved};
+pub use attempts::{Attempts, AttemptsError, Calls, WhyGaveUp, attempts};
 pub use builder::ClientBuilder;
 pub use each::FetchEach;
 pub use fetch::Fetch;

@@ -100,19 +100,19 @@ pub(super) enum Limits {
 }
 
 pin_project! {
-    /// Work under way.
-    pub(super) struct Drive<W: Work> {
+    /// Work under way, and its attempts.
+    pub(super) struct Drive<W, A> {
         // The first attempt runs inline; it is rarely followed by another.
         #[pin]
-        first: Option<W::Attempt>,
-        others: Vec<(u32, Pin<Box<W::Attempt>>)>,
+        first: Option<A>,
+        others: Vec<(u32, Pin<Box<A>>)>,
         timer: Timer,
         begun: bool,
         work: W,
     }
 }
 
-impl<W: Work> Drive<W> {
+impl<W, A> Drive<W, A> {
     /// Lazy until polled.
     pub(super) fn new(work: W) -> Self {
         Self { first: None, others: Vec::new(), timer: Timer::default(), begun: false, work }
@@ -127,7 +127,7 @@ impl<W: Work> Drive<W> {
     }
 }
 
-impl<W: Work<Attempt: Future>> Drive<W> {
+impl<W: Work> Drive<W, W::Attempt> {
     /// The caller stops it: all attempts end now, and it settles.
     pub(super) fn stop(mut self: Pin<&mut Self>) -> W::Settled {
         let work = self.as_mut().work_mut();
@@ -203,7 +203,7 @@ impl<W: Work<Attempt: Future>> Drive<W> {
     }
 }
 
-impl<W: Work<Attempt: Future>> Future for Drive<W> {
+impl<W: Work> Future for Drive<W, W::Attempt> {
     type Output = W::Settled;
 
     /// On each poll I/O is tried before timers are judged.

@@ -90,6 +90,13 @@ pub(crate) struct Limits {
     pub(crate) item: Option<Moment>,
 }
 
+impl Limits {
+    /// The one that rules.
+    pub(crate) fn nearest(&self) -> Option<Moment> {
+        [self.job, self.item].into_iter().flatten().min()
+    }
+}
+
 impl Errand {
     /// How its attempts learn that all the others wait for them; only where bodies are kept in order.
     pub(crate) fn turn(&self) -> Turn {
@@ -121,7 +128,7 @@ impl Errand {
 
     /// When it has to be over, for its job or for itself.
     pub(crate) fn deadline(&self) -> Option<Moment> {
-        [self.limits.job, self.limits.item].into_iter().flatten().min()
+        self.limits.nearest()
     }
 
     pub(crate) fn rules(&self) -> Rules {
@@ -196,7 +203,8 @@ impl Errand {
     }
 }
 
-fn silence(after: HedgeAfter) -> Silence {
+/// How the machine knows it.
+pub(super) fn silence(after: HedgeAfter) -> Silence {
     match after {
         HedgeAfter::Fixed(after) => Silence::Fixed(after),
         HedgeAfter::Quantile(_) | HedgeAfter::Auto => Silence::Advised,

@@ -31,6 +31,7 @@ pub(crate) use look::Look;
 use refused::Refused;
 use words::{broken, too_slow};
 
+pub(super) use heard::of_stopped;
 pub(crate) use words::below;
 
 mod advice;
@@ -206,7 +207,7 @@ impl<A: Attempting> Work for Rest<A> {
     }
 
     fn stopped(&mut self, attempt: u32, why: StopReason, now: Moment) {
-        if let Some(heard) = heard::of_stopped(why, self.errand.limits) {
+        if let Some(heard) = of_stopped(why, self.errand.limits) {
             self.heard(attempt, heard, now);
         }
         let why = match why {
@@ -269,7 +270,7 @@ impl<A: Attempting> Work for Rest<A> {
     }
 }
 
-impl<A: Attempting> Driven for Drive<Rest<A>> {
+impl<A: Attempting> Driven for Drive<Rest<A>, A> {
     fn look(&self) -> Look {
         self.work().look()
     }
@@ -407,7 +408,7 @@ mod tests {
     use super::*;
 
     fn size_behind<A: Attempting>(_: Launch<A>) -> usize {
-        size_of::<Drive<Rest<A>>>()
+        size_of::<Drive<Rest<A>, A>>()
     }
 
     #[test]

@@ -2,22 +2,22 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Notify;
 use tokio::sync::futures::OwnedNotified;
 use url::Url;
 
 use crate::Moment;
 use crate::clock::Clock;
 use crate::engine::gate::Gate;
+use crate::engine::tempo::Tempo;
 use crate::policy::budget::{HostPurse, Ratio};
 use crate::policy::fetch::{Advice, HedgeGate};
-use crate::policy::hedge::{Game, HedgeAfter, Hedged, Pays};
+use crate::policy::hedge::{Game, HedgeAfter, Hedged};
 use crate::policy::host::rate::Rate;
 use crate::policy::host::{HostRules, Settings, Speaks};
-use crate::policy::latency::{Became, Heard, Latency};
+use crate::policy::latency::Heard;
 use crate::transport::Origin;
 use crate::transport::origin::{Protocol, key_of};
 
@@ -27,18 +27,9 @@ pub(crate) struct Host {
     pub(crate) origin: Arc<Origin>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) purse: HostPurse,
-    tempo: Mutex<Tempo>,
-    /// For those who wait until its usual time is known; made by the first of them.
-    advised: OnceLock<Arc<Notify>>,
+    tempo: Tempo,
     #[cfg(feature = "robots")]
     pub(crate) robots: super::robots::Slot,
-}
-
-/// How fast a host is, and whether asking it twice helps.
-#[derive(Debug, Default)]
-struct Tempo {
-    latency: Latency,
-    pays: Pays,
 }
 
 impl Host {
@@ -54,37 +45,23 @@ impl Host {
 
     /// An attempt here ended its silence.
     pub(crate) fn heard(&self, heard: Heard, silence: Duration, now: Moment) {
-        let became = self.tempo().latency.record(heard, silence, now);
-        if became == Became::Known
-            && let Some(waiting) = self.advised.get()
-        {
-            waiting.notify_waiters();
-        }
+        self.tempo.heard(heard, silence, now);
     }
 
     /// A hedge here has ended.
     pub(crate) fn hedged(&self, hedged: Hedged, now: Moment) {
-        self.tempo().pays.ended(hedged, now);
+        self.tempo.hedged(hedged, now);
     }
 
     /// What is known now; `hedge` is given where the delay of a hedge is learned.
     pub(crate) fn advice(&self, hedge: Option<(HedgeAfter, Ratio, Game)>, now: Moment) -> Advice {
-        let tempo = self.tempo();
-        let silence = |(after, budget, game): (HedgeAfter, _, _)| after.silence(budget, &tempo.latency, game);
-        let (usual, hedge_after) = (tempo.latency.usual(), hedge.and_then(silence));
-        let pays = tempo.pays.gate(now);
-        drop(tempo);
-        let gate = if self.gate.holds_hedges() { HedgeGate::Held } else { pays };
-        Advice { usual, hedge_after, gate }
+        let advice = self.tempo.advice(hedge, now);
+        if self.gate.holds_hedges() { Advice { gate: HedgeGate::Held, ..advice } } else { advice }
     }
 
     /// Ready when the host's usual time has become known after this call.
     pub(crate) fn advised(&self) -> OwnedNotified {
-        Arc::clone(self.advised.get_or_init(Arc::default)).notified_owned()
-    }
-
-    fn tempo(&self) -> MutexGuard<'_, Tempo> {
-        self.tempo.lock().unwrap_or_else(PoisonError::into_inner)
+        self.tempo.advised()
     }
 }
 
@@ -157,8 +134,7 @@ impl Hosts {
             origin,
             gate,
             purse: HostPurse::default(),
-            tempo: Mutex::default(),
-            advised: OnceLock::new(),
+            tempo: Tempo::default(),
             #[cfg(feature = "robots")]
             robots: super::robots::Slot::default(),
         });
@@ -183,7 +159,7 @@ mod tests {
 
     #[test]
     fn a_host_has_a_purse_and_a_tempo_in_a_hundred_bytes() {
-        let size = size_of::<HostPurse>() + size_of::<Mutex<Tempo>>() + size_of::<OnceLock<Arc<Notify>>>();
+        let size = size_of::<HostPurse>() + size_of::<Tempo>();
         assert!(size <= 104, "{size} bytes");
     }
 }

@@ -3,6 +3,7 @@
 
 pub(crate) mod attempt;
 pub(crate) mod book;
+pub(crate) mod call;
 #[cfg(feature = "compression")]
 pub(crate) mod coding;
 pub(crate) mod control;
@@ -19,6 +20,7 @@ pub(crate) mod media;
 pub(crate) mod plan;
 #[cfg(feature = "robots")]
 pub(crate) mod robots;
+mod tempo;
 pub(crate) mod timer;
 mod trace;
 

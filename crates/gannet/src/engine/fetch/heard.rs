@@ -17,7 +17,7 @@ use crate::policy::latency::Heard;
 /// What a stopped attempt says of its host.
 ///
 /// Time that was over for the fetch alone is a limit of its silence; when all of a job's was, it says nothing.
-pub(super) fn of_stopped(why: StopReason, limits: Limits) -> Option<Heard> {
+pub(in crate::engine) fn of_stopped(why: StopReason, limits: Limits) -> Option<Heard> {
     match (why, limits.item) {
         (StopReason::Superseded, _) => Some(Heard::Superseded),
         (StopReason::Deadline, Some(item)) if limits.job.is_none_or(|job| item < job) => {
