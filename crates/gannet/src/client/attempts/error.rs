@@ -56,7 +56,7 @@ impl<E> AttemptsError<E> {
                 GaveUp::NoTime { wanted } | GaveUp::WindowOver { wanted } => WhyGaveUp::NoTime { wanted },
                 GaveUp::AskedToStayAway { wanted } => WhyGaveUp::AskedToStayAway { wanted },
                 GaveUp::SleptEnough => WhyGaveUp::SleptEnough,
-                GaveUp::Lasting | GaveUp::NotRepeatable => WhyGaveUp::NotRetryable,
+                GaveUp::Lasting | GaveUp::NotRepeatable | GaveUp::HostGivenUp => WhyGaveUp::NotRetryable,
             },
             Verdict::Won { .. } => unreachable!("a call that was won is no error"),
         };
