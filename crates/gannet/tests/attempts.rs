@@ -1,4 +1,5 @@
-//! Anybody's call under the machine of fetches, in virtual time: deadline, retries, hedges and budget over closures.
+//! Anybody's call under the machine of fetches, in virtual time: deadline, retries, hedges and budget over closures;
+//! and the example over reqwest, on the loopback.
 
 use std::future::Future;
 use std::io;
@@ -9,6 +10,10 @@ use std::time::Duration;
 
 use gannet::{Attempts, AttemptsError, Calls, CancellationToken, Client, ErrorKind, HedgeAfter, WhyGaveUp};
 use tokio::time::{Instant, sleep};
+
+#[path = "../examples/attempts_reqwest.rs"]
+#[expect(dead_code, reason = "its `main` is for cargo")]
+mod example;
 
 const fn millis(count: u64) -> Duration {
     Duration::from_millis(count)
@@ -426,4 +431,9 @@ async fn without_a_deadline_the_delays_of_all_retries_are_bounded() {
     let error = call.backoff(Duration::from_secs(300), Duration::from_secs(300)).await.expect_err("all fail");
     assert_eq!(error.why(), WhyGaveUp::SleptEnough);
     assert!(began.elapsed() <= Duration::from_secs(121), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn the_example_over_reqwest_holds() {
+    example::run().await.expect("its claims hold");
 }
