@@ -146,10 +146,10 @@ pub(crate) struct Ended<T, E> {
 }
 
 /// A call under way.
-pub(crate) struct Calling<T, E, F, Fut, R, A>(Pin<Box<Driving<T, E, F, Fut, R, A>>>);
+pub(crate) struct Calling<T, E, F, Fut, R, A>(Driving<T, E, F, Fut, R, A>);
 
-/// The driver of calls.
-type Driving<T, E, F, Fut, R, A> = Drive<Call<T, E, F, R, A>, Fut>;
+/// Its driver.
+type Driving<T, E, F, Fut, R, A> = Pin<Box<Drive<Call<T, E, F, R, A>, Fut>>>;
 
 /// All of a call but its attempts' futures.
 struct Call<T, E, F, R, A> {
