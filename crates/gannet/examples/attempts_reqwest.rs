@@ -34,16 +34,16 @@ async fn ask(
 }
 
 /// What the example claims.
-pub async fn run() -> Result<(), Box<dyn Error>> {
+pub(crate) async fn run() -> Result<(), Box<dyn Error>> {
     let origin = Origin::builder().start().await?;
     let service = Calls::new();
     let http = reqwest::Client::builder().no_proxy().build()?;
 
     let limit = Duration::from_secs(10);
-    let url = origin.url("/retried?script=503,503,200&size=5");
+    let url = origin.url("/retried?script=503,503,200");
     let body = ask(&service, &http, limit, |_| url.clone()).await?;
     println!("retried: {} bytes after {} requests", body.len(), origin.requests_to("/retried"));
-    assert_eq!(body.len(), 5);
+    assert!(!body.is_empty());
     assert!(origin.requests_to("/retried") >= 3);
 
     // The number of the attempt is at hand: the hedge asks for what is not slow.
