@@ -1,6 +1,8 @@
 //! Deadline, retries, hedges and one budget over another client's calls: reqwest against the built-in origin. The
 //! first call fails twice and is retried, the second is slow for once and hedged, the third comes too late.
 
+#![expect(clippy::print_stdout, reason = "an example talks")]
+
 use std::error::Error;
 use std::time::Duration;
 

@@ -156,18 +156,13 @@ impl Hosts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::permit::Left;
 
     #[test]
     fn a_host_has_a_purse_and_a_tempo_in_a_hundred_bytes() {
         let size = size_of::<HostPurse>() + size_of::<Tempo>();
         assert!(size <= 104, "{size} bytes");
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::permit::Left;
 
     #[tokio::test]
     async fn idle_hosts_are_forgotten_unless_they_hold_something_back() {
