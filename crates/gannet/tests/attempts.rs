@@ -392,6 +392,9 @@ async fn a_dropped_call_drops_its_attempts_and_select_may_go_on_with_one() {
     assert_eq!(alive.count(), 0);
 }
 
+/// Calls of any make, side by side.
+type Kept = dyn Future<Output = Result<u32, AttemptsError<io::Error>>> + Send;
+
 #[tokio::test(start_paused = true)]
 async fn calls_are_spawned_joined_and_borrow_what_is_around_them() {
     let spawned = tokio::spawn(is_send_and_unpin(gannet::attempts(numbers).retry(1).timeout(millis(100))));
@@ -406,7 +409,7 @@ async fn calls_are_spawned_joined_and_borrow_what_is_around_them() {
     });
     let joined = futures::future::join_all(calls).await;
     assert_eq!(joined, [Ok("a"), Ok("b")]);
-    let kept: Vec<Pin<Box<dyn Future<Output = Result<u32, AttemptsError<io::Error>>> + Send>>> =
+    let kept: Vec<Pin<Box<Kept>>> =
         vec![Box::pin(gannet::attempts(numbers)), Box::pin(Calls::new().attempts(fails).retry(2))];
     let ends = futures::future::join_all(kept).await;
     assert_eq!(ends.iter().filter(|end| end.is_ok()).count(), 1);
