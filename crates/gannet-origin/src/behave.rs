@@ -26,6 +26,7 @@ pub(crate) struct Behaviour {
     pub(crate) body_delay: Duration,
     pub(crate) latency: Option<LogNormal>,
     pub(crate) stragglers: Option<Stragglers>,
+    pub(crate) slow: Option<Slow>,
     pub(crate) drip: Option<Drip>,
     pub(crate) never: bool,
     pub(crate) cut: Option<Cut>,
@@ -65,6 +66,15 @@ pub(crate) struct LogNormal {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Stragglers {
     pub(crate) share: f64,
+    pub(crate) factor: f64,
+}
+
+/// When all requests wait longer: by how many different paths were asked for, so that extras do not move it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Slow {
+    pub(crate) from: u64,
+    /// From so many on they wait no longer.
+    pub(crate) until: u64,
     pub(crate) factor: f64,
 }
 
@@ -211,6 +221,7 @@ impl Behaviour {
             "up-after" => self.up_after = text()?.parse().ok()?,
             "count" => self.events = Some(text()?.parse().ok()?),
             "every" => self.every = duration(text()?)?,
+            "slow" => self.slow = Some(slow(text()?)?),
             "set-cookie" => {
                 self.headers.push((Bytes::from_static(b"set-cookie"), Bytes::copy_from_slice(bytes)));
             }
@@ -278,9 +289,20 @@ fn log_normal(text: &str) -> Option<LogNormal> {
 }
 
 fn stragglers(text: &str) -> Option<Stragglers> {
-    let (part, factor) = text.split_once('x')?;
-    let factor = factor.parse().ok().filter(|factor: &f64| (0.0..=1e6).contains(factor))?;
-    Some(Stragglers { share: share(part)?, factor })
+    let (part, times) = text.split_once('x')?;
+    Some(Stragglers { share: share(part)?, factor: factor(times)? })
+}
+
+fn slow(text: &str) -> Option<Slow> {
+    let (range, times) = text.split_once('x')?;
+    let (from, until) = range.split_once("..")?;
+    let until = if until.is_empty() { u64::MAX } else { until.parse().ok()? };
+    let from = from.parse().ok().filter(|from| *from < until)?;
+    Some(Slow { from, until, factor: factor(times)? })
+}
+
+fn factor(text: &str) -> Option<f64> {
+    text.parse().ok().filter(|factor| (0.0..=1e6).contains(factor))
 }
 
 fn share(text: &str) -> Option<f64> {
@@ -367,6 +389,8 @@ mod tests {
             "header=a",
             "coding=lzw",
             "range=x",
+            "slow=9..9x2",
+            "workers=0",
         ] {
             assert!(is_refused(query), "{query} was taken");
         }

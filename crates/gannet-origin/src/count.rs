@@ -28,6 +28,9 @@ pub struct Counts {
     pub tls_failures: u64,
     /// Requests whose head was read whole.
     pub requests: u64,
+    /// Different paths, without the query, that they asked for; up to a million. Where each URL has a path of its
+    /// own, what the requests are more than these was asked for again: retries, hedges, duplicates.
+    pub paths: u64,
     /// Those of the requests that came over HTTP/2.
     pub requests_over_http2: u64,
     /// Requests that are not yet ended.
@@ -54,13 +57,14 @@ pub struct Counts {
 
 impl Counts {
     /// Names each count with its value, in the order of the fields.
-    pub fn entries(&self) -> [(&'static str, u64); 16] {
+    pub fn entries(&self) -> [(&'static str, u64); 17] {
         [
             ("connections", self.connections),
             ("open_connections", self.open_connections),
             ("peak_open_connections", self.peak_open_connections),
             ("tls_failures", self.tls_failures),
             ("requests", self.requests),
+            ("paths", self.paths),
             ("requests_over_http2", self.requests_over_http2),
             ("in_flight", self.in_flight),
             ("peak_in_flight", self.peak_in_flight),
@@ -203,7 +207,7 @@ impl Ledger {
 
     pub(crate) fn begin(self: &Arc<Self>, arrival: &Arrival<'_>) -> Ticket {
         let started = self.start.elapsed();
-        let (seq, nth) = self.change(|book| {
+        let (seq, nth, paths) = self.change(|book| {
             let seq = book.next_seq;
             book.next_seq += 1;
             book.counts.requests += 1;
@@ -224,9 +228,10 @@ impl Ledger {
                     ended: None,
                 });
             }
-            (seq, book.nth_of_path(arrival.path_and_query))
+            let nth = book.nth_of_path(arrival.path_and_query);
+            (seq, nth, book.counts.paths)
         });
-        Ticket { ledger: Arc::clone(self), seq, nth, is_ended: false }
+        Ticket { ledger: Arc::clone(self), seq, nth, paths, is_ended: false }
     }
 
     fn end(&self, seq: u64, how: HowEnded, bytes_sent: u64) {
@@ -310,6 +315,7 @@ impl Book {
         }
         if self.by_path.len() < MAX_PATHS {
             self.by_path.insert(path.to_owned(), 1);
+            self.counts.paths += 1;
         }
         0
     }
@@ -360,6 +366,8 @@ pub(crate) struct Ticket {
     pub(crate) seq: u64,
     /// How many requests of the same path came before.
     pub(crate) nth: u64,
+    /// How many different paths were asked for so far.
+    pub(crate) paths: u64,
     is_ended: bool,
 }
 
@@ -402,6 +410,7 @@ mod tests {
         let ledger = Arc::new(Ledger::new(0));
         let nth = ["/a/1?x", "/a/1?y", "/a/2", "/b"].map(|path| ledger.begin(&arrival(path)).nth);
         assert_eq!((nth, ledger.requests_to("/a"), ledger.requests_to("/a/1")), ([0, 1, 0, 0], 3, 2));
+        assert_eq!((ledger.counts().requests, ledger.counts().paths), (4, 3));
     }
 
     #[test]

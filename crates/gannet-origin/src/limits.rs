@@ -1,7 +1,10 @@
-//! Limits that the origin holds its clients to: requests per time, and requests at once. Only whether one
-//! is let in is decided here; what the refused get is decided elsewhere.
+//! Limits that the origin holds its clients to: requests per time, and requests at once; and its own: so many workers,
+//! with a queue before them. Only whether one is let in and when its turn comes is decided here; what the refused get is
+//! decided elsewhere.
 
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -36,6 +39,8 @@ pub(crate) struct Limit {
     pub(crate) rate: Option<Rate>,
     /// The most requests at once.
     pub(crate) concurrency: Option<u64>,
+    /// The most that are worked on at once; the others wait for their turn.
+    pub(crate) workers: Option<NonZeroU32>,
 }
 
 impl Limit {
@@ -45,13 +50,25 @@ impl Limit {
         match key {
             "rate" => self.rate = Some(Rate::read(text()?)?),
             "concurrency" => self.concurrency = Some(text()?.parse().ok()?),
+            "workers" => self.workers = Some(text()?.parse().ok()?),
             _ => {}
         }
         Some(())
     }
 
+    /// Reads a query of which every key is one of this room.
+    pub(crate) fn read(query: &str) -> Option<Self> {
+        let mut limit = Self::default();
+        for pair in query.split('&') {
+            let (key, value) = pair.split_once('=')?;
+            let before = limit;
+            limit.apply(key, value.as_bytes()).filter(|()| limit != before)?;
+        }
+        Some(limit)
+    }
+
     pub(crate) fn is_asked(&self) -> bool {
-        self.rate.is_some() || self.concurrency.is_some()
+        *self != Self::default()
     }
 }
 
@@ -74,9 +91,20 @@ struct Gate {
     tokens: f64,
     filled: Instant,
     in_flight: u64,
+    /// When each worker is done with all that was given to it.
+    workers: BinaryHeap<Reverse<Instant>>,
 }
 
 impl Gate {
+    /// Gives work to the worker that is free first; yields when it will be done.
+    fn work(&mut self, workers: NonZeroU32, takes: Duration, now: Instant) -> Instant {
+        let is_idle = self.workers.len() < workers.get() as usize;
+        let free = if is_idle { None } else { self.workers.pop() };
+        let begins = free.map_or(now, |Reverse(free)| free.max(now));
+        self.workers.push(Reverse(begins + takes));
+        begins + takes
+    }
+
     fn fill(&mut self, rate: Rate, now: Instant) {
         let share = now.saturating_duration_since(self.filled).as_secs_f64() / rate.per.as_secs_f64();
         let capacity = f64::from(rate.requests);
@@ -91,7 +119,7 @@ pub(crate) enum Entry {
     /// Nothing limits it.
     Free,
     /// It is in for as long as the permit lives.
-    Admitted(#[expect(dead_code, reason = "only its drop does something")] Permit),
+    Admitted(Permit),
     Refused,
 }
 
@@ -99,7 +127,22 @@ pub(crate) enum Entry {
 #[derive(Debug)]
 pub(crate) struct Permit {
     gates: Arc<Gates>,
-    scopes: Vec<Scope>,
+    asked: Vec<(Scope, Limit)>,
+}
+
+impl Permit {
+    /// Says after what time work will be done that takes so long, once its turn has come. A client that goes does not
+    /// stop it: few servers notice.
+    pub(crate) fn work(&self, takes: Duration, now: Instant) -> Duration {
+        let mut gates = self.gates.lock();
+        let mut done = now + takes;
+        for (scope, limit) in &self.asked {
+            if let (Some(gate), Some(workers)) = (gates.get_mut(scope), limit.workers) {
+                done = done.max(gate.work(workers, takes, now));
+            }
+        }
+        done.saturating_duration_since(now)
+    }
 }
 
 impl Gates {
@@ -114,7 +157,7 @@ impl Gates {
                 return Entry::Free;
             }
             let full = limit.rate.map_or(0.0, |rate| f64::from(rate.requests));
-            let fresh = Gate { tokens: full, filled: now, in_flight: 0 };
+            let fresh = Gate { tokens: full, filled: now, in_flight: 0, workers: BinaryHeap::new() };
             let gate = gates.entry(scope.clone()).or_insert(fresh);
             if let Some(rate) = limit.rate {
                 gate.fill(rate, now);
@@ -129,8 +172,7 @@ impl Gates {
             gate.in_flight += 1;
             gate.tokens -= if limit.rate.is_some() { 1.0 } else { 0.0 };
         }
-        let scopes = asked.into_iter().map(|(scope, _)| scope).collect();
-        Entry::Admitted(Permit { gates: Arc::clone(self), scopes })
+        Entry::Admitted(Permit { gates: Arc::clone(self), asked })
     }
 
     /// A panic elsewhere cannot leave a gate half changed.
@@ -142,7 +184,7 @@ impl Gates {
 impl Drop for Permit {
     fn drop(&mut self) {
         let mut gates = self.gates.lock();
-        for scope in &self.scopes {
+        for (scope, _) in &self.asked {
             if let Some(gate) = gates.get_mut(scope) {
                 gate.in_flight -= 1;
             }
@@ -181,6 +223,34 @@ mod tests {
         assert!(matches!(gates.admit(limit.clone(), now), Entry::Refused));
         drop(first);
         assert!(matches!(gates.admit(limit, now), Entry::Admitted(_)));
+    }
+
+    #[test]
+    fn who_finds_all_workers_busy_waits_for_the_first_that_is_free() {
+        let (gates, start) = (Arc::new(Gates::default()), Instant::now());
+        let mut permits = Vec::new();
+        let mut done_after = |(at, takes)| {
+            let now = start + Duration::from_millis(at);
+            let Entry::Admitted(permit) = gates.admit(asked(&[("workers", "2")]), now) else {
+                panic!("nobody is refused")
+            };
+            let wait = permit.work(Duration::from_millis(takes), now);
+            permits.push(permit);
+            wait.as_millis()
+        };
+        assert_eq!([(0, 10), (0, 30), (5, 10), (5, 10), (40, 10)].map(&mut done_after), [10, 30, 15, 25, 10]);
+    }
+
+    #[test]
+    fn shared_limits_are_read_whole_or_not_at_all() {
+        let read = Limit::read("rate=100/s&workers=8").unwrap();
+        assert_eq!(
+            (read.rate.map(|rate| rate.requests), read.workers.map(NonZeroU32::get)),
+            (Some(100), Some(8))
+        );
+        assert!(
+            ["", "rate=x", "delay=5ms", "workers=0", "rate"].iter().all(|text| Limit::read(text).is_none())
+        );
     }
 
     #[test]

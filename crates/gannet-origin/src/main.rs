@@ -5,6 +5,7 @@ mod named;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use gannet_origin::{Certificate, Http2Fault, Origin, QUERY_KEYS, Tls, TlsFault, TlsVersions};
 
@@ -53,6 +54,9 @@ async fn serve(flags: &Flags) -> io::Result<()> {
     for (prefix, query) in &flags.behave {
         builder = builder.behave(prefix, query);
     }
+    for (prefix, query) in &flags.limits {
+        builder = builder.limits(prefix, query);
+    }
     let origin = builder.start().await?;
     if let Some(path) = &flags.ca_out {
         std::fs::write(path, origin.ca_pem())?;
@@ -62,8 +66,23 @@ async fn serve(flags: &Flags) -> io::Result<()> {
         let ca = flags.ca_out.as_ref().map(|path| format!(", its CA is in {path}")).unwrap_or_default();
         writeln!(io::stderr(), "listening on {}{ca}", origin.url(""))?;
     }
-    told_to_stop().await?;
+    match flags.counts_every {
+        None => told_to_stop().await?,
+        Some(period) => tokio::select! {
+            stopped = told_to_stop() => stopped?,
+            failed = say_counts(&origin, period) => failed?,
+        },
+    }
     say(&format!("{}\n", origin.counts().to_json()))
+}
+
+/// Says the counts at each tick; ends only when nobody can hear them.
+async fn say_counts(origin: &Origin, period: Duration) -> io::Result<()> {
+    let mut ticks = tokio::time::interval(period);
+    loop {
+        ticks.tick().await;
+        say(&format!("{}\n", origin.counts().to_json()))?;
+    }
 }
 
 /// Waits for Ctrl-C, or for the signal that `kill` sends.
@@ -104,6 +123,9 @@ struct Flags {
     files: Vec<(String, String)>,
     /// Path prefixes, and their queries.
     behave: Vec<(String, String)>,
+    /// Path prefixes, and the limits that they share.
+    limits: Vec<(String, String)>,
+    counts_every: Option<Duration>,
     voice: Voice,
 }
 
@@ -128,6 +150,8 @@ impl Default for Flags {
             http2_fault_first: u64::MAX,
             files: Vec::new(),
             behave: Vec::new(),
+            limits: Vec::new(),
+            counts_every: None,
             voice: Voice::Normal,
         }
     }
@@ -151,6 +175,11 @@ impl Flags {
                 "--http2-fault-first" => flags.http2_fault_first = number(&arg, args.next())?,
                 "--file" => flags.files.push(pair(&arg, args.next())?),
                 "--behave" => flags.behave.push(pair(&arg, args.next())?),
+                "--limits" => flags.limits.push(pair(&arg, args.next())?),
+                "--counts-every" => {
+                    let period = Duration::from_millis(number(&arg, args.next())?);
+                    flags.counts_every = Some(period.max(SHORTEST_PERIOD));
+                }
                 "--quiet" => flags.voice = Voice::Quiet,
                 _ => return Err(format!("unknown flag {arg:?}; see --help")),
             }
@@ -166,6 +195,9 @@ impl Flags {
         Ok(Asked::Run(flags))
     }
 }
+
+/// The counts are not said more often.
+const SHORTEST_PERIOD: Duration = Duration::from_millis(10);
 
 /// The most threads that are started.
 const MAX_THREADS: usize = 64;
@@ -212,6 +244,10 @@ Usage: gannet-origin [FLAGS]
   --file /P=FILE serve that file at that path; repeatable
   --behave /P=QUERY
                  treat the paths that start so as if they came with that query; repeatable
+  --limits /P=QUERY
+                 hold the paths that start so, together, to rate, concurrency and workers; repeatable
+  --counts-every N
+                 say the counts each N milliseconds, too
   --threads N    serve with that many threads; default: 1
   --seed N       the seed of latency, stragglers and fail; default: 0
   --quiet        only the URL and the counts, on standard output
@@ -280,6 +316,9 @@ mod tests {
         assert_eq!((read.tls_fault, read.certificate), (Some(TlsFault::Alert), Certificate::SelfSigned));
         assert_eq!(read.files, [("/a".to_owned(), "b=c".to_owned())]);
         assert_eq!(read.behave, [("/p".to_owned(), "etag=x".to_owned())]);
+        let read = flags("--limits /=rate=9/s&workers=2 --counts-every 500").unwrap();
+        assert_eq!(read.limits, [("/".to_owned(), "rate=9/s&workers=2".to_owned())]);
+        assert_eq!(read.counts_every, Some(Duration::from_millis(500)));
     }
 
     #[test]

@@ -164,6 +164,8 @@ pub struct OriginBuilder {
     /// A fault of HTTP/2, and how many connections it befalls.
     http2_fault: Option<(Http2Fault, u64)>,
     log_limit: usize,
+    /// Path prefixes, and the limits that they share, as they were written.
+    limits: Vec<(String, String)>,
     rules: Rulebook,
 }
 
@@ -177,6 +179,7 @@ impl Default for OriginBuilder {
             certificate: Certificate::Good,
             http2_fault: None,
             log_limit: DEFAULT_LOG_LIMIT,
+            limits: Vec::new(),
             rules: Rulebook::default(),
         }
     }
@@ -308,6 +311,14 @@ impl OriginBuilder {
         self
     }
 
+    /// Holds the paths that start with `prefix`, together, to what the keys `rate`, `concurrency` and `workers` say:
+    /// `rate=100/s&workers=8`.
+    #[must_use]
+    pub fn limits(mut self, prefix: impl Into<String>, query: impl Into<String>) -> Self {
+        self.limits.push((prefix.into(), query.into()));
+        self
+    }
+
     /// Answers each request of exactly that path (the query is not looked at) with these bytes, over
     /// HTTP/1; over HTTP/2 the stream is reset.
     #[must_use]
@@ -331,12 +342,17 @@ impl OriginBuilder {
         Ok(face.into_origin(Life::Task(tokio::spawn(serving))))
     }
 
-    async fn prepare(self) -> io::Result<(Face, impl Future<Output = ()> + Send + 'static)> {
+    async fn prepare(mut self) -> io::Result<(Face, impl Future<Output = ()> + Send + 'static)> {
         let refuse = |why: String| io::Error::new(io::ErrorKind::InvalidInput, why);
         if !self.bind.ip().is_loopback() {
             return Err(refuse(format!("refuses to listen on {}, which is not loopback", self.bind)));
         }
         self.rules.check().map_err(|nonsense| refuse(nonsense.to_string()))?;
+        for (prefix, query) in self.limits {
+            let limit =
+                Limit::read(&query).ok_or_else(|| refuse(format!("the limits {query:?} make no sense")))?;
+            self.rules.limits.push((prefix, limit));
+        }
         if self.rules.limits.iter().any(|(_, limit)| limit.rate.is_some_and(|rate| rate.per.is_zero())) {
             return Err(refuse("a rate over no time at all makes no sense".to_owned()));
         }

@@ -63,6 +63,8 @@ pub(crate) struct Question<'a> {
     pub(crate) seq: u64,
     /// How many requests of the same path came before.
     pub(crate) nth: u64,
+    /// How many different paths were asked for so far, this one included.
+    pub(crate) paths: u64,
     /// What was sent, as JSON, where the path asks to hear it.
     pub(crate) echo: Option<Bytes>,
 }
@@ -196,7 +198,7 @@ impl Rulebook {
 
     fn play(&self, mut asked: Behaviour, question: &Question<'_>) -> Answer {
         let mut rng = Rng::with_seed(body::word(question.seq, self.seed));
-        let drawn_wait = draw_wait(&asked, &mut rng);
+        let drawn_wait = draw_wait(&asked, question.paths, &mut rng);
         match nth_or_last(&asked.script, question.nth) {
             Some(ScriptStep::Status(status)) => asked.answer_with_status(*status),
             Some(ScriptStep::Never) => asked.never = true,
@@ -409,16 +411,21 @@ fn raw_of_query(bytes: Bytes, cut: Option<Cut>, afterwards: Afterwards) -> RawRe
 }
 
 /// Draws how long a request waits before its head.
-fn draw_wait(asked: &Behaviour, rng: &mut Rng) -> Duration {
+fn draw_wait(asked: &Behaviour, paths: u64, rng: &mut Rng) -> Duration {
     let drawn = asked.latency.map_or(Duration::ZERO, |latency| draw_log_normal(latency, rng));
-    let wait = asked.delay.saturating_add(drawn);
-    match asked.stragglers {
-        Some(stragglers) if rng.f64() < stragglers.share => {
-            Duration::try_from_secs_f64(wait.as_secs_f64() * stragglers.factor)
-                .map_or(MAX_DRAWN_WAIT, |wait| wait.min(MAX_DRAWN_WAIT))
-        }
+    let mut wait = asked.delay.saturating_add(drawn);
+    if let Some(stragglers) = asked.stragglers.filter(|stragglers| rng.f64() < stragglers.share) {
+        wait = times(wait, stragglers.factor);
+    }
+    match asked.slow {
+        Some(slow) if (slow.from..slow.until).contains(&paths) => times(wait, slow.factor),
         _ => wait,
     }
+}
+
+fn times(wait: Duration, factor: f64) -> Duration {
+    let longer = Duration::try_from_secs_f64(wait.as_secs_f64() * factor);
+    longer.map_or(MAX_DRAWN_WAIT, |longer| longer.min(MAX_DRAWN_WAIT))
 }
 
 /// Draws by the method of Box and Muller (1958).
@@ -435,7 +442,7 @@ mod tests {
     fn question(path_and_query: &str, nth: u64) -> Question<'_> {
         let fields = Box::leak(Box::default());
         let now = SystemTime::UNIX_EPOCH;
-        Question { path_and_query, method: &Method::GET, fields, now, seq: nth, nth, echo: None }
+        Question { path_and_query, method: &Method::GET, fields, now, seq: nth, nth, paths: nth, echo: None }
     }
 
     fn reply(rules: &Rulebook, path_and_query: &str, nth: u64) -> Reply {
@@ -488,6 +495,13 @@ mod tests {
         waits.sort();
         assert!((Duration::from_micros(4800)..Duration::from_micros(5200)).contains(&waits[1000]));
         assert!(waits[2000] > Duration::from_millis(100) && waits[1900] < Duration::from_millis(15));
+    }
+
+    #[test]
+    fn an_origin_turns_slow_for_everybody_and_recovers() {
+        let rules = Rulebook::default();
+        let waits = [4, 5, 9, 10].map(|n| reply(&rules, "/?delay=10ms&slow=5..10x20", n).delay.as_millis());
+        assert_eq!(waits, [10, 200, 200, 10]);
     }
 
     #[test]

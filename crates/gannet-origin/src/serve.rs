@@ -44,9 +44,12 @@ pub(crate) struct Guarded {
 impl Shared {
     /// Decides what a request gets; it is in for as long as the entry lives.
     pub(crate) fn answer(&self, question: &Question<'_>) -> (Answer, Entry) {
-        let (answer, entry) = self.rules.answer(question, |limits| self.gates.admit(limits, Instant::now()));
-        if matches!(entry, Entry::Refused) {
-            self.ledger.count(|counts| counts.refused += 1);
+        let now = Instant::now();
+        let (mut answer, entry) = self.rules.answer(question, |limits| self.gates.admit(limits, now));
+        match (&entry, &mut answer) {
+            (Entry::Refused, _) => self.ledger.count(|counts| counts.refused += 1),
+            (Entry::Admitted(permit), Answer::Reply(reply)) => reply.delay = permit.work(reply.delay, now),
+            _ => {}
         }
         (answer, entry)
     }

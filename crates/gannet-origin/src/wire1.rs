@@ -123,6 +123,7 @@ impl<W: Wire> Talk<'_, W> {
                     now: SystemTime::now(),
                     seq: ticket.seq,
                     nth: ticket.nth,
+                    paths: ticket.paths,
                     echo: echo::of_http1(head, &body),
                 });
                 self.answer(answer, head).await

@@ -161,6 +161,7 @@ impl Exchange {
                     now: SystemTime::now(),
                     seq: ticket.seq,
                     nth: ticket.nth,
+                    paths: ticket.paths,
                     echo: echo::of_http2(&head, path_and_query, &body),
                 });
                 give(answer, &mut respond, &mut sent).await
