@@ -1,5 +1,6 @@
-//! What the program is for, at the size that is promised: by one deadline, whatever the servers do; and twenty thousand
-//! files from a server as it is found in the world.
+//! What the program is for, at the size that is promised: by one deadline, whatever the servers do; twenty thousand
+//! files from a server as it is found in the world; and, smaller than in `benches/`, that hedges pay and the gate
+//! finds what a server allows.
 
 #[path = "faults/fixture.rs"]
 #[expect(dead_code, reason = "the fault table uses the rest of it")]
@@ -9,12 +10,12 @@ use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use gannet_origin::{Certificate, Credentials, body};
+use gannet_origin::{Certificate, Credentials, Origin, body};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::fixture::{End, Folder, Speech, Trial};
+use crate::fixture::{End, Folder, LONG, Speech, Trial};
 
 /// Files that nginx serves.
 const FILES: u64 = 20_000;
@@ -74,6 +75,69 @@ fn all_files_are_whole(end: &End) {
         let bytes = fs::read(end.folder.path(name)).expect("it was listed a moment ago");
         assert!(bytes == body(KIB, n), "{name} holds other bytes");
     }
+}
+
+#[test]
+fn hedges_cut_the_tail_at_two_percent_more_requests() {
+    let slowest = |hedge: &str| {
+        let end = tail(3000, "1%x100", hedge);
+        let mut took: Vec<_> = (0..3000).map(|seq| end.took(seq)).collect();
+        took.sort_by(f64::total_cmp);
+        took[2996]
+    };
+    let (without, with) = (slowest("off"), slowest("auto"));
+    assert!(with * 4.0 < without, "p99.9 is {with} ms with hedges, and {without} ms without");
+}
+
+#[test]
+fn stragglers_hardly_delay_the_end_of_a_job() {
+    let [without, with] = ["0%x1", "1%x200"].map(|stragglers| tail(1000, stragglers, "auto").summary);
+    let [without, with] = [without, with].map(|summary| summary["elapsed_ms"].as_f64().expect("a number"));
+    assert!(with < without * 2.0, "{with} ms with stragglers, {without} ms without");
+}
+
+/// Fetches a list from an origin with lognormal latencies and stragglers; extras are within the budget.
+fn tail(urls: u64, stragglers: &str, hedge: &str) -> End {
+    let latency = format!("latency=lognormal:5ms,0.3&stragglers={stragglers}");
+    let server = Speech::Http1.serve(Origin::builder().behave("/", latency).seed(1));
+    let trial = server.trial((0..urls).map(|n| format!("/{n}"))).within(Duration::from_secs(30));
+    let flags = format!("--no-body -j 16 --per-host 16 --hedge {hedge} --hedge-budget 2%");
+    let end = trial.with(&flags).start(Stdio::null()).end();
+    let counts = server.origin.counts();
+    let extra = counts.requests - counts.paths;
+    assert_eq!((end.code, counts.paths), (0, urls), "{end:?}");
+    assert!(extra <= (urls / 50).max(10), "{extra} requests more than URLs: {end:?}");
+    end
+}
+
+#[test]
+fn what_a_server_allows_is_found_and_kept_to() {
+    // Each allows so many a second.
+    let allowed = [("concurrency=10", "delay=50ms", 200), ("rate=100/s", "delay=20ms", 100)];
+    std::thread::scope(|scope| {
+        for (limits, behaviour, a_second) in allowed {
+            scope.spawn(move || keeps_to(limits, behaviour, a_second));
+        }
+    });
+}
+
+/// After 3 s worth of requests, 3 s worth of them are let in at the pace that is allowed, and few are refused.
+fn keeps_to(limits: &str, behaviour: &str, a_second: u64) {
+    let server = Speech::Http1.serve(Origin::builder().limits("/", limits).behave("/", behaviour));
+    let urls = 7 * a_second;
+    let trial = server.trial((0..urls).map(|n| format!("/{n}"))).within(Duration::from_secs(30));
+    let run = trial.with("--no-body -j 64 --per-host 64").start(Stdio::null());
+    let let_in = |urls: u64| {
+        assert!(server.origin.wait_until_blocking(|counts| counts.requests - counts.refused >= urls, LONG));
+        (Instant::now(), server.origin.counts().refused)
+    };
+    let (settled, refused_before) = let_in(3 * a_second);
+    let (then, refused) = let_in(6 * a_second);
+    let pace = 3.0 * a_second as f64 / then.duration_since(settled).as_secs_f64();
+    let refused = (refused - refused_before) as f64 / (3 * a_second) as f64;
+    assert_eq!(run.end().code, 0);
+    assert!(pace > 0.75 * a_second as f64, "{limits}: {pace} a second");
+    assert!(refused < 0.05, "{limits}: {refused} of what was let in was refused");
 }
 
 /// nginx on a free port, as it comes but for where its files lie: it closes a connection after 1,000 requests.
