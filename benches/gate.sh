@@ -14,7 +14,7 @@ client() {
     gannet) fetch -j 64 --per-host 64 --deadline "${seconds}s" ;;
     curl)
         sed 's/.*/url = "&"\noutput = "\/dev\/null"/' "$dir/urls" > "$dir/config"
-        timeout "$seconds" curl -Z --parallel-max 64 --retry 10 -s -K "$dir/config" || true
+        timeout "$seconds" curl -Z --parallel-max 64 --retry 10 -s -K "$dir/config" 2> /dev/null || true
         ;;
     aria2)
         timeout "$seconds" aria2c -q -i "$dir/urls" -j 64 -x 16 -s 1 -d "$dir/out" --max-tries=10 --retry-wait=1 \

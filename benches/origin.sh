@@ -2,7 +2,7 @@
 # reads what it counted. Leaves nothing running.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-cargo build --release --quiet -p gannet-cli -p gannet-origin
+cargo build --release --quiet -p gannet-cli -p gannet-origin 2>&1 | { grep -A9 "^error" || true; }
 bin=${CARGO_TARGET_DIR:-target}/release
 export XDG_CONFIG_HOME=/dev/null
 dir=$(mktemp -d)
@@ -30,7 +30,7 @@ urls() {
     seq -f "$url/%.0f" 1 "$1"
 }
 
-# fetch FLAG...: fetches $dir/urls with a report in $dir/report; a failed URL does not end the script.
+# fetch FLAG...: fetches $dir/urls with a report in $dir/report; a failed URL does not end the script; what it says is in $dir/stderr.
 fetch() {
-    "$bin/gannet" get -i "$dir/urls" --no-body --progress none -q --report "$dir/report" "$@" || true
+    "$bin/gannet" get -i "$dir/urls" --no-body --progress none -q --report "$dir/report" "$@" 2> "$dir/stderr" || true
 }
