@@ -16,7 +16,8 @@ for ((seed = 1; seed <= seeds; seed++)); do
         urls "$count" > "$dir/urls"
         fetch -j 16 --per-host 16 --hedge "$hedge"
         origin_stop
-        python3 benches/figures.py row "$dir/report" "$dir/origin" stragglers=$stragglers seed=$seed hedge=$hedge | tee -a "$dir/rows"
+        python3 benches/figures.py row "$dir/report" "$dir/origin" stragglers=$stragglers seed=$seed hedge=$hedge \
+            | tee -a "$dir/rows"
     done
 done
 python3 benches/figures.py job "$dir/rows"

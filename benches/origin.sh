@@ -30,7 +30,9 @@ urls() {
     seq -f "$url/%.0f" 1 "$1"
 }
 
-# fetch FLAG...: fetches $dir/urls with a report in $dir/report; a failed URL does not end the script; what it says is in $dir/stderr.
+# fetch FLAG...: fetches $dir/urls with a report in $dir/report, and what is said in $dir/stderr; a failed URL does not end
+# the script.
 fetch() {
-    "$bin/gannet" get -i "$dir/urls" --no-body --progress none -q --report "$dir/report" "$@" 2> "$dir/stderr" || true
+    "$bin/gannet" get -i "$dir/urls" --no-body --progress none -q --report "$dir/report" "$@" \
+        2> "$dir/stderr" || true
 }

@@ -26,7 +26,8 @@ for part in overload slow; do
                 fetch -j 16 --per-host 16 --hedge $hedge
             fi
             origin_stop
-            python3 benches/figures.py row "$dir/report" "$dir/origin" part=$part seed=$seed hedge=$hedge | tee -a "$dir/rows"
+            python3 benches/figures.py row "$dir/report" "$dir/origin" part=$part seed=$seed hedge=$hedge \
+                | tee -a "$dir/rows"
         done
     done
     python3 benches/figures.py goodput "$dir/rows" || failed=1

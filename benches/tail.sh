@@ -18,7 +18,8 @@ for factor in 50 100; do
             urls "$count" > "$dir/urls"
             fetch -j 16 --per-host 16 --hedge "$hedge" --hedge-budget 2%
             origin_stop
-            python3 benches/figures.py row "$dir/report" "$dir/origin" stragglers=x$factor seed=$seed hedge=$hedge | tee -a "$dir/rows"
+            python3 benches/figures.py row "$dir/report" "$dir/origin" stragglers=x$factor seed=$seed hedge=$hedge \
+                | tee -a "$dir/rows"
         done
     done
     python3 benches/figures.py tail "$dir/rows" "$((factor / 5))" || failed=1
