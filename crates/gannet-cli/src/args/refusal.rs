@@ -10,7 +10,7 @@ use super::words;
 use crate::say::Complaint;
 
 /// Options of curl that fetch, and that this version has not; first their letters.
-const NOT_YET: [(&str, &str); 45] = [
+const NOT_YET: [(&str, &str); 42] = [
     ("-x", "--proxy"),
     ("-U", "--proxy-user"),
     ("", "--noproxy"),
