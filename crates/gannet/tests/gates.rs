@@ -45,6 +45,8 @@ struct Servers {
 struct State {
     asked: HashMap<String, u32>,
     in_flight: HashMap<String, u32>,
+    /// When each URL was asked first, in this order.
+    firsts: Vec<Duration>,
     /// Host, moment and status of each request.
     log: Vec<(String, Duration, u16)>,
 }
@@ -56,6 +58,11 @@ impl Servers {
 
     fn client(&self) -> ClientBuilder {
         Client::builder().transport(self.clone()).seed(7)
+    }
+
+    /// When the last of so many URLs was asked first.
+    fn all_were_asked(&self, count: usize) -> Duration {
+        self.state.lock().expect("nobody panics here").firsts[count - 1]
     }
 
     fn log(&self) -> Vec<(String, Duration, u16)> {
@@ -72,6 +79,9 @@ impl Transport for Servers {
             let asked = state.asked.entry(request.uri().to_string()).or_default();
             let before = *asked;
             *asked += 1;
+            if before == 0 {
+                state.firsts.push(self.began.elapsed());
+            }
             let flying = state.in_flight.entry(host.clone()).or_default();
             *flying += 1;
             let at = self.began.elapsed();
@@ -368,4 +378,69 @@ async fn a_fetch_that_is_alone_and_finds_the_purse_empty_says_so() {
     let error = client.get("http://h/").text().await.expect_err("it never serves");
     assert!(error.is_out_of_budget() && error.message().contains("the retry budget is exhausted"), "{error}");
     assert_eq!(servers.log().len(), 11);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_fails_at_random_is_got_but_for_a_few_and_asked_late_and_gently() {
+    for seed in 0..3_u64 {
+        let rule = move |seen: &Seen<'_>| {
+            let mut dice = fastrand::Rng::with_seed(seed * 1_000_003 + seen.number);
+            status(if dice.f64() >= 0.3 { 200 } else { [500, 503][dice.usize(0..2)] })
+        };
+        let servers = Servers::new(rule);
+        let client = servers.client().retries(Some(3)).seed(seed).build().expect("they agree");
+        let outcomes = client.fetch_all(urls(1, 10_000)).await;
+        let failed = 10_000 - obtained(&outcomes);
+        assert!(failed <= 120, "seed {seed}: {failed} of 10,000 failed");
+        let log = servers.log();
+        let until = servers.all_were_asked(10_000);
+        let early = log.iter().filter(|(_, at, _)| *at <= until).count() as f64 / until.as_secs_f64();
+        let end = log.last().expect("it was asked").1;
+        let late = log.iter().filter(|(_, at, _)| *at > until).count() as f64 / (end - until).as_secs_f64();
+        assert!(late <= 0.2 * early, "seed {seed}: {late} a second late, {early} before");
+    }
+}
+
+/// One of the troubles of the mixture, by the number of its host.
+fn trouble(seen: &Seen<'_>) -> Answer {
+    const NEVER: Duration = Duration::from_secs(48 * 3600);
+    match seen.host.trim_start_matches('h').parse::<u64>().expect("a number") % 6 {
+        0 => Answer { after: NEVER, ..ok() },
+        1 => Answer { after: ms(seen.number % 4_000), ..status(0) },
+        2 => Answer { after: ms(seen.number % 4_000), ..ok() },
+        3 => Answer { retry_after: Some(3_600), ..status(503) },
+        4 => status(503),
+        _ => ok(),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_in_all_kinds_of_trouble_ends_at_its_deadline_with_an_outcome_for_each() {
+    for seed in 0..12_u64 {
+        let mut dice = fastrand::Rng::with_seed(seed);
+        let servers = Servers::new(trouble);
+        let (deadline, count) = (ms(dice.u64(1..20_000)), if seed == 0 { 10_000 } else { 1_000 });
+        let client = servers.client().seed(seed).build().expect("they agree");
+        let began = Instant::now();
+        let job = client.fetch_all(urls(6 * dice.u64(1..30), count)).concurrency(dice.usize(1..600));
+        let outcomes = timeout(FOR_EVER, job.timeout(deadline)).await.expect("it ends");
+        let took = began.elapsed();
+        assert!(took <= deadline + ms(20), "seed {seed}: over after {took:?} instead of {deadline:?}");
+        assert_eq!((outcomes.len() as u64, client.gauges().permits), (count, 0), "seed {seed}");
+        for (number, outcome) in outcomes.iter().enumerate() {
+            let ending = outcome.ending();
+            let is_right = match number % 6 {
+                0 => ending == Ending::Unfinished,
+                3 | 1 | 4 => matches!(ending, Ending::Failed | Ending::Unfinished),
+                _ => matches!(ending, Ending::Ok | Ending::Unfinished),
+            };
+            assert!(is_right, "seed {seed}, {number}: {ending:?} {:?}", outcome.error());
+            let was_sent = !outcome.attempts().is_empty();
+            let kind = outcome.error().map(Error::kind);
+            let is_over =
+                kind.is_none_or(|kind| kind != ErrorKind::JobDeadline) || ending == Ending::Unfinished;
+            assert!(is_over && (was_sent || kind.is_some()), "seed {seed}, {number}: {outcome:?}");
+        }
+        assert!(servers.log().iter().all(|(_, at, _)| *at <= deadline), "nothing is started after it");
+    }
 }

@@ -83,6 +83,8 @@ pub(crate) struct Trial {
     version: Option<&'static str>,
     kept: Vec<String>,
     pages: Pages,
+    environment: Vec<(String, String)>,
+    descriptors: Option<u32>,
 }
 
 /// Of which pages the program may take its memory.
@@ -106,6 +108,8 @@ impl Trial {
             version: None,
             kept: Vec::new(),
             pages: Pages::Any,
+            environment: Vec::new(),
+            descriptors: None,
         }
     }
 
@@ -135,6 +139,33 @@ impl Trial {
         self
     }
 
+    /// A file that the test has put into the folder.
+    pub(crate) fn kept(mut self, name: &str) -> Self {
+        self.kept.push(name.to_owned());
+        self
+    }
+
+    /// Runs it with this in its environment.
+    pub(crate) fn environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Runs it with so many descriptors and no more.
+    pub(crate) fn with_descriptors(mut self, most: u32) -> Self {
+        self.descriptors = Some(most);
+        self
+    }
+
+    /// The program, or a shell that becomes the program.
+    fn command(&self) -> Command {
+        let program = env!("CARGO_BIN_EXE_gannet");
+        let Some(most) = self.descriptors else { return Command::new(program) };
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("ulimit -n {most} && exec \"$0\" \"$@\""), program]);
+        shell
+    }
+
     /// Its memory is to be compared with that of another run.
     pub(crate) fn weighed(mut self) -> Self {
         self.pages = Pages::Small;
@@ -155,7 +186,8 @@ impl Trial {
     /// Starts it; without `-P` the bodies go to standard output.
     pub(crate) fn start(self, stdout: Stdio) -> Running {
         self.folder.write("list", self.urls.join("\n").as_bytes());
-        let mut command = Command::new(env!("CARGO_BIN_EXE_gannet"));
+        let mut command = self.command();
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.args(["-i", "list", "--report", "report", "--deadline"]).env("XDG_CONFIG_HOME", "/dev/null");
         command.arg(format!("{}ms", self.deadline.as_millis())).args(&self.args);
         if !self.authorities.is_empty() {
@@ -183,6 +215,11 @@ pub(crate) struct Running {
 impl Running {
     pub(crate) fn kill(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).expect("the program was not yet waited for");
+    }
+
+    /// Writes a file of its folder anew.
+    pub(crate) fn write(&self, name: &str, bytes: &[u8]) {
+        self.trial.folder.write(name, bytes);
     }
 
     /// The most memory that it has held so far, in bytes: VmHWM of proc(5), which starts with the program. The

@@ -21,15 +21,19 @@ fn row_01_a_refused_connection_is_told_at_once_and_may_be_tried_again() {
 #[test]
 fn row_01_connections_that_are_refused_are_not_tried_again_past_the_budget() {
     let refusal = Refusal::open().expect("a free port");
-    for (urls, most) in [(3, 9), (200, 40)] {
-        let end = Trial::of((0..urls).map(|n| format!("http://{}/{n}", refusal.addr()))).run();
-        assert_eq!((end.code, &end.summary["errors"]["connect.refused"]), (3, &urls.into()));
-        assert_eq!(
-            (&end.summary["firsts"], &end.summary["retries"]),
-            (&urls.into(), &most.into()),
-            "{end:?}"
-        );
-    }
+    // So few that no breaker opens.
+    let end = Trial::of((0..3).map(|n| format!("http://{}/{n}", refusal.addr()))).run();
+    assert_eq!((end.code, &end.summary["errors"]["connect.refused"]), (3, &3.into()), "{end:?}");
+    assert_eq!((&end.summary["firsts"], &end.summary["retries"]), (&3.into(), &9.into()), "{end:?}");
+    // So many that the host is given up after three probes.
+    let trial = Trial::of((0..200).map(|n| format!("http://{}/{n}", refusal.addr())));
+    let end = trial.with("--host-give-up 3s").within(Duration::from_secs(25)).run();
+    let number = |value: &serde_json::Value| value.as_u64().unwrap_or_default();
+    let errors = &end.summary["errors"];
+    assert!(number(&errors["connect.refused"]) + number(&errors["host.unavailable"]) == 200, "{end:?}");
+    assert_eq!(end.code, 3, "{end:?}");
+    let (firsts, retries) = (number(&end.summary["firsts"]), number(&end.summary["retries"]));
+    assert!((5..=40).contains(&firsts) && retries <= 10 + firsts / 5, "{firsts} and {retries}: {end:?}");
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! Retries, hedges, mirrors and races, as they show in bytes and rows.
 
-use gannet_origin::refusing_addr;
+use std::net::{Ipv4Addr, SocketAddr};
 
-use crate::fixture::{Folder, LONG, origin};
+use gannet_origin::{Origin, refusing_addr};
+
+use crate::fixture::{Folder, LONG, origin, start};
 
 #[test]
 fn a_race_gives_the_bytes_of_the_winner_alone_and_one_row() {
@@ -151,9 +153,12 @@ fn a_silence_may_be_learned_and_what_is_none_is_refused() {
 
 #[test]
 fn what_failed_for_want_of_budget_is_counted() {
-    let (origin, folder) = (origin(), Folder::new());
-    let list: String = (0..30)
-        .map(|n| format!("{}\n", origin.url(&format!("/{n}?status=503&header=Retry-After:0"))))
+    // Each at a host of its own, which no breaker holds back.
+    let every_address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+    let (origin, folder) = (start(Origin::builder().bind(every_address)), Folder::new());
+    let port = origin.addr().port();
+    let list: String = (1..=30)
+        .map(|n| format!("http://127.0.0.{n}:{port}/{n}?status=503&header=Retry-After:0\n"))
         .collect();
     let list = ["-i", "-", "--no-body", "--deadline", "3s", "--retry-delay", "0", "--report", "r", &list];
     assert_eq!(folder.feed(&list[..9], list[9]).code, 3);
