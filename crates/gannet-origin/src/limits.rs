@@ -1,6 +1,6 @@
 //! Limits that the origin holds its clients to: requests per time, and requests at once; and its own: so many workers,
-//! with a queue before them. Only whether one is let in and when its turn comes is decided here; what the refused get is
-//! decided elsewhere.
+//! with a queue before them. Only whether one is let in, and when its turn comes, is decided here; what the refused get
+//! is decided elsewhere.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
