@@ -191,6 +191,23 @@ async fn retry_after_holds_its_host_and_nobody_else() {
     assert!(back <= first_refusal + seconds(61), "{back:?}");
 }
 
+/// Hosts take turns while all slots are taken; what is turned away must leave nothing behind in that turn.
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_an_absent_host_fails_while_others_wait_for_a_slot() {
+    let servers = Servers::new(|seen| match seen.host {
+        "h0" => Answer { retry_after: Some(3_600), ..status(503) },
+        _ => ok(),
+    });
+    let client = servers.client().build().expect("they agree");
+    let job = client.fetch_each(urls(5, 500)).concurrency(3);
+    let mut job = std::pin::pin!(job);
+    let mut ends = HashMap::new();
+    while let Some(outcome) = job.next().await {
+        *ends.entry(outcome.ending() == Ending::Ok).or_insert(0) += 1;
+    }
+    assert_eq!((ends.get(&true), ends.get(&false)), (Some(&400), Some(&100)));
+}
+
 #[tokio::test(start_paused = true)]
 async fn dead_links_open_no_breaker() {
     let servers = Servers::new(|seen| if seen.number % 5 < 3 { status(404) } else { ok() });

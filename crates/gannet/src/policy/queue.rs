@@ -70,6 +70,9 @@ impl<R> Queue<R> {
             if more {
                 self.ready.push_back(host);
             }
+        } else if line.standing == Standing::Ready && !more {
+            // One that was favoured while somebody waited at its gate; nothing of it may stay behind.
+            self.ready.retain(|&other| other != host);
         }
         if !more {
             self.lines.remove(&host);
@@ -93,6 +96,18 @@ impl<R> Queue<R> {
         {
             line.standing = Standing::Ready;
             self.ready.push_front(host);
+        }
+    }
+
+    /// Nothing of this host may start until it is unblocked: it leaves the turn, wherever it stands in it.
+    pub(crate) fn withdraw(&mut self, host: u64) {
+        if let Some(line) = self.lines.get_mut(&host)
+            && line.standing == Standing::Ready
+        {
+            line.standing = Standing::Blocked;
+            if let Some(place) = self.ready.iter().position(|&other| other == host) {
+                self.ready.remove(place);
+            }
         }
     }
 
@@ -183,6 +198,27 @@ mod tests {
         started.extend(queue.drain());
         started.sort_unstable();
         assert!(started.into_iter().eq(0..pushed));
+        assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn a_host_of_which_all_was_taken_out_is_nobodys_turn() {
+        let mut queue = Queue::default();
+        for number in 0..6 {
+            queue.push(number % 2, number, 1);
+        }
+        // Out of its turn, as one that was favoured and then let in.
+        assert_eq!((queue.start(1), queue.start(1), queue.start(1)), (Some(1), Some(3), Some(5)));
+        assert_eq!((queue.next_host(), queue.start(0)), (Some(0), Some(0)));
+        assert_eq!(queue.next_host(), Some(0));
+
+        queue.push(1, 7, 1);
+        queue.push(1, 9, 1);
+        queue.withdraw(1);
+        assert_eq!((queue.start(1), queue.next_host()), (Some(7), Some(0)));
+        queue.unblock(1);
+        assert_eq!((queue.next_host(), queue.start(1)), (Some(1), Some(9)));
+        assert_eq!((queue.start(0), queue.start(0), queue.next_host()), (Some(2), Some(4), None));
         assert!(queue.is_empty());
     }
 

@@ -20,9 +20,12 @@ impl Job {
                 .asked_to_wait(error.retry_after()),
             false => error,
         };
+        // Else it would go to the end of the turn with each request that is taken out, and stay there when none is left.
+        self.queue.withdraw(host);
         while let Some(waiting) = self.queue.peek(host) {
             if waiting.request.mirror_count() > 1 {
                 if !self.has_slot() {
+                    self.queue.unblock(host);
                     return;
                 }
                 self.start(host, None);
