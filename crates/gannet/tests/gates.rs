@@ -191,6 +191,22 @@ async fn retry_after_holds_its_host_and_nobody_else() {
     assert!(back <= first_refusal + seconds(61), "{back:?}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_host_that_was_left_alone_for_one_refusal_is_not_slow_for_it() {
+    for wait in [1, 2, 3, 6, 30] {
+        let servers = Servers::new(move |seen| match seen.number {
+            3 => Answer { retry_after: Some(wait), ..status(429) },
+            _ => ok(),
+        });
+        let client = servers.client().build().expect("they agree");
+        let began = Instant::now();
+        let outcomes = client.fetch_all(urls(1, 300)).await;
+        let took = began.elapsed();
+        assert_eq!(obtained(&outcomes), 300);
+        assert!(took < seconds(wait + 3), "{took:?} after a Retry-After of {wait} s");
+    }
+}
+
 /// Hosts take turns while all slots are taken; what is turned away must leave nothing behind in that turn.
 #[tokio::test(start_paused = true)]
 async fn what_waits_for_an_absent_host_fails_while_others_wait_for_a_slot() {

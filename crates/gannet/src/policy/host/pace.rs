@@ -51,9 +51,13 @@ impl Taken {
         f64::from(taken) / span.min(lived)
     }
 
-    /// The same, once two seconds were seen.
+    /// The same, once two seconds were seen, and as long as requests are sent: what a host that was left alone did not
+    /// take says nothing.
     pub(crate) fn measured(&mut self, now: Moment) -> Option<f64> {
-        (now.since(self.began) >= SEEN).then(|| self.per_second(now))
+        let sent = self.last.max(self.began);
+        let idle = now.since(sent) >= SLOT * 2;
+        let at = if idle { sent } else { now };
+        (at.since(self.began) >= SEEN).then(|| self.per_second(at))
     }
 
     /// The host is sent something at `now`. After nothing for two seconds, what was before says nothing.
