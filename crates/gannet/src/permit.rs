@@ -66,6 +66,11 @@ impl Permit {
         Self { keeper, pass, left: Left::Cut }
     }
 
+    /// Whether it is the one that an open breaker lets through.
+    pub(crate) fn is_probe(&self) -> bool {
+        self.pass.role == Role::Probe
+    }
+
     /// What is to be said on leaving; the last word counts.
     pub(crate) fn mark(&mut self, left: Left) {
         self.left = left;

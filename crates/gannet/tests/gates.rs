@@ -282,6 +282,47 @@ async fn who_waits_behind_an_absence_that_is_too_long_fails_at_once_and_is_told_
 }
 
 #[tokio::test(start_paused = true)]
+async fn those_who_wait_for_a_host_that_is_away_are_turned_away_beside_other_hosts() {
+    for mirrored in [false, true] {
+        let servers = Servers::new(|seen| match seen.host {
+            "h0" => Answer { retry_after: Some(3_600), ..status(503) },
+            _ => ok(),
+        });
+        let client = servers.client().per_host(1).build().expect("they agree");
+        let request = |url: String| {
+            let request = gannet::Request::new(&url).expect("a URL");
+            if mirrored { request.mirror("http://m/").expect("a URL") } else { request }
+        };
+        let outcomes = client.fetch_all(urls(3, 60).into_iter().map(request)).concurrency(8).await;
+        assert_eq!(obtained(&outcomes), if mirrored { 60 } else { 40 });
+        assert_eq!(servers.log().iter().filter(|(host, ..)| host == "h0").count(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_turn_under_the_rate_goes_to_the_next_when_who_waited_for_it_has_gone() {
+    let servers = Servers::new(|_| ok());
+    let client = servers.client().rate(1.0).build().expect("they agree");
+    let gone = (0..500).map(|n| client.get(format!("http://h{n}/")).timeout(seconds(2)).text());
+    futures::future::join_all(gone).await;
+    let began = Instant::now();
+    client.get("http://z/").text().await.expect("it is served");
+    assert!(began.elapsed() <= seconds(2), "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_the_rate_does_not_go_to_a_host_that_wants_to_be_left_alone() {
+    let servers = Servers::new(|seen| match seen.number {
+        0 => Answer { retry_after: Some(60), ..status(503) },
+        _ => ok(),
+    });
+    let client = servers.client().rate(1.0).build().expect("they agree");
+    assert_eq!(obtained(&client.fetch_all(urls(1, 10)).await), 10);
+    let log = servers.log();
+    assert!(log[1..].iter().all(|(_, at, _)| *at >= seconds(60)), "{log:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_cannot_be_begun_before_the_deadline_is_unfinished_at_once() {
     let servers = Servers::new(|_| Answer { retry_after: Some(60), ..status(503) });
     let client = servers.client().per_host(1).build().expect("they agree");

@@ -105,7 +105,10 @@ pub(crate) async fn lead(
             Some(permit) => permit,
             None => Box::pin(enter(&errand, &host, &leg)).await?,
         };
-        keep_rate(&errand).await;
+        let permit = match errand.core.hosts.have_a_rate() {
+            true => Box::pin(keep_rate(&errand, &host, &leg, permit)).await?,
+            false => permit,
+        };
         #[cfg_attr(not(feature = "cookies"), expect(unused_mut, reason = "cookies are marked in it"))]
         let (mut head, mut body) = send(&errand, &host, (mirror, &hop), permit, &leg).await?;
         #[cfg(feature = "cookies")]

@@ -151,6 +151,11 @@ impl Gate {
         self.lock().rules.holds_hedges(self.clock.now())
     }
 
+    /// Whether nobody is let in, by the server's wish or since most attempts failed.
+    pub(crate) fn is_shut(&self) -> bool {
+        self.lock().rules.shut_until(self.clock.now()).is_some()
+    }
+
     /// Whether nobody waits for the host any more, since nothing but failures came from it.
     pub(crate) fn is_given_up(&self) -> bool {
         self.lock().rules.is_given_up(self.clock.now())

@@ -10,12 +10,11 @@ use url::Url;
 
 use crate::Moment;
 use crate::clock::Clock;
-use crate::engine::gate::Gate;
+use crate::engine::gate::{Behind, Gate};
 use crate::engine::tempo::Tempo;
 use crate::policy::budget::{HostPurse, Ratio};
 use crate::policy::fetch::{Advice, HedgeGate};
 use crate::policy::hedge::{Game, HedgeAfter, Hedged};
-use crate::policy::host::rate::Rate;
 use crate::policy::host::{HostRules, Settings, Speaks};
 use crate::policy::latency::Heard;
 use crate::transport::Origin;
@@ -72,8 +71,8 @@ pub(crate) struct Hosts {
     clock: Clock,
     /// Of the jitter at its gates.
     seed: u64,
-    /// Requests a second to all hosts together.
-    rate: Option<Mutex<Rate>>,
+    /// The line of those who wait for their turn under the rate of all hosts together.
+    turns: Option<Arc<Gate>>,
     permits: Arc<AtomicUsize>,
     numbers: AtomicU64,
     known: Mutex<Known>,
@@ -95,21 +94,37 @@ impl Hosts {
             settings,
             clock,
             seed,
-            rate: rate.map(|per_second| Mutex::new(Rate::new(per_second))),
+            turns: rate.map(|per_second| {
+                let rules = HostRules::with(&Settings {
+                    per_host: Some(u32::MAX),
+                    host_rate: Some(per_second),
+                    ..Settings::default()
+                });
+                Arc::new(Gate::new(rules, Arc::default(), clock, seed))
+            }),
             permits: Arc::default(),
             numbers: AtomicU64::new(0),
             known: Mutex::default(),
         }
     }
 
-    /// Takes the next turn under the rate of all hosts together; the moment before which it is not to be used, if
-    /// that lies ahead. A turn that is not used is lost.
-    pub(crate) fn next_turn(&self) -> Option<Moment> {
-        let mut rate = self.rate.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = self.clock.now();
-        let turn = rate.next();
-        rate.take(now);
-        (turn > now).then_some(turn)
+    /// Whether there is a rate of all hosts together.
+    pub(crate) fn have_a_rate(&self) -> bool {
+        self.turns.is_some()
+    }
+
+    /// Waits for a turn under the rate of all hosts together, in the order of asking; whether it had to wait.
+    ///
+    /// # Cancel safety
+    /// Dropping it leaves the line; its turn goes to the next.
+    pub(crate) async fn turn(&self) -> bool {
+        let Some(turns) = &self.turns else { return false };
+        if turns.try_enter().is_some() {
+            return false;
+        }
+        // A place there is a turn: nobody stays, and nothing is ever refused.
+        drop(turns.enter(Behind::All, None).await);
+        true
     }
 
     /// The host of `url`, new or known.

@@ -64,12 +64,19 @@ pub(super) async fn enter(errand: &Errand, host: &Host, leg: &Leg) -> Result<Per
     entered.map_err(|why| closed(&errand.core, host, why, errand.deadline()))
 }
 
-/// Waits for its turn under the rate of all hosts together. Its place stands meanwhile.
-pub(super) async fn keep_rate(errand: &Errand) {
-    let core = &errand.core;
-    if let Some(turn) = core.hosts.next_turn().and_then(|turn| core.clock.instant(turn)) {
-        Box::pin(tokio::time::sleep_until(turn)).await;
+/// Waits for its turn under the rate of all hosts together; its place stands meanwhile. If the host has come to want
+/// to be left alone until then, or most attempts there have failed, the place is given back and waited for again.
+pub(super) async fn keep_rate(
+    errand: &Errand,
+    host: &Host,
+    leg: &Leg,
+    mut permit: Permit,
+) -> Result<Permit, Error> {
+    while errand.core.hosts.turn().await && !permit.is_probe() && host.gate.is_shut() {
+        drop(permit);
+        permit = Box::pin(enter(errand, host, leg)).await?;
     }
+    Ok(permit)
 }
 
 /// Waits for a place. When the sink takes nobody's body but ours, those inside wait for us: then we go in beyond the
