@@ -163,8 +163,11 @@ impl Gate {
 
     /// Whether there is nothing to remember of the host.
     pub(crate) fn is_idle(&self) -> bool {
-        let state = self.lock();
-        !state.has_waiters() && state.rules.is_idle(self.clock.now())
+        let now = self.clock.now();
+        let mut state = self.lock();
+        // Nobody else has looked since the last one left.
+        state.rules.look(now);
+        !state.has_waiters() && state.rules.is_idle(now)
     }
 
     fn permit(self: &Arc<Self>, pass: Pass) -> Permit {

@@ -194,4 +194,20 @@ mod tests {
         let is_known = |host: &str| known.hosts.contains_key(host);
         assert!(is_known(&used.origin.key) && known.hosts.values().any(|host| !host.gate.is_idle()));
     }
+
+    #[tokio::test]
+    async fn hosts_whose_last_reply_was_a_refusal_are_forgotten_too() {
+        let hosts = Hosts::new(Settings::default(), None, Clock::new(), 1);
+        for number in 0..5_000 {
+            let host = hosts.of(&format!("http://h{number}/").parse().expect("a URL"));
+            let mut permit = host.gate.try_enter().expect("it is new");
+            permit.mark(Left::Unreached);
+            drop(permit);
+            if number % 1_000 == 999 {
+                std::thread::sleep(Duration::from_millis(150));
+            }
+        }
+        let known = hosts.known.lock().expect("nobody panics here");
+        assert!(known.hosts.len() < 2_100, "{}", known.hosts.len());
+    }
 }
