@@ -143,15 +143,21 @@ fn obtained(outcomes: &[Outcome]) -> usize {
     outcomes.iter().filter(|outcome| outcome.is_obtained()).count()
 }
 
-
-struct Drip { left: u32, every: std::pin::Pin<Box<tokio::time::Sleep>> }
+struct Drip {
+    left: u32,
+    every: std::pin::Pin<Box<tokio::time::Sleep>>,
+}
 impl http_body::Body for Drip {
     type Data = bytes::Bytes;
     type Error = Error;
-    fn poll_frame(mut self: std::pin::Pin<&mut Self>, cx: &mut std::task::Context<'_>)
-        -> std::task::Poll<Option<Result<http_body::Frame<bytes::Bytes>, Error>>> {
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<bytes::Bytes>, Error>>> {
         use std::future::Future;
-        if self.left == 0 { return std::task::Poll::Ready(None); }
+        if self.left == 0 {
+            return std::task::Poll::Ready(None);
+        }
         std::task::ready!(self.every.as_mut().poll(cx));
         self.left -= 1;
         self.every = Box::pin(sleep(seconds(20)));
@@ -162,9 +168,16 @@ impl http_body::Body for Drip {
 const FOR_EVER: Duration = Duration::from_secs(24 * 3600);
 
 #[derive(Debug, Clone, Copy)]
-enum Whim { Wait, Drop(u64), Cancel(u64), Drain(u64) }
+enum Whim {
+    Wait,
+    Drop(u64),
+    Cancel(u64),
+    Drain(u64),
+}
 
-fn mix(a: u64, b: u64) -> u64 { fastrand::Rng::with_seed(a.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ b).u64(..) }
+fn mix(a: u64, b: u64) -> u64 {
+    fastrand::Rng::with_seed(a.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ b).u64(..)
+}
 
 #[test]
 fn random_mixtures_balance() {
@@ -174,16 +187,23 @@ fn random_mixtures_balance() {
     for seed in from..from + count {
         let run = std::panic::catch_unwind(|| mixture(seed));
         if let Err(e) = run {
-            let text = e.downcast_ref::<String>().cloned().or_else(|| e.downcast_ref::<&str>().map(|s| s.to_string())).unwrap_or_default();
+            let text = e
+                .downcast_ref::<String>()
+                .cloned()
+                .or_else(|| e.downcast_ref::<&str>().map(|s| s.to_string()))
+                .unwrap_or_default();
             bad.push((seed, text));
         }
     }
-    for (seed, text) in &bad { eprintln!("MIX seed {seed}: {text}"); }
+    for (seed, text) in &bad {
+        eprintln!("MIX seed {seed}: {text}");
+    }
     assert!(bad.is_empty(), "{} of {count} seeds are bad", bad.len());
 }
 
 fn mixture(seed: u64) {
-    let rt = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().expect("rt");
+    let rt =
+        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().expect("rt");
     rt.block_on(async {
         let mut dice = fastrand::Rng::with_seed(seed);
         let hosts = [1, 3, 20, 300][dice.usize(0..4)];

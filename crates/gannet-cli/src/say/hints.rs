@@ -54,7 +54,7 @@ fn for_status(status: u16) -> &'static str {
         405 => "try another method with -X METHOD",
         407 => "the proxy wants credentials",
         413 => "send less with -d",
-        429 => "ask more slowly: lower -j and --per-host, and try again later",
+        429 => "ask more slowly, with --host-rate 10/s or so, or try again later",
         400..=499 => "check the request: -v tells each attempt, --ok-status takes such a reply for a success",
         _ => "the trouble is the server's: try again later, or with more --retry",
     }

@@ -58,6 +58,7 @@ fn settings_that_contradict_one_another_are_told_by_name_and_value() {
     for (line, said) in [
         ("--retry-delay 2 --retry-max-delay 5", "--retry-delay 2s contradicts --retry-max-delay 5s"),
         ("--speed-limit 1K --speed-time 30s -m 20", "--speed-time 30s contradicts --max-time 20s"),
+        ("--retry inf --host-give-up 10s", "--retry inf contradicts --host-give-up 10s"),
         ("--hedge 300ms --hedge-budget 0%", "--hedge 300ms contradicts --hedge-budget 0"),
     ] {
         is_refused(&format!("{line} http://a/"), &format!("error: {said}\n  fix: "));

@@ -99,6 +99,9 @@ pub(super) enum Limits {
     LookAt(Option<Moment>),
 }
 
+/// What happens to one piece of work before others get the thread.
+const EVENTS_A_POLL: usize = 256;
+
 pin_project! {
     /// Work under way, and its attempts.
     pub(super) struct Drive<W, A> {
@@ -213,7 +216,7 @@ impl<W: Work> Future for Drive<W, W::Attempt> {
         if !std::mem::replace(self.as_mut().project().begun, true) {
             self.as_mut().work_mut().begins(now);
         }
-        loop {
+        for _ in 0..EVENTS_A_POLL {
             if let Some(settled) = self.as_mut().carry_out(now) {
                 return Poll::Ready(settled);
             }
@@ -251,5 +254,8 @@ impl<W: Work> Future for Drive<W, W::Attempt> {
             }
             now = clock.now();
         }
+        // Attempts that end at once, without delay or bound, leave the thread to others from time to time.
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 }

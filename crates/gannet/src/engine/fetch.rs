@@ -209,6 +209,10 @@ impl<A: Attempting> Work for Rest<A> {
     fn stopped(&mut self, attempt: u32, why: StopReason, now: Moment) {
         if let Some(heard) = of_stopped(why, self.errand.limits) {
             self.heard(attempt, heard, now);
+            let was_silent = self.book.leg(attempt).is_some_and(|leg| leg.is_silent());
+            if heard == Heard::TimedOut && was_silent {
+                self.say_to_host(attempt, Left::Unreached);
+            }
         }
         let why = match why {
             StopReason::Superseded | StopReason::Pointless => WhyStopped::Superseded,

@@ -405,18 +405,23 @@ impl Drop for Entering {
         let now = self.gate.clock.now();
         // The gate's lock first, as everywhere.
         let mut state = self.gate.lock();
+        let was_first = state.first().is_some_and(|first| Arc::ptr_eq(first, &cell));
         let before = std::mem::replace(&mut *cell.lock(), Grant::Over);
-        match before {
-            Grant::Granted(pass) => state.rules.leave(pass, Left::Cut, now, 0),
+        let woken = match before {
+            Grant::Granted(pass) => {
+                state.rules.leave(pass, Left::Cut, now, 0);
+                state.serve(now)
+            }
             Grant::Awaited(_) => {
                 state.gone += 1;
-                // If it was the one that minded the timer, somebody else has to.
-                state.armed = None;
                 state.forget_gone();
+                // It was the one that minded the timer; the next does now. Nobody can enter who could not before.
+                let minds = was_first && state.armed.take().is_some();
+                let next = if minds { state.first().and_then(|cell| cell.waker()) } else { None };
+                next.into_iter().collect()
             }
             Grant::Closed(_) | Grant::Over => return,
-        }
-        let woken = state.serve(now);
+        };
         drop(state);
         woken.into_iter().for_each(Waker::wake);
     }

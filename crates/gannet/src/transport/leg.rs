@@ -164,6 +164,12 @@ impl Leg {
         self.lock().left = Some(left);
     }
 
+    /// Whether its host has been asked, and has not answered.
+    pub(crate) fn is_silent(&self) -> bool {
+        let state = self.lock();
+        !matches!(state.phase, Phase::Queue | Phase::Body) && state.status.is_none()
+    }
+
     /// What its end says of its host, if it was told.
     pub(crate) fn ended_as(&self) -> Option<Left> {
         self.lock().left

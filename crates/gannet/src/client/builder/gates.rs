@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{ClientBuilder, settings};
+use super::{ClientBuilder, contradict, settings};
 use crate::error::Error;
 use crate::policy::host;
 
@@ -14,11 +14,19 @@ pub(super) struct Gates {
     pub(super) rate: Option<f64>,
     pub(super) host_rate: Option<f64>,
     pub(super) give_up: Option<Duration>,
+    /// What the caller said.
+    named_give_up: Option<Duration>,
 }
 
 impl Default for Gates {
     fn default() -> Self {
-        Self { per_host: None, rate: None, host_rate: None, give_up: Some(host::GIVE_UP) }
+        Self {
+            per_host: None,
+            rate: None,
+            host_rate: None,
+            give_up: Some(host::GIVE_UP),
+            named_give_up: None,
+        }
     }
 }
 
@@ -48,6 +56,7 @@ impl ClientBuilder {
     /// so it is with [`retries`](Self::retries) without end.
     pub fn host_give_up(mut self, after: impl Into<Option<Duration>>) -> Self {
         self.gates.give_up = after.into();
+        self.gates.named_give_up = self.gates.give_up;
         self
     }
 
@@ -64,6 +73,10 @@ impl ClientBuilder {
     pub(super) fn check_gates(&self) -> Result<(), Error> {
         if self.gates.per_host == Some(0) {
             return Err(settings("per_host 0 (--per-host) lets nothing run".into()));
+        }
+        if let (None, Some(after)) = (self.plan.retries, self.gates.named_give_up) {
+            let names = ("retries (--retry)", "host_give_up (--host-give-up)");
+            return Err(contradict((names.0, &format_args!("inf")), (names.1, &after)));
         }
         for (name, rate) in
             [("rate (--rate)", self.gates.rate), ("host_rate (--host-rate)", self.gates.host_rate)]
