@@ -92,13 +92,12 @@ pub(crate) async fn lead(
     let mut hop = first_hop(&errand, mirror)?;
     let mut place = Some(place);
     loop {
-        let place = place.take();
         #[cfg_attr(
             not(feature = "robots"),
             expect(unused_mut, reason = "robots.txt is read without a place")
         )]
         let Place { host, mut permit } =
-            place.unwrap_or_else(|| Place { host: errand.core.hosts.of(&hop.url), permit: None });
+            place.take().unwrap_or_else(|| Place { host: errand.core.hosts.of(&hop.url), permit: None });
         #[cfg(feature = "robots")]
         super::robots::check(&errand, &host, &hop.url, &mut permit).await?;
         let permit = match permit {

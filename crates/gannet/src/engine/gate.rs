@@ -415,9 +415,13 @@ impl Drop for Entering {
             Grant::Awaited(_) => {
                 state.gone += 1;
                 state.forget_gone();
-                // It was the one that minded the timer; the next does now. Nobody can enter who could not before.
-                let minds = was_first && state.armed.take().is_some();
-                let next = if minds { state.first().and_then(|cell| cell.waker()) } else { None };
+                // The first minds the timer, or was just told to: now the next does. For all others nothing changed.
+                let next = if was_first {
+                    state.armed = None;
+                    state.first().and_then(|cell| cell.waker())
+                } else {
+                    None
+                };
                 next.into_iter().collect()
             }
             Grant::Closed(_) | Grant::Over => return,
