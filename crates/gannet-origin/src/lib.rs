@@ -5,7 +5,7 @@
 //! [`RawReply`], a [`TlsFault`] or an [`Http2Fault`]; bodies that a test gives are
 //! [`OriginBuilder::file`]s. The origin counts what it sees, and tells when a client left a request alone.
 //!
-//! It listens on the loopback only. It is no server for the world: nothing here is hardened.
+//! It serves the loopback only. It is no server for the world: nothing here is hardened.
 
 mod behave;
 mod body;

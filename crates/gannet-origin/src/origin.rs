@@ -193,7 +193,8 @@ impl OriginBuilder {
         self
     }
 
-    /// Listens there. Default: 127.0.0.1, any free port. Other than loopback is refused at the start.
+    /// Listens there. Default: 127.0.0.1, any free port. 0.0.0.0 and \[::\] are every address of the loopback: who
+    /// comes by another address of this machine is hung up on unheard. Any other address is refused at the start.
     #[must_use]
     pub fn bind(mut self, addr: SocketAddr) -> Self {
         self.bind = addr;
@@ -344,7 +345,7 @@ impl OriginBuilder {
 
     async fn prepare(mut self) -> io::Result<(Face, impl Future<Output = ()> + Send + 'static)> {
         let refuse = |why: String| io::Error::new(io::ErrorKind::InvalidInput, why);
-        if !self.bind.ip().is_loopback() {
+        if !self.bind.ip().is_loopback() && !self.bind.ip().is_unspecified() {
             return Err(refuse(format!("refuses to listen on {}, which is not loopback", self.bind)));
         }
         self.rules.check().map_err(|nonsense| refuse(nonsense.to_string()))?;

@@ -73,6 +73,8 @@ pub(crate) async fn accept(listener: TcpListener, tls: Option<Guarded>, shared: 
             Some(_) = connections.join_next() => Woke::ConnectionEnded,
         };
         match woke {
+            // It came by an address of this machine that others may reach too.
+            Woke::Accepted(Ok(stream)) if !is_within_this_machine(&stream) => drop(stream),
             Woke::Accepted(Ok(stream)) => {
                 let ticket = shared.ledger.connected();
                 connections.spawn(attend(stream, tls.clone(), Arc::clone(&shared), ticket));
@@ -81,6 +83,10 @@ pub(crate) async fn accept(listener: TcpListener, tls: Option<Guarded>, shared: 
             Woke::ConnectionEnded => {}
         }
     }
+}
+
+fn is_within_this_machine(stream: &TcpStream) -> bool {
+    stream.local_addr().is_ok_and(|addr| addr.ip().to_canonical().is_loopback())
 }
 
 async fn attend(stream: TcpStream, tls: Option<Guarded>, shared: Arc<Shared>, ticket: ConnectionTicket) {

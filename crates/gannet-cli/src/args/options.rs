@@ -215,7 +215,7 @@ pub(crate) struct CrowdArgs {
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Reliability")]
 pub(crate) struct AlternativeArgs {
-    /// Ask again after a silence: off, auto, p98, 300ms [default: off]
+    /// Ask again after a silence: auto, p98, 300ms [default: off]
     ///
     /// A hedge is a further attempt while the first is silent; the first to answer wins. At most 2 a URL, and 2 %
     /// of all (the first 10 are always granted). With auto or a quantile such as p98 the time is learned from each

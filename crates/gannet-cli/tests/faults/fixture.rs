@@ -376,7 +376,8 @@ impl End {
             0 => ok == self.rows.len(),
             1 => ok > 0 && count("failed") > 0 && count("unfinished") == 0,
             3 => ok == 0 && count("unfinished") == 0,
-            4 => count("unfinished") > 0,
+            // What had failed and had no time for another attempt is `failed`, of the deadline too.
+            4 => count("unfinished") > 0 || self.summary["deadline_hit"] == true,
             code => code > 128,
         };
         assert!(fits, "the code does not fit: {self:?}");

@@ -1,5 +1,6 @@
 //! What the origin does over HTTP/1 when it behaves, and when it is asked to be slow or odd.
 
+use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
 use gannet_origin::{Origin, body};
@@ -178,6 +179,27 @@ fn what_is_no_http_is_refused() {
 
 #[test]
 fn an_address_beyond_the_loopback_is_refused() {
-    let builder = Origin::builder().bind("0.0.0.0:0".parse().unwrap());
+    let builder = Origin::builder().bind("192.0.2.1:0".parse().unwrap());
     assert_eq!(Origin::start_in_thread(builder).unwrap_err().kind(), std::io::ErrorKind::InvalidInput);
+}
+
+#[test]
+fn under_no_address_it_is_met_by_each_of_the_loopback_and_by_no_other() {
+    let origin = Origin::start_in_thread(Origin::builder().bind("0.0.0.0:0".parse().unwrap())).unwrap();
+    let speak = |ip: std::net::IpAddr| {
+        let mut stream = std::net::TcpStream::connect((ip, origin.addr().port())).unwrap();
+        let mut heard = Vec::new();
+        let _ = stream.write_all(b"GET /?text=x HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        let _ = stream.read_to_end(&mut heard);
+        heard
+    };
+    for loopback in ["127.0.0.1", "127.0.0.7", "127.1.2.3"] {
+        assert!(speak(loopback.parse().unwrap()).ends_with(b"x"), "{loopback}");
+    }
+    // An address of this machine that others may reach, if it has one: nothing is sent to find it.
+    let probe = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
+    if probe.connect("192.0.2.1:9").is_ok() {
+        let own = probe.local_addr().unwrap().ip();
+        assert!(own.is_loopback() || speak(own).is_empty(), "{own} was answered");
+    }
 }

@@ -27,6 +27,7 @@ use crate::policy::host::Speaks;
 use crate::request::body::Body;
 use crate::request::is_secret;
 use crate::transport::http::{Outgoing, exchange};
+use crate::transport::pool::SHARED;
 use crate::transport::upload::whole;
 use crate::transport::{Leg, Wire, WireBody, WireRequest};
 
@@ -217,7 +218,10 @@ async fn send_inside(
     let out = Outgoing { method: hop.method.clone(), url: &hop.url, headers, body: hop.body.clone() };
     let (head, body, streams) =
         exchange(&errand.lane.pool, &host.origin, out, &mut inside.permit, &judge, leg).await?;
-    host.learned(streams.map_or(Speaks::Http1, |streams| Speaks::Http2 { streams }));
+    host.learned(streams.map_or(Speaks::Http1, |streams| Speaks::Http2 {
+        streams,
+        in_all: streams.saturating_mul(SHARED as u32),
+    }));
     Ok((head, WireBody::Http(body)))
 }
 

@@ -512,7 +512,7 @@ mod tests {
         let held: Vec<Permit> = std::iter::from_fn(|| gate.try_enter()).collect();
         let mut waiters: Vec<Entering> = (0..10).map(|_| gate.enter(Behind::All, None)).collect();
         assert!(waiters.iter_mut().all(|waiter| poll(waiter, &count).is_none()));
-        gate.learned(Speaks::Http2 { streams: 100 });
+        gate.learned(Speaks::Http2 { streams: 100, in_all: 400 });
         assert_eq!((held.len(), count.0.load(Ordering::Relaxed)), (6, 10));
         assert!(waiters.iter_mut().all(|waiter| poll(waiter, &count).is_some()));
     }

@@ -68,9 +68,11 @@ pub(crate) struct HostRules {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Speaks {
     Http1,
-    /// And allows so many streams at once.
+    /// And allows so many streams at once on a connection.
     Http2 {
         streams: u32,
+        /// And on all that are opened to it, where the caller wants more than one has streams for.
+        in_all: u32,
     },
 }
 
@@ -231,7 +233,8 @@ impl HostRules {
         let usual = match (speaks, self.per_host) {
             (Speaks::Http1, cap) => cap.unwrap_or(HTTP1_IN_FLIGHT),
             (Speaks::Http2 { .. }, cap) if mutated!(StreamsIgnored) => cap.unwrap_or(HTTP2_IN_FLIGHT),
-            (Speaks::Http2 { streams }, cap) => cap.unwrap_or(HTTP2_IN_FLIGHT).min(streams),
+            (Speaks::Http2 { streams, .. }, None) => HTTP2_IN_FLIGHT.min(streams),
+            (Speaks::Http2 { in_all, .. }, Some(cap)) => cap.min(in_all),
         };
         self.limit.usually(usual);
     }

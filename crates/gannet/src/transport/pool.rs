@@ -21,7 +21,7 @@ use crate::error::{Error, ErrorKind, Phase};
 use crate::number::ByNumber;
 
 /// Connections of HTTP/2 to one origin, where one has not streams enough; one more for a hedge or a retry.
-const SHARED: usize = 4;
+pub(crate) const SHARED: usize = 4;
 
 /// The connections that a client may open, in all its pools.
 #[derive(Debug)]

@@ -18,11 +18,16 @@ fn http2_widens_a_host_unless_the_caller_capped_it() {
     let mut open = HostRules::new(None);
     let mut capped = HostRules::new(Some(2));
     for rules in [&mut open, &mut capped] {
-        rules.learned(Speaks::Http2 { streams: 250 });
+        rules.learned(Speaks::Http2 { streams: 100, in_all: 400 });
     }
     assert_eq!((open.limit(), capped.limit()), (100, 2));
-    open.learned(Speaks::Http2 { streams: 10 });
+    open.learned(Speaks::Http2 { streams: 10, in_all: 40 });
     assert_eq!(open.limit(), 10);
+    let mut wide = HostRules::new(Some(300));
+    wide.learned(Speaks::Http2 { streams: 100, in_all: 400 });
+    assert_eq!(wide.limit(), 300, "a cap above what one connection has streams for");
+    wide.learned(Speaks::Http2 { streams: 10, in_all: 40 });
+    assert_eq!(wide.limit(), 40);
 }
 
 #[test]

@@ -74,7 +74,7 @@ impl Server {
 
     pub(super) fn speaks(&self) -> Speaks {
         match self.nature {
-            Nature::Streams(streams) => Speaks::Http2 { streams },
+            Nature::Streams(streams) => Speaks::Http2 { streams, in_all: streams },
             _ => Speaks::Http1,
         }
     }
