@@ -101,7 +101,9 @@ fn row_76_a_suspension_beyond_the_deadline_ends_at_once_with_a_clean_report() {
         let paths = ["/a?never", "/b?size=100k&stall=50k", "/c?status=503&retry-after=60", "/d?size=10"];
         let trial = server.trial(paths).with("-P out").within(Duration::from_secs(1));
         let running = trial.start(Stdio::null());
-        assert!(server.origin.wait_until_blocking(|counts| counts.requests == 4 && counts.in_flight == 2, LONG));
+        assert!(
+            server.origin.wait_until_blocking(|counts| counts.requests == 4 && counts.in_flight == 2, LONG)
+        );
         // What the server has answered is taken, too: nobody can see when.
         std::thread::sleep(Duration::from_millis(100));
         running.kill(Signal::STOP);

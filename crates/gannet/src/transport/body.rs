@@ -132,6 +132,9 @@ impl HttpBody {
         let Some(incoming) = &mut self.incoming else { return Poll::Ready(None) };
         match std::task::ready!(Pin::new(incoming).poll_frame(cx)) {
             Some(Ok(frame)) => {
+                if let Some(common) = self.hold.as_ref().and_then(|hold| hold.lease.common()) {
+                    common.io.went_on();
+                }
                 self.end_if_over();
                 Poll::Ready(Some(Ok(frame)))
             }

@@ -250,6 +250,11 @@ pub(crate) struct IoCounts {
     written: AtomicU64,
     /// Interim replies of the exchange that is under way.
     interim: AtomicU32,
+    /// What `read` and `written` were when a reply last went on.
+    useful: AtomicU64,
+    answered: AtomicU64,
+    /// What may come without any reply going on, in bytes; 0 is without limit.
+    useless_limit: AtomicU64,
 }
 
 impl IoCounts {
@@ -269,9 +274,30 @@ impl IoCounts {
         self.interim.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// More interim replies came than may.
+    /// A reply went on: a head came, or a part of a body that was waited for.
+    pub(super) fn went_on(&self) {
+        self.useful.store(self.read(), Ordering::Relaxed);
+        self.answered.store(self.written(), Ordering::Relaxed);
+    }
+
+    /// Over HTTP/2, what may come without any reply going on: bodies that nobody reads yet, and frames beside them.
+    pub(super) fn limit_useless(&self, bytes: u64) {
+        self.useless_limit.store(bytes, Ordering::Relaxed);
+    }
+
+    /// More came than may: interim replies, or what serves no request.
     pub(super) fn is_flooded(&self) -> bool {
-        self.interim.load(Ordering::Relaxed) > INTERIM_REPLIES
+        self.interim.load(Ordering::Relaxed) > INTERIM_REPLIES || self.is_useless()
+    }
+
+    /// More came than serves any request. A server that takes a long body answers with a frame for many bytes of it;
+    /// to each frame of a flood there is at most one answer.
+    pub(super) fn is_useless(&self) -> bool {
+        let limit = self.useless_limit.load(Ordering::Relaxed);
+        let read = self.read().saturating_sub(self.useful.load(Ordering::Relaxed));
+        limit > 0
+            && read > limit
+            && self.written().saturating_sub(self.answered.load(Ordering::Relaxed)) < read.saturating_mul(4)
     }
 }
 

@@ -22,8 +22,13 @@ use crate::outcome::ConnectionUsed;
 #[cfg(feature = "http2")]
 pub(crate) const STREAMS: u32 = 100;
 /// What a server may send on one stream before it is read, in bytes.
-#[cfg(feature = "http2")]
 const STREAM_WINDOW: u32 = 1 << 20;
+
+/// What may come on a connection of HTTP/2 without any reply going on, in bytes: what each of its streams may hold
+/// unread, and as much again. A server that sends frames without end, and serves nothing, is left.
+fn useless_limit(streams: u32) -> u64 {
+    u64::from(streams + 1) * u64::from(STREAM_WINDOW)
+}
 
 /// Header fields of one reply's head.
 pub(crate) const HEAD_FIELDS: usize = 256;
@@ -152,6 +157,7 @@ impl Http2 {
             .await;
         }));
         let common = Common::new(counts, address, driver, opening);
+        common.io.limit_useless(useless_limit(1));
         Ok(Self { sender, common, streams: AtomicU32::new(1), allowed, retired: AtomicBool::new(false) })
     }
 
@@ -172,7 +178,13 @@ impl Http2 {
     }
 
     pub(super) fn open_stream(&self) {
-        self.streams.fetch_add(1, Ordering::Relaxed);
+        let before = self.streams.fetch_add(1, Ordering::Relaxed);
+        self.common.io.limit_useless(useless_limit(before + 1));
+    }
+
+    fn close_stream(&self) {
+        let before = self.streams.fetch_sub(1, Ordering::Relaxed);
+        self.common.io.limit_useless(useless_limit(before.saturating_sub(1)));
     }
 
     pub(super) fn has_room(&self) -> bool {
@@ -260,7 +272,7 @@ impl Drop for Lease {
                 }
             }
             Kind::Two(connection) => {
-                connection.streams.fetch_sub(1, Ordering::Relaxed);
+                connection.close_stream();
                 self.pool.stream_ended(connection, &self.origin);
             }
         }

@@ -42,12 +42,7 @@ pub(crate) async fn exchange(
     judge: &(dyn Fn(&http::response::Parts) -> Left + Sync),
     leg: &Arc<Leg>,
 ) -> Result<(http::response::Parts, HttpBody, Option<u32>), Error> {
-    let mut lease = loop {
-        let mut lease = pool.check_out(origin, leg).await?;
-        if is_ready(&mut lease).await {
-            break lease;
-        }
-    };
+    let mut lease = ready(pool, origin, leg).await?;
     leg.enter(opening_phase(&out.body));
     let before = lease.common().map_or((0, 0), |common| (common.io.written(), common.io.read()));
     let (body, sending) = RequestBody::new(&out.body, leg);
@@ -69,6 +64,12 @@ pub(crate) async fn exchange(
         #[cfg(not(feature = "http2"))]
         Kind::Two(_) => unreachable!("HTTP/2 connections are not made without the feature"),
     };
+    if let Some(common) = lease.common() {
+        if common.io.is_useless() {
+            return Err(useless());
+        }
+        common.io.went_on();
+    }
     let response = answer.map_err(|cause| {
         let own = sending.as_ref().and_then(Sending::failure);
         own.unwrap_or_else(|| fault::exchange(cause, standing(&lease, before)))
@@ -95,6 +96,32 @@ pub(crate) async fn exchange(
 /// How long a connection may go on sending a body whose reply has ended, before another is taken.
 const STILL_SENDING: Duration = Duration::from_millis(50);
 
+/// Connections that turned out to be closed by the server before anything was sent, for one attempt: kept ones of
+/// HTTP/1, which are found closed one after the other, and shared ones of HTTP/2.
+const CLOSED_HTTP1: u32 = 64;
+const CLOSED_HTTP2: u32 = 2;
+
+/// A connection that can take a request. A server that closes each before it can be used is not dialled in a circle:
+/// that is a failure, which is counted and waited after as others are.
+async fn ready(pool: &Arc<Pool>, origin: &Arc<Origin>, leg: &Arc<Leg>) -> Result<Lease, Error> {
+    let (mut closed_http1, mut closed_http2) = (0, 0);
+    loop {
+        let mut lease = pool.check_out(origin, leg).await?;
+        if is_ready(&mut lease).await {
+            return Ok(lease);
+        }
+        match lease.kind_mut() {
+            Kind::One(_) => closed_http1 += 1,
+            Kind::Two(_) => closed_http2 += 1,
+        }
+        let was_new = lease.common().is_some_and(|common| !common.is_reused());
+        if was_new || closed_http1 >= CLOSED_HTTP1 || closed_http2 >= CLOSED_HTTP2 {
+            let message = "the server closed the connection before it could be used";
+            return Err(Error::new(ErrorKind::ConnectFailed, Phase::Connect, message));
+        }
+    }
+}
+
 /// Whether the connection takes a request; one that was closed meanwhile does not, and costs nothing.
 async fn is_ready(lease: &mut Lease) -> bool {
     match lease.kind_mut() {
@@ -120,6 +147,11 @@ fn count_interim(request: &mut Request<RequestBody>, io: &Arc<IoCounts>) {
 
 fn flooded() -> Error {
     let message = format!("more than {INTERIM_REPLIES} interim replies (1xx) came before the final one");
+    Error::new(ErrorKind::BadReply, Phase::Wait, message)
+}
+
+fn useless() -> Error {
+    let message = "the server sends frames without end that serve no request";
     Error::new(ErrorKind::BadReply, Phase::Wait, message)
 }
 

@@ -257,11 +257,11 @@ impl Pool {
         }
     }
 
-    /// A stream has ended. If that left its connection idle while others wait for room, it is closed.
+    /// A stream has ended. If that left its connection idle, and the server takes no more on it or others wait for
+    /// room, it is closed: a server may go on sending on one that stays open.
     pub(super) fn stream_ended(&self, connection: &Http2, origin: &Origin) {
-        if !connection.is_idle()
-            || (self.slots.waiting.load(Ordering::Relaxed) == 0 && !connection.is_retired())
-        {
+        let is_needed = !connection.is_retired() && !connection.is_closed();
+        if !connection.is_idle() || is_needed && self.slots.waiting.load(Ordering::Relaxed) == 0 {
             return;
         }
         let mut state = self.lock();
