@@ -1,6 +1,8 @@
 //! Every host that a client has met, interned by its origin, with its gate. Idle hosts are forgotten.
 
-use std::collections::HashMap;
+use std::borrow::Borrow;
+use std::collections::HashSet;
+use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -67,7 +69,7 @@ impl Host {
 /// The hosts of one client, shared by its lanes.
 #[derive(Debug)]
 pub(crate) struct Hosts {
-    settings: Settings,
+    settings: Arc<Settings>,
     clock: Clock,
     /// Of the jitter at its gates.
     seed: u64,
@@ -80,10 +82,34 @@ pub(crate) struct Hosts {
 
 #[derive(Debug, Default)]
 struct Known {
-    hosts: HashMap<Box<str>, Arc<Host>>,
+    hosts: HashSet<ByKey>,
     /// The size at which those without a user are forgotten.
     sweep_at: usize,
 }
+
+/// A host, found by the key of its origin.
+#[derive(Debug)]
+struct ByKey(Arc<Host>);
+
+impl Borrow<str> for ByKey {
+    fn borrow(&self) -> &str {
+        &self.0.origin.key
+    }
+}
+
+impl Hash for ByKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.origin.key.hash(state);
+    }
+}
+
+impl PartialEq for ByKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.origin.key == other.0.origin.key
+    }
+}
+
+impl Eq for ByKey {}
 
 /// The fewest hosts for which a sweep is worth its while.
 const SWEEP_FROM: usize = 1024;
@@ -91,15 +117,15 @@ const SWEEP_FROM: usize = 1024;
 impl Hosts {
     pub(crate) fn new(settings: Settings, rate: Option<f64>, clock: Clock, seed: u64) -> Self {
         Self {
-            settings,
+            settings: Arc::new(settings),
             clock,
             seed,
             turns: rate.map(|per_second| {
-                let rules = HostRules::with(&Settings {
+                let rules = HostRules::sharing(Arc::new(Settings {
                     per_host: Some(u32::MAX),
                     host_rate: Some(per_second),
                     ..Settings::default()
-                });
+                }));
                 Arc::new(Gate::new(rules, Arc::default(), clock, seed))
             }),
             permits: Arc::default(),
@@ -130,20 +156,20 @@ impl Hosts {
     /// The host of `url`, new or known.
     pub(crate) fn of(&self, url: &Url) -> Arc<Host> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(host) = known.hosts.get(key_of(url)) {
+        if let Some(ByKey(host)) = known.hosts.get(key_of(url)) {
             return Arc::clone(host);
         }
         if known.hosts.len() >= known.sweep_at.max(SWEEP_FROM) {
             // Whoever uses a host holds it; what nobody holds has nothing in flight and nobody waiting. What a host
             // has refused is remembered for as long as it matters.
-            known.hosts.retain(|_, host| {
+            known.hosts.retain(|ByKey(host)| {
                 Arc::strong_count(host) > 1 || Arc::strong_count(&host.gate) > 1 || !host.gate.is_idle()
             });
             known.sweep_at = known.hosts.len() * 2;
         }
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
         let origin = Arc::new(Origin::new(number, url));
-        let rules = HostRules::with(&self.settings);
+        let rules = HostRules::sharing(Arc::clone(&self.settings));
         let gate = Arc::new(Gate::new(rules, Arc::clone(&self.permits), self.clock, self.seed ^ number));
         let host = Arc::new(Host {
             origin,
@@ -153,7 +179,7 @@ impl Hosts {
             #[cfg(feature = "robots")]
             robots: super::robots::Slot::default(),
         });
-        known.hosts.insert(host.origin.key.clone(), Arc::clone(&host));
+        known.hosts.insert(ByKey(Arc::clone(&host)));
         host
     }
 
@@ -172,6 +198,7 @@ impl Hosts {
 mod tests {
     use super::*;
     use crate::permit::Left;
+    use crate::policy::queue::Queue;
 
     #[test]
     fn a_host_has_a_purse_and_a_tempo_in_a_hundred_bytes() {
@@ -191,8 +218,84 @@ mod tests {
         (2..5_000).for_each(|number| drop(of(number)));
         let known = hosts.known.lock().expect("nobody panics here");
         assert!(known.hosts.len() < 2_100, "{}", known.hosts.len());
-        let is_known = |host: &str| known.hosts.contains_key(host);
-        assert!(is_known(&used.origin.key) && known.hosts.values().any(|host| !host.gate.is_idle()));
+        let is_known = |host: &str| known.hosts.contains(host);
+        assert!(is_known(&used.origin.key) && known.hosts.iter().any(|ByKey(host)| !host.gate.is_idle()));
+    }
+
+    fn url(number: u64) -> Url {
+        format!("http://host-{number}.example/").parse().expect("a URL")
+    }
+
+    fn hosts() -> Hosts {
+        Hosts::new(Settings::default(), None, Clock::new(), 1)
+    }
+
+    /// One request goes through its host's gate, and is answered.
+    #[inline(never)]
+    fn one_step<'a>(queue: &mut Queue<&'a Url>, hosts: &Hosts, request: &'a Url) {
+        let host = hosts.of(request);
+        queue.push(host.origin.number, request, 100);
+        let number = queue.next_host().expect("one is queued");
+        let Some(request) = queue.start(number) else { panic!("its host has a line") };
+        let mut permit = hosts.of(request).gate.try_enter().expect("nothing is in flight");
+        permit.mark(Left::Success);
+        drop(permit);
+        host.heard(Heard::Led, Duration::from_millis(5), hosts.clock.now());
+    }
+
+    /// `benches/scheduler.sh` counts the instructions of the steps, which are marked by their name.
+    #[test]
+    fn a_step_gives_back_what_it_took_however_many_hosts_are_known() {
+        let number = |name: &str, usual: u64| {
+            std::env::var(name).map_or(usual, |text| text.parse().expect("a number"))
+        };
+        let (known, steps) = (number("GANNET_BENCH_HOSTS", 1_000), number("GANNET_BENCH_STEPS", 1_000));
+        let (hosts, mut queue) = (hosts(), Queue::default());
+        let urls: Vec<Url> = (0..known).map(url).collect();
+        let held: Vec<_> = urls.iter().map(|url| hosts.of(url)).collect();
+        // A generator that visits the hosts in no order, each about as often.
+        for step in 0..steps {
+            one_step(&mut queue, &hosts, &urls[(step.wrapping_mul(7_919_333) % known) as usize]);
+        }
+        assert_eq!((held.len() as u64, hosts.permits(), queue.is_empty()), (known, 0, true));
+    }
+
+    /// Bytes that this process holds, of proc(5).
+    fn resident() -> u64 {
+        let pages = std::fs::read_to_string("/proc/self/statm").expect("proc(5)");
+        pages.split(' ').nth(1).expect("the second field").parse::<u64>().expect("a number") * 4096
+    }
+
+    #[test]
+    fn a_known_host_costs_less_than_512_bytes() {
+        const CHILD: &str = "GANNET_TEST_HOSTS_CHILD";
+        if std::env::var_os(CHILD).is_none() {
+            // Alone in a process, where nobody else takes memory.
+            let name = "engine::hosts::tests::a_known_host_costs_less_than_512_bytes";
+            let this = std::env::current_exe().expect("a running program has a file");
+            let mut run = std::process::Command::new(this);
+            let output = run.args([name, "--exact", "--nocapture"]).env(CHILD, "1").output();
+            let output = output.expect("a test can be run");
+            let said = String::from_utf8_lossy(&output.stdout);
+            assert!(output.status.success() && said.contains("a known host: "), "{said}");
+            return;
+        }
+        let (hosts, mut held) = (hosts(), Vec::with_capacity(1 << 18));
+        let mut know = |until: u64| {
+            while (held.len() as u64) < until {
+                let url = url(held.len() as u64);
+                held.push(hosts.of(&url));
+                // Two requests to each, which were answered.
+                let mut queue = Queue::default();
+                one_step(&mut queue, &hosts, &url);
+                one_step(&mut queue, &hosts, &url);
+            }
+            resident()
+        };
+        let (before, after) = (know(100_000), know(200_000));
+        let each = (after - before) as f64 / 100_000.0;
+        println!("a known host: {each:.0} bytes");
+        assert!(each < 512.0, "{each} bytes");
     }
 
     #[tokio::test]

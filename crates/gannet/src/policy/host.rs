@@ -2,20 +2,23 @@
 //! gate around it keeps the waiters, and tells it what became of each request.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::Moment;
 use crate::permit::{Left, Pass, Role};
 
-use breaker::{Breaker, Life, Says};
+use breaker::{Life, Says};
 use cooldown::{Absence, CoolDown};
-use limit::{Entered, Limit, Reception};
+use limit::{Entered, Reception};
+use load::Load;
 use mutated::mutated;
 use rate::Rate;
 
 mod breaker;
 mod cooldown;
 mod limit;
+mod load;
 mod mutated;
 mod pace;
 pub(crate) mod rate;
@@ -53,15 +56,12 @@ impl Default for Settings {
 }
 
 /// The state of one host.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct HostRules {
-    per_host: Option<u32>,
-    give_up: Option<Duration>,
-    retry_after_max: Duration,
-    limit: Limit,
-    host_rate: Option<Rate>,
+    settings: Arc<Settings>,
+    host_rate: Option<Box<Rate>>,
     cool_down: CoolDown,
-    breaker: Breaker,
+    load: Load,
 }
 
 /// Which version a host turned out to speak.
@@ -149,15 +149,18 @@ impl HostRules {
     }
 
     /// A host of which nothing is known.
+    #[cfg(test)]
     pub(crate) fn with(settings: &Settings) -> Self {
+        Self::sharing(Arc::new(*settings))
+    }
+
+    /// A host of which nothing is known.
+    pub(crate) fn sharing(settings: Arc<Settings>) -> Self {
         Self {
-            per_host: settings.per_host,
-            give_up: settings.give_up,
-            retry_after_max: settings.retry_after_max,
-            limit: Limit::new(settings.per_host.unwrap_or(HTTP1_IN_FLIGHT)),
-            host_rate: settings.host_rate.map(Rate::new),
+            host_rate: settings.host_rate.map(|per_second| Box::new(Rate::new(per_second))),
             cool_down: CoolDown::default(),
-            breaker: Breaker::default(),
+            load: Load::new(settings.per_host.unwrap_or(HTTP1_IN_FLIGHT)),
+            settings,
         }
     }
 
@@ -171,7 +174,7 @@ impl HostRules {
                 Absence::TooLong => Entry::Away(until),
             };
         }
-        let role = match self.breaker.asked(now) {
+        let role = match self.load.says(now) {
             Says::Go => Role::Ordinary,
             Says::Probe => Role::Probe,
             Says::Wait | Says::NotBefore(_) if self.is_given_up(now) => return Entry::GivenUp,
@@ -179,14 +182,14 @@ impl HostRules {
             Says::NotBefore(until) => return Entry::NotBefore(until),
         };
         // Those that were in flight when the breaker opened may be hanging: the probe does not wait for them.
-        if role == Role::Ordinary && self.limit.is_full() {
+        if role == Role::Ordinary && self.load.is_full() {
             return Entry::Full;
         }
         if let Some(next) = self.next_by_rate().filter(|next| *next > now) {
             return Entry::NotBefore(next);
         }
         if role == Role::Probe {
-            self.breaker.probe_entered();
+            self.load.probe_entered();
         }
         Entry::Granted(self.go(role, now))
     }
@@ -201,23 +204,24 @@ impl HostRules {
         if let Some(rate) = &mut self.host_rate {
             rate.take(now);
         }
-        let Entered { window, in_flight } = self.limit.entered(now);
+        let Entered { window, in_flight } = self.load.entered(now);
         Pass { window, in_flight, role }
     }
 
     /// A place is given back. `dice` is any u32, for the jitter after a Retry-After.
     pub(crate) fn leave(&mut self, pass: Pass, left: Left, now: Moment, dice: u32) {
         if let Left::Refused { status, retry_after: Some(length) } = left {
-            self.cool_down.ask(status, length, self.retry_after_max, now, dice);
+            self.cool_down.ask(status, length, self.settings.retry_after_max, now, dice);
         }
         let entered = Entered { window: pass.window, in_flight: pass.in_flight };
-        self.limit.left(entered, reception(left), now);
+        self.load.left(entered, reception(left), now);
         match pass.role {
-            Role::Ordinary => self.breaker.left(life(left), now),
+            Role::Ordinary => self.load.lived(life(left), now),
             Role::Probe => {
-                self.breaker.probe_left(life(left), now);
+                let watched = self.load.watched(now);
+                watched.breaker.probe_left(life(left), now);
                 if life(left) == Life::Answered {
-                    self.limit.revived();
+                    watched.limit.revived();
                 }
             }
         }
@@ -225,26 +229,26 @@ impl HostRules {
 
     /// The server says that nothing is left for `length` (RateLimit-Remaining: 0).
     pub(crate) fn exhausted(&mut self, length: Duration, now: Moment, dice: u32) {
-        self.cool_down.ask(0, length, self.retry_after_max, now, dice);
+        self.cool_down.ask(0, length, self.settings.retry_after_max, now, dice);
     }
 
     /// The host answered in this version.
     pub(crate) fn learned(&mut self, speaks: Speaks) {
-        let usual = match (speaks, self.per_host) {
+        let usual = match (speaks, self.settings.per_host) {
             (Speaks::Http1, cap) => cap.unwrap_or(HTTP1_IN_FLIGHT),
             (Speaks::Http2 { .. }, cap) if mutated!(StreamsIgnored) => cap.unwrap_or(HTTP2_IN_FLIGHT),
             (Speaks::Http2 { streams, .. }, None) => HTTP2_IN_FLIGHT.min(streams),
             (Speaks::Http2 { in_all, .. }, Some(cap)) => cap.min(in_all),
         };
-        self.limit.usually(usual);
+        self.load.usually(usual);
     }
 
     /// The host wants this long between two requests (Crawl-delay); a slower rate that was set stands.
     #[cfg_attr(not(feature = "robots"), expect(dead_code, reason = "only robots.txt names such a delay"))]
     pub(crate) fn crawl_delay(&mut self, delay: Duration) {
         let per_second = 1.0 / delay.as_secs_f64().max(1e-9);
-        if self.host_rate.is_none_or(|rate| rate.per_second() > per_second) {
-            self.host_rate = Some(Rate::new(per_second));
+        if self.host_rate.as_ref().is_none_or(|rate| rate.per_second() > per_second) {
+            self.host_rate = Some(Box::new(Rate::new(per_second)));
         }
     }
 
@@ -258,7 +262,7 @@ impl HostRules {
         if let Some(until) = self.cools_until(now) {
             return Some((until, Shut::Asked));
         }
-        let until = self.breaker.open_until(now).filter(|until| *until > now)?;
+        let until = self.load.open_until(now).filter(|until| *until > now)?;
         Some((until, Shut::Failing))
     }
 
@@ -266,14 +270,14 @@ impl HostRules {
     pub(crate) fn is_idle(&self, now: Moment) -> bool {
         self.in_flight() == 0
             && self.cools_until(now).is_none()
-            && self.breaker.open_until(now).is_none()
+            && self.load.open_until(now).is_none()
             && !self.is_lowered()
             && self.next_by_rate().is_none_or(|next| next <= now)
     }
 
     /// Time has passed.
     pub(crate) fn look(&mut self, now: Moment) {
-        self.limit.look(now);
+        self.load.look(now);
     }
 
     /// When time alone changes what one who asks is told; `None` while somebody may enter, or only a leaving helps.
@@ -284,24 +288,29 @@ impl HostRules {
         if let Some((_, until, _)) = self.cool_down.lasts(now) {
             return (!mutated!(WakeForgotten)).then_some(until);
         }
-        let give_up = self.breaker.gives_up_at(self.give_up).filter(|at| *at > now);
-        let opens = match self.breaker.asked(now) {
+        let give_up = self.gives_up_at().filter(|at| *at > now);
+        let opens = match self.load.says(now) {
             Says::NotBefore(until) => Some(until),
             Says::Wait => None,
-            Says::Go if self.limit.is_full() => self.limit.wake(),
+            Says::Go if self.load.is_full() => self.load.measured().and_then(|watched| watched.limit.wake()),
             Says::Go | Says::Probe => self.next_by_rate(),
         };
         opens.into_iter().chain(give_up).filter(|at| *at > now).min()
     }
 
     fn next_by_rate(&self) -> Option<Moment> {
-        let host_rate = self.host_rate.filter(|_| !mutated!(HostRateIgnored)).map(|rate| rate.next());
-        host_rate.max(self.limit.next())
+        let host_rate =
+            self.host_rate.as_ref().filter(|_| !mutated!(HostRateIgnored)).map(|rate| rate.next());
+        host_rate.max(self.load.next())
+    }
+
+    fn gives_up_at(&self) -> Option<Moment> {
+        self.load.measured()?.breaker.gives_up_at(self.settings.give_up)
     }
 
     /// Whether those who wait are to fail as `host.unavailable`.
     pub(crate) fn is_given_up(&self, now: Moment) -> bool {
-        self.breaker.gives_up_at(self.give_up).is_some_and(|at| now >= at)
+        self.gives_up_at().is_some_and(|at| now >= at)
     }
 
     /// Why one who asked now would have to wait.
@@ -312,41 +321,41 @@ impl HostRules {
         if let Some((status, until, _)) = self.cool_down.lasts(now) {
             return Some(Held::CoolDown { remaining: until - now, status });
         }
-        if let Some(until) = self.breaker.open_until(now) {
+        if let Some(until) = self.load.open_until(now) {
             return Some(Held::Breaker { remaining: until - now });
         }
-        if self.limit.is_full() {
-            return Some(Held::Limit(self.limit.limit()));
+        if self.load.is_full() {
+            return Some(Held::Limit(self.load.limit()));
         }
         let later = |next: Moment| next > now;
-        let set = self.host_rate.filter(|rate| later(rate.next()));
-        let pace = self.limit.pace().filter(|_| self.limit.next().is_some_and(later));
+        let set = self.host_rate.as_ref().filter(|rate| later(rate.next()));
+        let pace = self.load.pace().filter(|_| self.load.next().is_some_and(later));
         pace.map(Held::Pace).or(set.map(|rate| Held::HostRate(rate.per_second())))
     }
 
     /// Whether refusals hold the host back: no hedges then.
     pub(crate) fn holds_hedges(&self, now: Moment) -> bool {
-        self.is_lowered() || self.cools_until(now).is_some() || self.breaker.open_until(now).is_some()
+        self.is_lowered() || self.cools_until(now).is_some() || self.load.open_until(now).is_some()
     }
 
     /// Whether refusals hold the host below what is usual.
     fn is_lowered(&self) -> bool {
-        self.limit.is_lowered()
+        self.load.is_lowered()
     }
 
     pub(crate) fn in_flight(&self) -> u32 {
-        self.limit.in_flight()
+        self.load.in_flight()
     }
 
     /// How many requests may be in flight now.
     pub(crate) fn limit(&self) -> u32 {
-        self.limit.limit()
+        self.load.limit()
     }
 
     /// Requests a second that refusals allow; `None` is no bound.
     #[cfg(test)]
     pub(crate) fn pace(&self) -> Option<f64> {
-        self.limit.pace()
+        self.load.pace()
     }
 }
 

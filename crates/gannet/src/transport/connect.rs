@@ -91,7 +91,7 @@ impl Connector {
             }
             Network::Other(network) => {
                 leg.enter(Phase::Connect);
-                let stream = timeout(self.limit, network.connect(&origin.host, origin.port)).await;
+                let stream = timeout(self.limit, network.connect(origin.host(), origin.port)).await;
                 let stream = stream.map_err(|_| self.too_slow(Phase::Connect, ErrorKind::ConnectTimeout))?;
                 (Io::Other(stream.map_err(|cause| fault::connect(cause, None))?), None)
             }
@@ -102,11 +102,11 @@ impl Connector {
     }
 
     async fn tcp(&self, origin: &Origin, leg: &Leg) -> Result<TcpStream, Error> {
-        let addresses = match origin.host.parse::<IpAddr>() {
+        let addresses = match origin.host().parse::<IpAddr>() {
             Ok(address) => Arc::from([address]),
             Err(_) => {
                 leg.enter(Phase::Dns);
-                let found = timeout(self.limit, self.resolver.look_up(&origin.host)).await;
+                let found = timeout(self.limit, self.resolver.look_up(origin.host())).await;
                 found.map_err(|_| self.too_slow(Phase::Dns, ErrorKind::LookupTimeout))??
             }
         };
@@ -168,7 +168,7 @@ impl Connector {
             return Ok((io, self.plain_protocol()));
         }
         leg.enter(Phase::Tls);
-        let handshake = self.tls.handshake(io, &origin.host, address);
+        let handshake = self.tls.handshake(io, origin.host(), address);
         let stream = timeout(self.limit, handshake).await;
         let stream = stream.map_err(|_| self.too_slow(Phase::Tls, ErrorKind::ConnectTimeout))??;
         let protocol = match stream.get_ref().1.alpn_protocol() {

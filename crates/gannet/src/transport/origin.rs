@@ -10,8 +10,6 @@ pub(crate) struct Origin {
     pub(crate) number: u64,
     pub(crate) key: Box<str>,
     pub(crate) https: bool,
-    /// Without brackets around an IPv6 address.
-    pub(crate) host: Box<str>,
     pub(crate) port: u16,
     protocol: AtomicU8,
 }
@@ -32,10 +30,16 @@ impl Origin {
             number,
             key: key_of(url).into(),
             https,
-            host: url.host_str().unwrap_or_default().trim_matches(['[', ']']).into(),
             port: url.port_or_known_default().unwrap_or(if https { 443 } else { 80 }),
             protocol: AtomicU8::new(Protocol::Unknown as u8),
         }
+    }
+
+    /// Without brackets around an IPv6 address. Not kept, for there may be a million origins.
+    pub(crate) fn host(&self) -> &str {
+        let authority = self.key.split_once("://").map_or(&*self.key, |(_, authority)| authority);
+        let end = authority.rfind(']').or_else(|| authority.rfind(':')).unwrap_or(authority.len());
+        authority[..end].trim_start_matches('[')
     }
 
     pub(crate) fn protocol(&self) -> Protocol {
@@ -55,4 +59,24 @@ impl Origin {
 /// URLs in the engine carry no userinfo.
 pub(crate) fn key_of(url: &Url) -> &str {
     &url[..Position::BeforePath]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_host_is_named_without_brackets_or_port() {
+        let urls = [
+            ("http://a.example/x:1", "a.example"),
+            ("https://a.example:8443/?]", "a.example"),
+            ("http://127.0.0.1:80/", "127.0.0.1"),
+            ("http://[::1]:8080/", "::1"),
+            ("http://[2001:db8::1]/", "2001:db8::1"),
+        ];
+        for (url, host) in urls {
+            let origin = Origin::new(1, &url.parse().expect("a URL"));
+            assert_eq!(origin.host(), host, "{url}");
+        }
+    }
 }

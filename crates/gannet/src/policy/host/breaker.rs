@@ -71,6 +71,13 @@ pub(crate) enum Life {
 }
 
 impl Breaker {
+    /// The state of a host that gave so many answers, and never failed.
+    pub(crate) fn after(answered: u32, now: Moment) -> Self {
+        let mut breaker = Self::default();
+        breaker.turn(now).attempts = answered;
+        breaker
+    }
+
     pub(crate) fn asked(&self, now: Moment) -> Says {
         match self.state {
             State::Closed => Says::Go,

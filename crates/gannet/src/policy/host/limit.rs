@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use crate::Moment;
 
+use super::load::Light;
 use super::mutated::mutated;
-use super::pace::{Pace, Taken};
+use super::pace::{Pace, SEEN, Taken};
 
 /// The shortest window.
-const WINDOW: Duration = Duration::from_millis(100);
+pub(super) const WINDOW: Duration = Duration::from_millis(100);
 /// How often more than the limit is tried, and how soon after a lowering it is tried first.
 const PROBE: Duration = Duration::from_secs(30);
 const PROBE_FIRST: Duration = Duration::from_secs(2);
@@ -188,6 +189,21 @@ impl Limit {
             calm: Calm::default(),
             taken: Taken::default(),
         }
+    }
+
+    /// What all this would be, had it been kept since the first request.
+    pub(super) fn after(light: &Light, now: Moment) -> Self {
+        let mut limit = Self::new(light.usual);
+        let (taken, answered) = (u32::from(light.in_window), u32::from(light.answered));
+        let (number, began, most) = (light.number, light.began, u32::from(light.most));
+        limit.window = Window { number, began, taken, answered: taken, most, ..Window::default() };
+        (limit.older, limit.newer) = (light.older, light.newer);
+        limit.history.taken = answered - taken;
+        // Those of the last two seconds, if they came evenly.
+        let lived = now.since(light.sent_since).max(SEEN).as_secs_f64();
+        let taken = (f64::from(light.recent) * SEEN.as_secs_f64() / lived) as u32;
+        limit.taken = Taken::after(light.sent_since, light.sent_last, taken, now);
+        limit
     }
 
     /// So many hold as long as nothing is refused. What refusals have lowered stays lowered.

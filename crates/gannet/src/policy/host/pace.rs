@@ -11,7 +11,7 @@ use super::rate::Rate;
 /// The length and number of the slots in which what was taken is counted: 2 s in all, and the one being filled.
 const SLOT: Duration = Duration::from_millis(250);
 const SLOTS: usize = 8;
-const SEEN: Duration = Duration::from_secs(2);
+pub(super) const SEEN: Duration = Duration::from_secs(2);
 /// Below what was taken, so that what the server still holds against us runs off.
 const BELOW: f64 = 0.95;
 /// By how much a window without refusals raises the pace.
@@ -34,6 +34,14 @@ pub(crate) struct Taken {
 }
 
 impl Taken {
+    /// So many were taken of late.
+    pub(crate) fn after(began: Moment, last: Moment, taken: u32, now: Moment) -> Self {
+        let mut all = Self { began, last, ..Self::default() };
+        all.turn(now);
+        all.counts[(all.slot % (SLOTS + 1) as u64) as usize] = taken;
+        all
+    }
+
     /// One was taken.
     pub(crate) fn count(&mut self, now: Moment) {
         self.turn(now);

@@ -42,10 +42,32 @@ fn no_more_than_the_limit_are_in_flight() {
 }
 
 #[test]
-fn a_host_is_known_in_less_than_512_bytes_and_owns_nothing_on_the_heap() {
-    let size = size_of::<HostRules>();
-    eprintln!("a known host's rules: {size} bytes");
-    assert!(size < 512 && !std::mem::needs_drop::<HostRules>(), "{size}");
+fn a_host_that_refuses_nothing_owns_nothing_on_the_heap_before_its_twentieth_answer() {
+    let mut rules = HostRules::new(None);
+    let answers = |rules: &mut HostRules, count| {
+        for answer in 0..count {
+            let pass = enter(rules, at(answer));
+            rules.leave(pass, Left::Answered, at(answer), 0);
+        }
+    };
+    answers(&mut rules, 20);
+    assert!(rules.load.measured().is_none() && size_of::<HostRules>() <= 128, "{}", size_of::<HostRules>());
+    answers(&mut rules, 1);
+    let watched = rules.load.measured().map(size_of_val);
+    assert!(watched.is_some_and(|size| size < 512), "{watched:?}");
+}
+
+#[test]
+fn what_was_in_flight_at_the_first_refusal_balances() {
+    let mut rules = HostRules::new(Some(4));
+    let passes: Vec<Pass> = (0..4).map(|_| enter(&mut rules, at(0))).collect();
+    let refused = Left::Refused { status: 429, retry_after: None };
+    rules.leave(passes[0], refused, at(5), 0);
+    assert!(rules.load.measured().is_some() && rules.in_flight() == 3);
+    for pass in &passes[1..] {
+        rules.leave(*pass, Left::Success, at(6), 0);
+    }
+    assert_eq!(rules.in_flight(), 0);
 }
 
 #[test]
