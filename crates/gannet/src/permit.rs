@@ -13,6 +13,9 @@ pub(crate) struct Permit {
 
 /// Who takes a place back.
 pub(crate) trait Gatekeeper: Send + Sync {
+    /// The head of its reply has come, which says this of the host; the place is kept for the body. Not told of
+    /// refusals: those close their place when it is given back.
+    fn answered(&self, pass: Pass, left: Left);
     /// One place is free again.
     fn leave(&self, pass: Pass, left: Left);
 }
@@ -25,6 +28,17 @@ pub(crate) struct Pass {
     /// Requests in flight with it.
     pub(crate) in_flight: u32,
     pub(crate) role: Role,
+    pub(crate) part: Part,
+}
+
+/// Whether its window waits for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Part {
+    /// Until its host has answered.
+    #[default]
+    Open,
+    /// No more: it has its body under way, and was counted at its head.
+    Counted,
 }
 
 /// Two who were let in are not told apart.
@@ -69,6 +83,15 @@ impl Permit {
     /// Whether it is the one that an open breaker lets through.
     pub(crate) fn is_probe(&self) -> bool {
         self.pass.role == Role::Probe
+    }
+
+    /// The head of the reply has come. What is not refused is counted now, however long its body takes.
+    pub(crate) fn answered(&mut self, left: Left) {
+        self.left = left;
+        if self.pass.part == Part::Open && matches!(left, Left::Success | Left::Answered | Left::Broken) {
+            self.keeper.answered(self.pass, left);
+            self.pass = Pass { part: Part::Counted, role: Role::Ordinary, ..self.pass };
+        }
     }
 
     /// What is to be said on leaving; the last word counts.

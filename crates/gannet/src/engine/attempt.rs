@@ -210,7 +210,7 @@ async fn send_inside(
         })?;
         let reply = custom.send(request).await?;
         let mut place = inside.permit.take().expect("a place is used once");
-        place.mark(judge(&reply.head));
+        place.answered(judge(&reply.head));
         let held = crate::transport::Custom { body: reply.body, place };
         return Ok((reply.head, WireBody::Custom(held)));
     }

@@ -192,6 +192,10 @@ impl Gate {
 }
 
 impl Gatekeeper for Gate {
+    fn answered(&self, pass: Pass, left: Left) {
+        self.change(|rules, now, _| rules.answered(pass, left, now));
+    }
+
     fn leave(&self, pass: Pass, left: Left) {
         self.given.fetch_sub(1, Ordering::Relaxed);
         self.change(|rules, now, dice| rules.leave(pass, left, now, dice.u32(..)));

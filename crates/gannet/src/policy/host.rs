@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::Moment;
-use crate::permit::{Left, Pass, Role};
+use crate::permit::{Left, Part, Pass, Role};
 
 use breaker::{Life, Says};
 use cooldown::{Absence, CoolDown};
@@ -205,7 +205,18 @@ impl HostRules {
             rate.take(now);
         }
         let Entered { window, in_flight } = self.load.entered(now);
-        Pass { window, in_flight, role }
+        Pass { window, in_flight, role, part: Part::Open }
+    }
+
+    /// The head of a reply has come that is no refusal. From now on the window does not wait for this request, nor the
+    /// others for a probe: its body may take as long as it likes. Told once, before [`leave`](Self::leave), whose pass
+    /// is then that of an ordinary request that was counted.
+    pub(crate) fn answered(&mut self, pass: Pass, left: Left, now: Moment) {
+        let entered = Entered { window: pass.window, in_flight: pass.in_flight };
+        self.load.answered(entered, reception(left), now);
+        if pass.role == Role::Probe {
+            self.probe_left(life(left), now);
+        }
     }
 
     /// A place is given back. `dice` is any u32, for the jitter after a Retry-After.
@@ -214,16 +225,21 @@ impl HostRules {
             self.cool_down.ask(status, length, self.settings.retry_after_max, now, dice);
         }
         let entered = Entered { window: pass.window, in_flight: pass.in_flight };
-        self.load.left(entered, reception(left), now);
+        match pass.part {
+            Part::Open => self.load.left(entered, reception(left), now),
+            Part::Counted => self.load.ended(entered, reception(left), now),
+        }
         match pass.role {
             Role::Ordinary => self.load.lived(life(left), now),
-            Role::Probe => {
-                let watched = self.load.watched(now);
-                watched.breaker.probe_left(life(left), now);
-                if life(left) == Life::Answered {
-                    watched.limit.revived();
-                }
-            }
+            Role::Probe => self.probe_left(life(left), now),
+        }
+    }
+
+    fn probe_left(&mut self, life: Life, now: Moment) {
+        let watched = self.load.watched(now);
+        watched.breaker.probe_left(life, now);
+        if life == Life::Answered {
+            watched.limit.revived();
         }
     }
 

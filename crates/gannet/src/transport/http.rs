@@ -88,7 +88,7 @@ pub(crate) async fn exchange(
     }
     let streams = lease.streams();
     let mut permit = permit.take().expect("an exchange ends once");
-    permit.mark(judge(&head));
+    permit.answered(judge(&head));
     let hold = Hold { lease, permit, sending };
     Ok((head, HttpBody::new(incoming, hold, Arc::clone(&pool.spawn)), streams))
 }

@@ -1,7 +1,7 @@
 //! How many requests one host may have in flight, and how fast they may go: both follow what the host refuses.
 //!
-//! All is measured in windows. A window ends when everything that was in flight at its start has ended, and lasts at
-//! least 100 ms. The place of a refused request stays closed until the window ends, so that what is in flight after a
+//! All is measured in windows. A window ends when everything that was in flight at its start has been answered or has
+//! ended, and lasts at least 100 ms: bodies are not waited for. The place of a refused request stays closed until the window ends, so that what is in flight after a
 //! burst is what the host takes. At its end the window is judged, once.
 
 use std::time::Duration;
@@ -70,6 +70,8 @@ pub(crate) struct Limit {
     /// In flight since before the window, and since.
     older: u32,
     newer: u32,
+    /// In flight, answered and counted: for their bodies no window waits.
+    bodies: u32,
     /// Places of refused requests, closed until the window ends.
     closed: u32,
     /// What entered before this window says nothing of the present setting.
@@ -181,6 +183,7 @@ impl Limit {
             window: Window::default(),
             older: 0,
             newer: 0,
+            bodies: 0,
             closed: 0,
             fresh_from: 0,
             trial: None,
@@ -197,7 +200,7 @@ impl Limit {
         let (taken, answered) = (u32::from(light.in_window), u32::from(light.answered));
         let (number, began, most) = (light.number, light.began, u32::from(light.most));
         limit.window = Window { number, began, taken, answered: taken, most, ..Window::default() };
-        (limit.older, limit.newer) = (light.older, light.newer);
+        (limit.older, limit.newer, limit.bodies) = (light.older, light.newer, light.bodies);
         limit.history.taken = answered - taken;
         // Those of the last two seconds, if they came evenly.
         let lived = now.since(light.sent_since).max(SEEN).as_secs_f64();
@@ -216,7 +219,7 @@ impl Limit {
     }
 
     pub(crate) fn in_flight(&self) -> u32 {
-        self.older + self.newer
+        self.older + self.newer + self.bodies
     }
 
     /// How many may be in flight, without those places that are closed for the rest of the window.
@@ -249,7 +252,7 @@ impl Limit {
 
     /// The window has refusals and nothing to measure them by, yet.
     fn is_blind(&self) -> bool {
-        self.window.pushed > 0 && self.window.answered == 0 && self.in_flight() > 0
+        self.window.pushed > 0 && self.window.answered == 0 && self.older + self.newer > 0
     }
 
     pub(crate) fn entered(&mut self, now: Moment) -> Entered {
@@ -259,6 +262,30 @@ impl Limit {
             pace.rate.take(now);
         }
         Entered { window: self.window.number, in_flight: self.in_flight() }
+    }
+
+    /// The head of a reply has come: it counts, and its window does not wait for the body.
+    pub(crate) fn answered(&mut self, entered: Entered, reception: Reception, now: Moment) {
+        if mutated!(WaitsForBodies) {
+            return;
+        }
+        self.bodies += 1;
+        self.left(entered, reception, now);
+    }
+
+    /// A body has ended whose head was counted. One that broke off counts as refused as well.
+    pub(crate) fn ended(&mut self, entered: Entered, reception: Reception, now: Moment) {
+        if mutated!(WaitsForBodies) {
+            return self.left(entered, reception, now);
+        }
+        debug_assert!(self.bodies > 0, "a body ends once");
+        if !(mutated!(PlaceLost) && reception == Reception::Unknown) {
+            self.bodies = self.bodies.saturating_sub(1);
+        }
+        if reception == Reception::PushedBack && !self.is_stale(entered) {
+            self.count(entered, reception, now);
+        }
+        self.look(now);
     }
 
     pub(crate) fn left(&mut self, entered: Entered, reception: Reception, now: Moment) {
@@ -273,12 +300,15 @@ impl Limit {
         if matches!(reception, Reception::Taken | Reception::Failed) {
             self.taken.count(now);
         }
-        // Numbers wrap: what lies less than half of them behind is older.
-        let stale = entered.window.wrapping_sub(self.fresh_from) > u32::MAX / 2;
-        if !stale {
+        if !self.is_stale(entered) {
             self.count(entered, reception, now);
         }
         self.look(now);
+    }
+
+    /// Whether it entered under an earlier setting. Numbers wrap: what lies less than half of them behind is older.
+    fn is_stale(&self, entered: Entered) -> bool {
+        entered.window.wrapping_sub(self.fresh_from) > u32::MAX / 2
     }
 
     fn count(&mut self, entered: Entered, reception: Reception, now: Moment) {

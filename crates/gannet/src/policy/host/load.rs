@@ -29,6 +29,8 @@ pub(super) struct Light {
     pub(super) began: Moment,
     pub(super) older: u32,
     pub(super) newer: u32,
+    /// In flight, answered and counted.
+    pub(super) bodies: u32,
     /// Answers in the window, without a pause of more than two seconds, and in all.
     pub(super) in_window: u8,
     pub(super) recent: u8,
@@ -42,7 +44,7 @@ pub(super) struct Light {
 
 impl Light {
     fn in_flight(&self) -> u32 {
-        self.older + self.newer
+        self.older + self.newer + self.bodies
     }
 
     fn entered(&mut self, now: Moment) -> Entered {
@@ -129,6 +131,30 @@ impl Load {
             Self::Light(light) => light.entered(now),
             Self::Watched(watched) => watched.limit.entered(now),
         }
+    }
+
+    /// The head of a reply has come, and its body is on its way.
+    pub(super) fn answered(&mut self, entered: Entered, reception: Reception, now: Moment) {
+        if let Self::Light(light) = self
+            && reception == Reception::Taken
+            && light.answered < WATCHED_AT
+        {
+            light.bodies += 1;
+            return light.left(entered, reception, now);
+        }
+        self.watched(now).limit.answered(entered, reception, now);
+    }
+
+    /// The body has ended of one whose head was counted.
+    pub(super) fn ended(&mut self, entered: Entered, reception: Reception, now: Moment) {
+        if let Self::Light(light) = self
+            && reception != Reception::PushedBack
+        {
+            let stays = mutated!(PlaceLost) && reception == Reception::Unknown;
+            light.bodies -= u32::from(!stays);
+            return light.look(now);
+        }
+        self.watched(now).limit.ended(entered, reception, now);
     }
 
     pub(super) fn left(&mut self, entered: Entered, reception: Reception, now: Moment) {

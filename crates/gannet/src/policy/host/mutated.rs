@@ -53,6 +53,8 @@ mod faults {
         NotFoundBreaks,
         /// 429 counts as a failure of the host.
         TooManyBreaks,
+        /// A window waits for the bodies of what it let in.
+        WaitsForBodies,
         /// The pace is set above what is taken.
         PaceAbove,
         /// A pace stays what it was.

@@ -12,7 +12,7 @@ use crate::Moment;
 
 use super::mutated::{Mutant, with};
 use super::{Entry, HostRules, Settings};
-use crate::permit::{Left, Pass};
+use crate::permit::{Left, Part, Pass, Role};
 
 use server::{Nature, Server, Serves, lognormal};
 use witness::{Held, Witness, hold};
@@ -26,6 +26,9 @@ const COUNT: u64 = 1_000;
 /// Random schedules within which, beside the targets, each mutant has to be caught.
 const MUTANT_COUNT: u64 = 300;
 
+/// The longest body of those that are long, in milliseconds.
+const LONGEST_BODY: u64 = 120_000;
+
 /// What is drawn or chosen before a run.
 #[derive(Debug, Clone, Copy)]
 struct Plan {
@@ -36,6 +39,8 @@ struct Plan {
     settings: Settings,
     median: f64,
     seconds: u64,
+    /// Replies out of a hundred whose bodies go on for minutes.
+    long: u32,
     /// Requests out of a hundred that we stop ourselves.
     cut: u32,
     /// What is counted begins so long after the start.
@@ -74,6 +79,8 @@ struct Event {
 #[derive(Debug, Clone, Copy)]
 enum What {
     Arrives(Pass),
+    /// A body begins that goes on for so long.
+    Answers(Pass, Left, Serves, Duration),
     Ends(Pass, Left, Serves),
     Woke,
     Exhausted(Duration),
@@ -149,9 +156,17 @@ impl World {
                     left = Left::Cut;
                 }
                 let back = lognormal(1.0, &mut self.rng);
-                self.at(self.now + reply.after + back, What::Ends(pass, left, reply.serves));
+                let at = self.now + reply.after + back;
+                let whole = matches!(left, Left::Success | Left::Answered | Left::Broken);
+                if whole && self.plan.long > 0 && self.rng.u32(0..100) < self.plan.long {
+                    let body = Duration::from_millis(self.rng.u64(0..LONGEST_BODY));
+                    self.at(at, What::Answers(pass, left, reply.serves, body));
+                } else {
+                    self.at(at, What::Ends(pass, left, reply.serves));
+                }
                 return Ok(());
             }
+            What::Answers(pass, left, serves, body) => self.answers(pass, left, serves, body),
             What::Ends(pass, left, serves) => self.ends(pass, left, serves)?,
             What::Exhausted(length) => {
                 self.witness.asked(length, self.now);
@@ -173,6 +188,15 @@ impl World {
             What::Asks => {}
         }
         self.pump()
+    }
+
+    fn answers(&mut self, pass: Pass, left: Left, serves: Serves, body: Duration) {
+        self.rules.answered(pass, left, self.now);
+        self.witness.answered(pass);
+        // Some bodies break off.
+        let left = if self.rng.u32(0..4) == 0 { Left::Unreached } else { left };
+        let pass = Pass { part: Part::Counted, role: Role::Ordinary, ..pass };
+        self.at(self.now + body, What::Ends(pass, left, serves));
     }
 
     fn ends(&mut self, pass: Pass, left: Left, serves: Serves) -> Held {
@@ -232,6 +256,7 @@ impl World {
                     self.witness.left(pass, Left::Cut, self.now, &self.rules)?;
                 }
                 What::Ends(pass, left, serves) => self.ends(pass, left, serves)?,
+                What::Answers(pass, left, serves, body) => self.answers(pass, left, serves, body),
                 _ => {}
             }
         }
@@ -259,6 +284,7 @@ fn draw(seed: u64) -> Plan {
         median: [5.0, 50.0, 400.0][rng.usize(0..3)],
         seconds: rng.u64(5..60),
         cut: [0, 0, 5, 40][rng.usize(0..4)],
+        long: [0, 0, 2, 20][rng.usize(0..4)],
         settled: Duration::ZERO,
     }
 }

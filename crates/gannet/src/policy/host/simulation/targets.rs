@@ -20,6 +20,7 @@ fn plan(nature: Nature, seed: u64) -> Plan {
         median: 50.0,
         seconds: SECONDS,
         cut: 0,
+        long: 0,
         settled: SETTLED,
     }
 }
@@ -99,6 +100,9 @@ pub(super) fn missed() -> Option<&'static str> {
         if against_chance(few, 30, 50.0).throughput < 0.9 {
             return Some("one that fails at random is not throttled");
         }
+        if starved() < 0.5 {
+            return Some("a long body starves nobody");
+        }
         if regained() < 0.9 {
             return Some("a limit that was lifted is found again");
         }
@@ -108,6 +112,13 @@ pub(super) fn missed() -> Option<&'static str> {
         (given_up_after(5, 1).is_none()).then_some("a dead host is given up")
     });
     missed.unwrap_or(Some("an invariant"))
+}
+
+/// How much is sent, of what is without failures, to a server of which 5 % fails and hardly any body is long.
+fn starved() -> f64 {
+    let many = |nature, long| figures(Plan { long, seconds: 300, ..capped(plan(nature, 3), 64) });
+    let (some, best) = (many(Nature::Random(5), 1), many(Nature::Plain, 1));
+    f64::from(some.answered + some.refused) / f64::from(best.answered)
 }
 
 /// The throughput of a server that allowed two in flight and then sixteen, against the latter.
@@ -165,6 +176,13 @@ fn one_that_fails_at_random_is_not_throttled() {
         );
         assert!(worst.throughput >= 0.9, "{worst:?}");
     }
+}
+
+#[test]
+fn a_long_body_and_failures_starve_nobody() {
+    let starved = starved();
+    eprintln!("5 % fail, 1 % are long: {starved:.3} of what is sent without failures");
+    assert!(starved >= 0.9, "{starved}");
 }
 
 #[test]

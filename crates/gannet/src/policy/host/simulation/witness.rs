@@ -84,6 +84,11 @@ impl Witness {
         self.bounds(rules)
     }
 
+    /// The body of this one is on its way: it probes no more.
+    pub(super) fn answered(&mut self, pass: Pass) {
+        self.probes -= u32::from(pass.role == Role::Probe);
+    }
+
     pub(super) fn left(&mut self, pass: Pass, left: Left, now: Moment, rules: &HostRules) -> Held {
         self.in_flight -= 1;
         if pass.role == Role::Probe {
