@@ -5,7 +5,7 @@
 #
 #   benches/scheduler.sh [STEPS] [HOSTS...]      default 20000 steps at 1000, 10000, 100000 and 1000000 hosts
 #
-# Prints the instructions of one step for each number of hosts. Exits 1 if the most are more than LIMIT (default 1.3)
+# Prints the instructions of one step for each number of hosts, and how often a step allocates. Exits 1 if the most are more than LIMIT (default 1.3)
 # times the fewest.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -28,6 +28,12 @@ for known in "${hosts[@]}"; do
     echo "$known hosts: $each instructions a step"
     figures+=("$each")
 done
+# Twice as many steps less the half of them: what the beginning allocates falls out.
+allocations() {
+    GANNET_BENCH_HOSTS=1000 GANNET_BENCH_STEPS=$1 valgrind --leak-check=no "$program" --exact "$test" 2>&1 |
+        awk '/total heap usage/ { gsub(",", "", $5); print $5 }'
+}
+awk "BEGIN { printf \"%.2f allocations a step\n\", ($(allocations $((2 * steps))) - $(allocations "$steps")) / $steps }"
 printf '%s\n' "${figures[@]}" | sort -n | awk -v limit="$limit" '
     NR == 1 { least = $1 } { most = $1 }
     END { printf "ratio %.2f (limit %s)\n", most / least, limit; exit !(most / least <= limit) }'
