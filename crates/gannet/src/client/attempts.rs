@@ -274,6 +274,10 @@ impl<T, E, F, Fut, R, A> Attempts<T, E, F, Fut, R, A> {
     }
 
     /// Draws on the budget of `calls`, and on what they know, in the place of its own.
+    ///
+    /// With it come the deadline and the token of the scope that `calls` were made in ([`Client::calls`] of a
+    /// [scope](crate::Client::scope)): the call ends by that deadline too, the nearest one rules, and when that token is
+    /// cancelled.
     pub fn budget(self, calls: &Calls) -> Self {
         self.ask(|asked| asked.calls = Some(calls.clone()))
     }
