@@ -287,7 +287,7 @@ impl HostRules {
         self.in_flight() == 0
             && self.cools_until(now).is_none()
             && self.load.open_until(now).is_none()
-            && !self.is_lowered()
+            && !self.load.remembers(now)
             && self.next_by_rate().is_none_or(|next| next <= now)
     }
 
@@ -340,13 +340,13 @@ impl HostRules {
         if let Some(until) = self.load.open_until(now) {
             return Some(Held::Breaker { remaining: until - now });
         }
-        if self.load.is_full() {
-            return Some(Held::Limit(self.load.limit()));
-        }
         let later = |next: Moment| next > now;
         let set = self.host_rate.as_ref().filter(|rate| later(rate.next()));
         let pace = self.load.pace().filter(|_| self.load.next().is_some_and(later));
-        pace.map(Held::Pace).or(set.map(|rate| Held::HostRate(rate.per_second())))
+        let rate = pace.map(Held::Pace).or(set.map(|rate| Held::HostRate(rate.per_second())));
+        let full = self.load.is_full().then(|| Held::Limit(self.load.limit()));
+        // One who may go beyond the limit would still have to keep to the rate.
+        rate.or(full)
     }
 
     /// Whether refusals hold the host back: no hedges then.

@@ -245,6 +245,11 @@ impl Limit {
         self.limit() < self.usual || self.set.pace.is_some()
     }
 
+    /// When the host was sent something last.
+    pub(super) fn last_sent(&self) -> Moment {
+        self.taken.last()
+    }
+
     /// When the window ends by time alone, if that opens a place.
     pub(crate) fn wake(&self) -> Option<Moment> {
         (self.older == 0 && self.closed > 0 && !self.is_blind()).then_some(self.window.began + WINDOW)

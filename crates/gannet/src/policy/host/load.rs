@@ -2,13 +2,19 @@
 //! them it is enough to know how many requests are in flight. Limit, pace and breaker come with the first refusal or
 //! failure, or with the twentieth answer, so that what a busy host took is known before it refuses.
 
+use std::time::Duration;
+
 use crate::Moment;
 
+use super::RETRY_AFTER_MAX;
 use super::breaker::{Breaker, Life, Says};
 use super::limit::{Entered, Limit, Reception, WINDOW};
 use super::mutated::mutated;
 use super::pace::SEEN;
 
+/// For how long after the last request a lowered limit or a pace is worth remembering: as long as the longest
+/// Retry-After that is waited for, unless another is set. Older refusals say little of what a host takes now.
+const LESSON_HOLDS: Duration = RETRY_AFTER_MAX;
 /// Answers after which all is measured.
 const WATCHED_AT: u8 = 20;
 
@@ -230,6 +236,12 @@ impl Load {
     /// The moment before which the pace lets nobody in.
     pub(super) fn next(&self) -> Option<Moment> {
         self.measured()?.limit.next()
+    }
+
+    /// Whether refusals hold the host below what is usual, and were not so long ago that they say nothing any more.
+    pub(super) fn remembers(&self, now: Moment) -> bool {
+        let fresh = |limit: &Limit| limit.is_lowered() && now < limit.last_sent() + LESSON_HOLDS;
+        self.measured().is_some_and(|watched| fresh(&watched.limit))
     }
 
     /// Whether refusals hold the host below what is usual.

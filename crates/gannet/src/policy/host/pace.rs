@@ -68,6 +68,11 @@ impl Taken {
         (at.since(self.began) >= SEEN).then(|| self.per_second(at))
     }
 
+    /// When the host was sent something last.
+    pub(super) fn last(&self) -> Moment {
+        self.last
+    }
+
     /// The host is sent something at `now`. After nothing for two seconds, what was before says nothing.
     pub(crate) fn sent(&mut self, now: Moment) {
         if now.since(self.last) >= SEEN {

@@ -127,3 +127,16 @@ fn refusals_lower_a_host_and_close_their_places_at_once() {
     rules.leave(passes[0], Left::Success, at(110), 0);
     assert_eq!((rules.limit(), rules.pace()), (10, None));
 }
+
+#[test]
+fn what_refusals_taught_is_forgotten_five_minutes_after_the_last_request() {
+    let mut rules = HostRules::new(Some(16));
+    let passes: Vec<Pass> = (0..16).map(|_| enter(&mut rules, at(0))).collect();
+    for (number, pass) in passes.iter().enumerate() {
+        let left = if number < 10 { Left::Success } else { Left::Refused { status: 429, retry_after: None } };
+        rules.leave(*pass, left, at(200), 0);
+    }
+    rules.look(at(400));
+    assert!(rules.is_lowered() && !rules.is_idle(at(299_000)));
+    assert!(rules.is_idle(at(301_000)), "who is known no better than a new one may be forgotten");
+}
