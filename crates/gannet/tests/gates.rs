@@ -1,13 +1,16 @@
 //! The gates of hosts under whole jobs, over a transport that counts, in virtual time.
 
 use std::collections::HashMap;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures::StreamExt as _;
 use gannet::{
     BoxFuture, Client, ClientBuilder, Ending, Error, ErrorKind, Outcome, Reply, Transport, WireRequest,
 };
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, Sleep, sleep, timeout};
 
 /// What a request is answered with.
 #[derive(Clone, Copy)]
@@ -96,6 +99,10 @@ impl Transport for Servers {
             if answer.status == 0 {
                 return Err(Error::transport("the connection was reset"));
             }
+            if answer.status == DRIP {
+                let body = Drip { left: 100, next: Box::pin(sleep(seconds(20))) };
+                return Ok(Reply::streaming(http::Response::new(body)));
+            }
             let mut response = http::Response::builder().status(answer.status);
             if let Some(seconds) = answer.retry_after {
                 response = response.header("retry-after", seconds);
@@ -105,6 +112,32 @@ impl Transport for Servers {
             }
             Ok(Reply::new(response.body("body").expect("a status of ours")))
         })
+    }
+}
+
+/// In the place of a status: a body of a hundred bytes, one in 20 s.
+const DRIP: u16 = 1;
+
+struct Drip {
+    left: u32,
+    next: Pin<Box<Sleep>>,
+}
+
+impl http_body::Body for Drip {
+    type Data = bytes::Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<bytes::Bytes>, Error>>> {
+        if self.left == 0 {
+            return Poll::Ready(None);
+        }
+        std::task::ready!(self.next.as_mut().poll(cx));
+        self.left -= 1;
+        self.next = Box::pin(sleep(seconds(20)));
+        Poll::Ready(Some(Ok(http_body::Frame::data(bytes::Bytes::from_static(b"x")))))
     }
 }
 
@@ -517,4 +550,38 @@ async fn a_job_in_all_kinds_of_trouble_ends_at_its_deadline_with_an_outcome_for_
         }
         assert!(servers.log().iter().all(|(_, at, _)| *at <= deadline), "nothing is started after it");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_body_and_a_few_refusals_starve_nobody() {
+    for bad in [0, 503, 429] {
+        let servers = Servers::new(move |seen| match seen.number {
+            0 => status(DRIP),
+            number if number >= 10 && number % 20 == 0 => status(bad),
+            _ => ok(),
+        });
+        let client = servers.client().build().expect("they agree");
+        let outcomes = timeout(FOR_EVER, client.fetch_all(urls(1, 400))).await.expect("it ends");
+        assert_eq!(obtained(&outcomes), 400);
+        let late = servers.log().iter().filter(|(_, at, _)| *at > seconds(30)).count();
+        assert_eq!(late, 0, "{bad}: the body takes 2,000 s, the others do not wait for it");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_turn_of_ordered_output_passes_no_cool_down_and_no_rate() {
+    let servers = Servers::new(|seen| match seen.number {
+        0 => Answer { retry_after: Some(60), ..status(503) },
+        _ => ok(),
+    });
+    let client = servers.client().host_rate(1.0).build().expect("they agree");
+    let sink = gannet::sink::Ordered::to(std::io::sink()).hold(1).spill(0);
+    let job = client.fetch_each(urls(1, 10)).concurrency(20).save_with(Arc::new(sink));
+    let outcomes: Vec<Outcome> = timeout(FOR_EVER, job.collect()).await.expect("it ends");
+    assert_eq!(obtained(&outcomes), 10);
+    let log = servers.log();
+    let at: Vec<Duration> = log.iter().map(|(_, at, _)| *at).collect();
+    assert!(at.windows(2).all(|two| two[1] - two[0] >= ms(990)), "a second lies between two: {at:?}");
+    let early = at[1..].iter().filter(|at| **at < seconds(60)).count();
+    assert!(early == 0, "nobody comes before the minute is over: {at:?}");
 }

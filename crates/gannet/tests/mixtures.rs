@@ -309,8 +309,9 @@ fn mixture(seed: u64) {
             }
         }
         // the client lives on
-        let real = timeout(seconds(1), client.get("http://fresh0/").text()).await;
+        // One in a hundred answers takes 2 s.
+        let real = timeout(seconds(3), client.get("http://fresh0/").text()).await;
         let fresh_ok = "fresh0".bytes().fold(seed, |a, b| mix(a, u64::from(b))) % 12 == 11;
-        if fresh_ok && real.is_err() { panic!("a fresh host is not served within 1 s: {what}"); }
+        if fresh_ok && real.is_err() { panic!("a fresh host is not served within 3 s: {what}"); }
     });
 }

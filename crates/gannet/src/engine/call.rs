@@ -90,6 +90,13 @@ impl Purse for Shared {
         }
     }
 
+    fn take_again(&self, extra: Extra, mirror: u32) -> Taken {
+        match &self.paid {
+            Paid::Alone(purse) => purse.take_again(extra, mirror),
+            Paid::OfClient(core, calls) => calls.take_for_waiting(extra, &core.purse),
+        }
+    }
+
     fn give_back(&self, extra: Extra, mirror: u32) {
         match &self.paid {
             Paid::Alone(purse) => purse.give_back(extra, mirror),

@@ -120,6 +120,12 @@ impl Gate {
         self.permit(pass)
     }
 
+    /// Whether nothing but the number of requests in flight keeps others out: no wish of the server's, no failures and no
+    /// rate.
+    pub(crate) fn is_merely_full(&self) -> bool {
+        matches!(self.held(), None | Some(Held::Limit(_)))
+    }
+
     /// The host answered in this version; if that widens the gate, waiters come in.
     pub(crate) fn learned(&self, speaks: Speaks) {
         self.change(|rules, _, _| rules.learned(speaks));

@@ -27,7 +27,7 @@ use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Phase};
 use crate::event::{Event, Tallies};
 use crate::number::ByNumber;
-use crate::outcome::{Outcome, Record, Verdict};
+use crate::outcome::{Ending, Outcome, Record, Verdict};
 use crate::permit::Permit;
 use crate::policy::concurrency::Concurrency;
 use crate::policy::fetch::Opening;
@@ -272,9 +272,7 @@ impl Job {
             changed = true;
             self.queue.unblock(host);
             match entered {
-                Ok(permit) if self.has_slot() && self.terms.sink.room(cx) == Room::Any => {
-                    self.start(host, Some(permit));
-                }
+                Ok(permit) if self.may_start(host, cx) => self.start(host, Some(permit)),
                 // The place goes back: nothing more may run now.
                 Ok(_) => {}
                 Err(why) => self.turn_away(host, why),
@@ -291,6 +289,14 @@ impl Job {
             changed = true;
         }
         changed
+    }
+
+    /// Whether the first request of this host may run now that it has a place.
+    fn may_start(&mut self, host: u64, cx: &mut Context<'_>) -> bool {
+        match self.terms.sink.room(cx) {
+            Room::Any => self.has_slot(),
+            Room::Only(seq) => self.queue.favour(|waiting| waiting.seq == seq) == Some(host),
+        }
     }
 
     /// Starts the request whose turn it is, or blocks its host; whether anything changed.
@@ -311,12 +317,26 @@ impl Job {
         true
     }
 
-    /// Starts the only request that the sink has room for, beyond every limit if need be: all that runs may be
-    /// waiting for it.
+    /// Starts the only request that the sink has room for, beyond the limits of what may run at once if need be: all
+    /// that runs may be waiting for it.
     fn start_only(&mut self, seq: u64) -> bool {
         let Some(host) = self.queue.favour(|waiting| waiting.seq == seq) else { return false };
         let known = self.hosts.get(&host).expect("a host with waiting requests is known");
-        let permit = known.gate.try_enter().unwrap_or_else(|| known.gate.enter_beyond());
+        let permit = match known.gate.try_enter() {
+            Some(permit) => permit,
+            None if known.gate.is_merely_full() => known.gate.enter_beyond(),
+            // What the server asked for, or the caller set, holds for it too. It is waited for once, at the gate.
+            None => {
+                if self.at_gates.iter().all(|gate| gate.host != host) {
+                    let entering = known.gate.enter(Behind::All, self.terms.deadline);
+                    self.at_gates.push(AtGate { host, entering });
+                    self.queue.block(host);
+                    return true;
+                }
+                self.queue.block(host);
+                return false;
+            }
+        };
         self.start(host, Some(permit));
         true
     }
@@ -440,6 +460,9 @@ impl Job {
         self.terms.sink.settled(outcome.seq);
         self.tell(&Event::Settled(outcome));
         self.note_done();
+        if outcome.ending() == Ending::Ok {
+            self.late.obtained(self.core.clock.now());
+        }
         match self.tally.settled(outcome.ending()) {
             Step::GoOn => {}
             Step::Met | Step::Failed => self.stop(Stop::Cancelled),

@@ -26,6 +26,11 @@ pub(crate) trait Purse {
     /// Takes one extra attempt at this mirror if there is one to take.
     #[must_use]
     fn take(&self, extra: Extra, mirror: u32) -> Taken;
+    /// Asks again for what was refused before: a further refusal is the same wish, and is not counted.
+    #[must_use]
+    fn take_again(&self, extra: Extra, mirror: u32) -> Taken {
+        self.take(extra, mirror)
+    }
     /// An extra that was taken has not started, and never will.
     fn give_back(&self, extra: Extra, mirror: u32);
 }
@@ -53,8 +58,11 @@ pub(crate) enum Ratio {
 /// Extras of each kind that are granted before any first attempt has paid for them.
 pub(crate) const RESERVE: u64 = 10;
 /// Extras of each kind of one host that need the common purse only, before its own first attempts have paid for
-/// any: with fewer, one URL of a thousand hosts could not be retried, nor could a fetch that is alone.
-pub(crate) const HOST_RESERVE: u64 = RESERVE;
+/// any: with fewer, one URL of a thousand hosts could not be retried. Beyond these and what its own first attempts
+/// have paid for, a host may have up to [`RESERVE`] if it is the only one, or if it leaves [`FOR_OTHERS`].
+pub(crate) const HOST_RESERVE: u64 = 3;
+/// Extras of each kind that one host leaves to others, where it has none of its own left.
+const FOR_OTHERS: u64 = 3;
 
 /// A ratio purse (the idea is Finagle's `RetryBudget`): each first attempt deposits, each extra takes.
 /// Extras of a kind are at most `max(RESERVE, ratio * firsts)` on every prefix, and what time has
@@ -164,7 +172,13 @@ impl RatioPurse {
     }
 
     fn take_common(&self, extra: Extra) -> Taken {
+        self.take_leaving(extra, 0)
+    }
+
+    /// Takes one if so many are left after it.
+    fn take_leaving(&self, extra: Extra, rest: u64) -> Taken {
         let allowed = self.allowed(extra, self.firsts.load(Ordering::Relaxed), RESERVE);
+        let allowed = allowed.map(|allowed| allowed.saturating_sub(rest));
         if take_below(self.taken(extra), allowed) { Taken::Granted } else { Taken::Refused }
     }
 }
@@ -181,6 +195,10 @@ impl Purse for RatioPurse {
             self.count_refused(extra);
         }
         taken
+    }
+
+    fn take_again(&self, extra: Extra, _mirror: u32) -> Taken {
+        self.take_common(extra)
     }
 
     fn give_back(&self, extra: Extra, _mirror: u32) {
@@ -208,11 +226,20 @@ impl HostPurse {
     /// Takes one extra for one who was refused before, and is counted already.
     #[must_use]
     pub(crate) fn take_for_waiting(&self, extra: Extra, common: &RatioPurse) -> Taken {
-        let allowed = common.allowed(extra, self.firsts.load(Ordering::Relaxed), HOST_RESERVE);
-        if !take_below(self.taken(extra), allowed) {
+        let firsts = self.firsts.load(Ordering::Relaxed);
+        let taken = if take_below(self.taken(extra), common.allowed(extra, firsts, HOST_RESERVE)) {
+            common.take_common(extra)
+        } else if take_below(self.taken(extra), common.allowed(extra, firsts, RESERVE)) {
+            let is_alone = common.firsts.load(Ordering::Relaxed) == firsts;
+            let rest = if is_alone { 0 } else { FOR_OTHERS };
+            match common.take_leaving(extra, rest) {
+                Taken::Granted => Taken::Granted,
+                _ if is_alone => Taken::Refused,
+                _ => Taken::HostRefused,
+            }
+        } else {
             return Taken::HostRefused;
-        }
-        let taken = common.take_common(extra);
+        };
         if taken != Taken::Granted {
             put_back(self.taken(extra));
         }
@@ -296,6 +323,21 @@ mod tests {
         assert_eq!(dead.take(Extra::Retry, &common), Taken::Granted);
         dead.give_back(Extra::Retry, &common);
         assert_eq!(common.balance(Extra::Retry), Some(201));
+    }
+
+    #[test]
+    fn one_host_leaves_something_to_others_though_few_have_paid_in() {
+        let common = RatioPurse::new(Ratio::Share(0.2), Ratio::Share(0.02));
+        let (dead, other) = (HostPurse::default(), HostPurse::default());
+        dead.deposit(&common);
+        let granted =
+            |host: &HostPurse| (0..20).filter(|_| host.take(Extra::Retry, &common) == Taken::Granted).count();
+        other.deposit(&common);
+        assert_eq!((granted(&dead), granted(&other)), (7, 3));
+        let (common, alone) = (RatioPurse::new(Ratio::Share(0.2), Ratio::Share(0.02)), HostPurse::default());
+        alone.deposit(&common);
+        let granted = (0..20).filter(|_| alone.take(Extra::Retry, &common) == Taken::Granted).count();
+        assert_eq!(granted, 10, "who is alone leaves nothing");
     }
 
     #[test]

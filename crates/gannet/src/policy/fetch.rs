@@ -184,6 +184,8 @@ pub(crate) struct Machine {
     forbidden: bool,
     /// The newest attempt for which the purse refused a hedge; asked for again only when advised.
     unhedged: Option<u32>,
+    /// The newest attempt for which a hedge was refused; its wish is counted once, however often it is asked for.
+    wished: Option<u32>,
     /// When a hedge will be due, as far as is known.
     hedge_due: Option<Moment>,
     /// The last attempt that failed, and why nothing followed from it.
@@ -252,6 +254,7 @@ impl Machine {
             spent: Spent::default(),
             forbidden: false,
             unhedged: None,
+            wished: None,
             hedge_due: None,
             last: None,
         }

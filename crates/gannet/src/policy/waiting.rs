@@ -9,6 +9,8 @@ use crate::number::ByNumber;
 
 use super::budget::{Ratio, Taken};
 
+/// Over so many seconds it is measured how fast a list was obtained.
+const RECENT: usize = 10;
 /// Once a list is done, the purse gains a retry at least so often.
 const SLOWEST: Duration = Duration::from_secs(1);
 
@@ -24,6 +26,40 @@ pub(crate) struct Waiting<W> {
     next_ticket: u64,
     length: usize,
     refill: Option<Refill>,
+    obtained: Recent,
+}
+
+/// What was obtained in each of the last seconds.
+#[derive(Debug, Default)]
+struct Recent {
+    /// The newest second, counted from the origin of time.
+    second: u64,
+    counts: [u32; RECENT],
+}
+
+impl Recent {
+    fn turn(&mut self, now: Moment) {
+        let second = now.since(Moment::ZERO).as_secs();
+        for passed in (self.second + 1..=second).take(RECENT) {
+            self.counts[(passed % RECENT as u64) as usize] = 0;
+        }
+        if second > self.second + RECENT as u64 {
+            self.counts = Default::default();
+        }
+        self.second = self.second.max(second);
+    }
+
+    fn count(&mut self, now: Moment) {
+        self.turn(now);
+        let place = (self.second % RECENT as u64) as usize;
+        self.counts[place] = self.counts[place].saturating_add(1);
+    }
+
+    /// So many a second; a burst is spread over all of the seconds.
+    fn per_second(&mut self, now: Moment) -> f64 {
+        self.turn(now);
+        self.counts.iter().map(|count| f64::from(*count)).sum::<f64>() / RECENT as f64
+    }
 }
 
 /// A place in a line.
@@ -49,6 +85,7 @@ impl<W> Default for Waiting<W> {
             next_ticket: 0,
             length: 0,
             refill: None,
+            obtained: Recent::default(),
         }
     }
 }
@@ -87,12 +124,17 @@ impl<W> Waiting<W> {
         }
     }
 
-    /// The last first attempt of the list has started, of `firsts` within `lasted`: from now on the purse is
-    /// refilled at `ratio` times their rate, and at least once a second.
-    pub(crate) fn list_done(&mut self, now: Moment, ratio: Ratio, firsts: u64, lasted: Duration) {
+    /// A request of the list was obtained.
+    pub(crate) fn obtained(&mut self, now: Moment) {
+        self.obtained.count(now);
+    }
+
+    /// The last first attempt of the list has started: from now on the purse is refilled at `ratio` times the rate at
+    /// which the list was obtained of late, and at least once a second. What was sent says nothing of what a server takes,
+    /// and a burst that it took is no rate.
+    pub(crate) fn list_done(&mut self, now: Moment, ratio: Ratio) {
         let Ratio::Share(share) = ratio else { return };
-        // A short list has no rate of its own: nobody is retried in a burst.
-        let each = lasted.max(SLOWEST).as_secs_f64() / (share * firsts as f64);
+        let each = 1.0 / (share * self.obtained.per_second(now));
         let every = Duration::try_from_secs_f64(each).map_or(SLOWEST, |each| each.min(SLOWEST));
         self.refill = Some(Refill { every, next: now + every });
     }
@@ -225,10 +267,11 @@ mod tests {
         let mut waiting = Waiting::default();
         waiting.wait(1, 10);
         assert_eq!((waiting.wake(), waiting.refill(at(9_000))), (None, 0));
-        waiting.list_done(at(10_000), Ratio::Share(0.2), 1_000, Duration::from_secs(10));
-        assert_eq!((waiting.wake(), waiting.refill(at(10_049))), (Some(at(10_050)), 0));
+        (0..1_000).for_each(|number| waiting.obtained(at(number * 10)));
+        waiting.list_done(at(9_999), Ratio::Share(0.2));
+        assert_eq!((waiting.wake(), waiting.refill(at(10_048))), (Some(at(10_049)), 0));
         assert_eq!((waiting.refill(at(10_060)), waiting.refill(at(10_060))), (1, 0));
-        assert_eq!((waiting.wake(), waiting.refill(at(11_000))), (Some(at(10_100)), 1));
+        assert_eq!((waiting.wake(), waiting.refill(at(11_000))), (Some(at(10_099)), 1));
         assert_eq!((waiting.wake(), waiting.refill(at(11_049))), (Some(at(11_050)), 0));
     }
 
@@ -236,17 +279,32 @@ mod tests {
     fn a_slow_list_is_refilled_once_a_second() {
         let mut waiting = Waiting::default();
         waiting.wait(1, 10);
-        for (firsts, seconds) in [(1, 60), (0, 0), (0, 60), (1, 0), (5, 0)] {
-            waiting.list_done(at(0), Ratio::Share(0.2), firsts, Duration::from_secs(seconds));
-            assert_eq!(waiting.wake(), Some(at(1_000)), "{firsts} in {seconds} s");
+        for obtained in [0, 1, 5, 44] {
+            (0..obtained).for_each(|_| waiting.obtained(at(20_000)));
+            waiting.list_done(at(20_000), Ratio::Share(0.2));
+            assert_eq!(waiting.wake(), Some(at(21_000)), "{obtained} more");
         }
+    }
+
+    /// nginx's limit_req with a burst: it takes 20 at once, and then one a second.
+    #[test]
+    fn a_burst_that_a_server_took_is_no_rate_for_the_late_retries() {
+        let mut waiting = Waiting::default();
+        waiting.wait(1, 10);
+        (0..20).for_each(|number| waiting.obtained(at(number)));
+        waiting.list_done(at(100), Ratio::Share(0.2));
+        assert_eq!(waiting.wake(), Some(at(1_100)), "one a second, though 20 were got in 20 ms");
+        (0..1_000).for_each(|number| waiting.obtained(at(20_000 + number)));
+        waiting.list_goes_on();
+        waiting.list_done(at(31_500), Ratio::Share(0.2));
+        assert_eq!(waiting.wake(), Some(at(32_500)), "what was taken long ago does not count");
     }
 
     #[test]
     fn a_list_that_goes_on_is_not_refilled_by_time() {
         let mut waiting = Waiting::default();
         waiting.wait(1, 10);
-        waiting.list_done(at(0), Ratio::Share(0.2), 1_000, Duration::from_secs(10));
+        waiting.list_done(at(0), Ratio::Share(0.2));
         waiting.list_goes_on();
         assert_eq!((waiting.wake(), waiting.refill(at(9_000))), (None, 0));
     }
@@ -281,8 +339,9 @@ mod tests {
                 assert!(retries <= 10.max(u64::from(number + 1) / 5));
             }
             assert!(waiting.len() > 500, "the purse was empty at the end of the list");
-            waiting.list_done(at(10_000), Ratio::Share(0.2), 10_000, Duration::from_secs(10));
-            let mut now = at(10_000);
+            (0..10_000).for_each(|number| waiting.obtained(at(number)));
+            waiting.list_done(at(9_999), Ratio::Share(0.2));
+            let mut now = at(9_999);
             while let Some(wake) = waiting.wake() {
                 assert!(wake.since(now) >= Duration::from_micros(4_999), "no faster than a fifth of before");
                 now = wake;

@@ -91,7 +91,7 @@ async fn in_turn(errand: &Errand, host: &Host, mut entering: Entering) -> Result
             return entered;
         }
         let is_ours = sink.room(&mut Context::from_waker(Waker::noop())) == Room::Only(errand.seq);
-        if is_ours && matches!(host.gate.held(), None | Some(Held::Limit(_))) {
+        if is_ours && host.gate.is_merely_full() {
             return Ok(host.gate.enter_beyond());
         }
     }

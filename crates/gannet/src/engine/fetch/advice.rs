@@ -56,7 +56,7 @@ impl Purse for Adviser<'_> {
         let host = self.met.of(self.errand, mirror);
         host.purse.deposit(&self.errand.core.purse);
         if let Some(late) = &self.errand.late {
-            late.paid_in(&host, self.now);
+            late.paid_in(&host);
         }
     }
 
@@ -75,6 +75,10 @@ impl Purse for Adviser<'_> {
             self.errand.tell(&Event::BudgetRefused { seq: self.errand.seq, why });
         }
         taken
+    }
+
+    fn take_again(&self, extra: Extra, mirror: u32) -> Taken {
+        self.met.of(self.errand, mirror).purse.take_for_waiting(extra, &self.errand.core.purse)
     }
 
     fn give_back(&self, extra: Extra, mirror: u32) {

@@ -27,9 +27,6 @@ pub(crate) struct Late {
 
 struct State {
     line: Waiting<Arc<Ask>>,
-    firsts: u64,
-    /// When the first and the last of the first attempts started.
-    from: Option<(Moment, Moment)>,
     list: List,
 }
 
@@ -76,21 +73,24 @@ type Granted = SmallVec<[Arc<Ask>; 4]>;
 
 impl Late {
     pub(crate) fn new(core: Arc<Core>) -> Self {
-        let state = State { line: Waiting::default(), firsts: 0, from: None, list: List::GoesOn };
+        let state = State { line: Waiting::default(), list: List::GoesOn };
         Self { core, state: Mutex::new(state) }
     }
 
     /// A first attempt at `host` has paid in.
-    pub(crate) fn paid_in(&self, host: &Host, now: Moment) {
+    pub(crate) fn paid_in(&self, host: &Host) {
         let mut state = self.lock();
-        state.firsts += 1;
-        state.from = Some((state.from.map_or(now, |(first, _)| first), now));
         if state.line.len() > 0 {
             state.line.deposited(host.origin.number);
             let granted = self.grant(&mut state);
             drop(state);
             wake(&granted);
         }
+    }
+
+    /// A request of the job was obtained.
+    pub(super) fn obtained(&self, now: Moment) {
+        self.lock().line.obtained(now);
     }
 
     /// An extra was given back.
@@ -119,12 +119,7 @@ impl Late {
             state.list = list;
             match list {
                 List::GoesOn => state.line.list_goes_on(),
-                List::Stands => {
-                    let lasted = state.from.map_or_else(Default::default, |(first, last)| last.since(first));
-                    let firsts = state.firsts;
-                    let ratio = self.core.purse.ratio(Extra::Retry);
-                    state.line.list_done(now, ratio, firsts, lasted);
-                }
+                List::Stands => state.line.list_done(now, self.core.purse.ratio(Extra::Retry)),
             }
         }
         state.line.wake()

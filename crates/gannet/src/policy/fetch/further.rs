@@ -89,7 +89,7 @@ impl Machine {
     pub(super) fn start_hedge(&mut self, means: &mut Means<'_>) {
         self.hedge_due = self.next_hedge(means).map(|(at, _)| at);
         let Some((at, mirror)) = self.next_hedge(means).filter(|(at, _)| *at <= means.now) else { return };
-        if mutated!(HedgeUnpaid) || self.take(Extra::Hedge, mirror, means) == Taken::Granted {
+        if mutated!(HedgeUnpaid) || self.take_hedge(mirror, means) == Taken::Granted {
             self.spent.hedges += u32::from(!mutated!(HedgeUncounted));
             self.start(mirror, WhyStarted::Hedge);
         } else if !mutated!(RefusalForgotten) {
@@ -128,6 +128,14 @@ impl Machine {
                 open && (mutated!(HedgeStartedInVain) || self.fits(*number, *at, means))
             })
             .min_by_key(|(at, number)| (*at, self.is_flown(*number) || self.is_planned(*number)))
+    }
+
+    fn take_hedge(&mut self, mirror: u32, means: &Means<'_>) -> Taken {
+        let newest = self.flight.last().map(|newest| newest.attempt);
+        if newest.is_some() && std::mem::replace(&mut self.wished, newest) == newest {
+            return means.purse.take_again(Extra::Hedge, mirror);
+        }
+        self.take(Extra::Hedge, mirror, means)
     }
 
     fn take(&self, extra: Extra, mirror: u32, means: &Means<'_>) -> Taken {

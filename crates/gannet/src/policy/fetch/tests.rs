@@ -291,6 +291,10 @@ fn a_refused_hedge_is_not_asked_for_again() {
     let mut fetch = given(hedged).emptied_of(Extra::Hedge).began();
     assert_eq!(fetch.at(100, Fact::Woke), []);
     assert_eq!((fetch.wake(), fetch.purse.refused()), (None, 1));
+    for again in 1..5 {
+        assert_eq!(fetch.at(100 + again * 1_000, Fact::Advised), []);
+    }
+    assert_eq!(fetch.purse.refused(), 1, "one wish is counted once");
 }
 
 fn advised(rules: &mut Rules) {

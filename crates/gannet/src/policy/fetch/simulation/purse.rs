@@ -107,6 +107,19 @@ impl Purse for WatchedPurse {
         taken
     }
 
+    fn take_again(&self, extra: Extra, mirror: u32) -> Taken {
+        let taken = self.inner.take_again(extra, mirror);
+        self.note(|tally| {
+            tally.at[mirror as usize] += u64::from(taken == Taken::Granted);
+            match taken {
+                Taken::Granted => tally.hedges += 1,
+                // It was asked for, whether or not it is counted.
+                _ => tally.hedges_refused += 1,
+            }
+        });
+        taken
+    }
+
     fn give_back(&self, extra: Extra, mirror: u32) {
         assert_eq!(extra, Extra::Retry, "only retries wait for the purse");
         self.note(|tally| {
