@@ -131,12 +131,21 @@ pub enum HeldBack {
         /// One of these hosts, as `http://name:port`.
         host: Box<str>,
     },
-    /// All that waits is for hosts that let nobody in now: they refuse, cool down, or only fail, or a rate was set.
+    /// All that waits is for hosts that let nobody in now: they refuse, cool down, or only fail.
     HostGate {
         /// One of these hosts, as `http://name:port`.
         host: Box<str>,
         /// Why it lets nobody in, for people.
         why: Box<str>,
+    },
+    /// What waits may not go faster: a rate was set, for all hosts together or for each.
+    Rate {
+        /// The rate, in requests a second.
+        limit: Box<str>,
+        /// One of the hosts that are held to it, as `http://name:port`, where it is the rate of each host
+        /// ([`ClientBuilder::host_rate`](crate::ClientBuilder::host_rate), or a Crawl-delay); `None` where it is
+        /// [`ClientBuilder::rate`](crate::ClientBuilder::rate).
+        host: Option<Box<str>>,
     },
     /// All that is left waits for its backoff or for a Retry-After.
     Waiting {
@@ -183,11 +192,13 @@ pub enum HeldBackBy {
     Budget,
     /// See [`HeldBack::HostGate`].
     HostGate,
+    /// See [`HeldBack::Rate`].
+    Rate,
 }
 
 impl HeldBackBy {
     /// Every cause there is.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Concurrency,
         Self::PerHost,
         Self::Waiting,
@@ -196,6 +207,7 @@ impl HeldBackBy {
         Self::Output,
         Self::Budget,
         Self::HostGate,
+        Self::Rate,
     ];
 
     /// The stable spelling in reports.
@@ -209,6 +221,7 @@ impl HeldBackBy {
             Self::Output => "output",
             Self::Budget => "budget",
             Self::HostGate => "host_gate",
+            Self::Rate => "rate",
         }
     }
 }

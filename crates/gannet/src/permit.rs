@@ -29,6 +29,15 @@ pub(crate) struct Pass {
     pub(crate) in_flight: u32,
     pub(crate) role: Role,
     pub(crate) part: Part,
+    pub(crate) rate: Rated,
+}
+
+/// Whether it has had its turn under the rate of all hosts together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Rated {
+    #[default]
+    Owed,
+    Kept,
 }
 
 /// Whether its window waits for it.
@@ -83,6 +92,17 @@ impl Permit {
     /// Whether it is the one that an open breaker lets through.
     pub(crate) fn is_probe(&self) -> bool {
         self.pass.role == Role::Probe
+    }
+
+    /// The turn under the rate of all hosts together was waited for already.
+    pub(crate) fn in_turn(mut self) -> Self {
+        self.pass.rate = Rated::Kept;
+        self
+    }
+
+    /// Whether it was.
+    pub(crate) fn is_in_turn(&self) -> bool {
+        self.pass.rate == Rated::Kept
     }
 
     /// The head of the reply has come. What is not refused is counted now, however long its body takes.

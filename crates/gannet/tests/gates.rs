@@ -585,3 +585,31 @@ async fn the_turn_of_ordered_output_passes_no_cool_down_and_no_rate() {
     let early = at[1..].iter().filter(|at| **at < seconds(60)).count();
     assert!(early == 0, "nobody comes before the minute is over: {at:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_the_rate_is_not_begun_and_its_wait_is_queue_time() {
+    let servers = Servers::new(|_| ok());
+    let client = servers.client().rate(1.0).build().expect("they agree");
+    let outcomes = client.fetch_all(urls(20, 20)).concurrency(20).timeout(ms(4_500)).await;
+    let begun: Vec<&Outcome> = outcomes.iter().filter(|outcome| !outcome.attempts().is_empty()).collect();
+    assert_eq!((begun.len(), obtained(&outcomes), servers.log().len()), (5, 5, 5));
+    assert!(begun.iter().all(|outcome| outcome.total() <= ms(10)), "the wait is no part of the fetch");
+    assert!(begun.iter().any(|outcome| outcome.queued() >= ms(900)), "it is queue time");
+    let others = outcomes.iter().filter(|outcome| outcome.attempts().is_empty());
+    assert_eq!(others.filter(|outcome| outcome.ending() == Ending::Unfinished).count(), 15);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_says_which_rate_holds_it_back() {
+    let held = async |client: ClientBuilder| {
+        let mut job = client.build().expect("they agree").fetch_each(urls(1, 9));
+        assert!(timeout(ms(500), job.next()).await.expect("one comes").is_some());
+        assert!(timeout(ms(500), job.next()).await.is_err(), "the next waits");
+        let gannet::HeldBack::Rate { limit, host } = job.held_back() else { panic!("{:?}", job.held_back()) };
+        (limit, host)
+    };
+    let servers = Servers::new(|_| ok());
+    assert_eq!(held(servers.client().rate(0.5)).await, ("0.5".into(), None));
+    let (limit, host) = held(servers.client().host_rate(0.5)).await;
+    assert!(&*limit == "0.5" && host.is_some_and(|host| host.starts_with("http://h0")));
+}

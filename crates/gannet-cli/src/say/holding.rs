@@ -15,6 +15,10 @@ pub(super) fn told(held: &HeldBack, busy: f64) -> Option<String> {
         }
         HeldBack::PerHost { limit, host } => format!("held back by --per-host {limit} ({})", name(host)),
         HeldBack::HostGate { host, why } => format!("waiting for {}: {why}", name(host)),
+        HeldBack::Rate { limit, host: None } => format!("held back by --rate {limit}"),
+        HeldBack::Rate { limit, host: Some(host) } => {
+            format!("held back by --host-rate {limit} ({})", name(host))
+        }
         HeldBack::Waiting { host, status, left } => {
             let why = status.map_or_else(|| "next try".to_owned(), |status| status.as_u16().to_string());
             format!("waiting for {}: {why}, again in {}", name(host), seconds(*left))
@@ -34,7 +38,8 @@ pub(crate) fn held_back_by(cause: HeldBackBy, at_once: Concurrency, per_host: Op
         HeldBackBy::PerHost => {
             per_host.map_or_else(|| "--per-host".to_owned(), |most| format!("--per-host {most}"))
         }
-        HeldBackBy::HostGate => "hosts that refuse, rest or only fail, or a rate".to_owned(),
+        HeldBackBy::HostGate => "hosts that refuse, rest or only fail".to_owned(),
+        HeldBackBy::Rate => "--rate or --host-rate".to_owned(),
         HeldBackBy::Waiting => "waiting between attempts".to_owned(),
         HeldBackBy::Connections => "open files (ulimit -n)".to_owned(),
         HeldBackBy::Budget => "the retry budget".to_owned(),

@@ -12,7 +12,7 @@ use url::Url;
 
 use crate::Moment;
 use crate::clock::Clock;
-use crate::engine::gate::{Behind, Gate};
+use crate::engine::gate::{Behind, Entering, Gate};
 use crate::engine::tempo::Tempo;
 use crate::policy::budget::{HostPurse, Ratio};
 use crate::policy::fetch::{Advice, HedgeGate};
@@ -75,6 +75,7 @@ pub(crate) struct Hosts {
     seed: u64,
     /// The line of those who wait for their turn under the rate of all hosts together.
     turns: Option<Arc<Gate>>,
+    rate: Option<f64>,
     permits: Arc<AtomicUsize>,
     numbers: AtomicU64,
     known: Mutex<Known>,
@@ -120,6 +121,7 @@ impl Hosts {
             settings: Arc::new(settings),
             clock,
             seed,
+            rate,
             turns: rate.map(|per_second| {
                 let rules = HostRules::sharing(Arc::new(Settings {
                     per_host: Some(u32::MAX),
@@ -137,6 +139,17 @@ impl Hosts {
     /// Whether there is a rate of all hosts together.
     pub(crate) fn have_a_rate(&self) -> bool {
         self.turns.is_some()
+    }
+
+    /// A wait for a turn under the rate of all hosts together; `None` if it may go at once.
+    pub(crate) fn ask_for_turn(&self) -> Option<Entering> {
+        let turns = self.turns.as_ref()?;
+        turns.try_enter().is_none().then(|| turns.enter(Behind::All, None))
+    }
+
+    /// The rate of all hosts together, in requests a second.
+    pub(crate) fn rate(&self) -> Option<f64> {
+        self.rate
     }
 
     /// Waits for a turn under the rate of all hosts together, in the order of asking; whether it had to wait.

@@ -17,7 +17,7 @@ use super::control::{Control, Tokens, Wish};
 use super::core::Core;
 use super::errand::{Errand, Keep, Limits, Purpose};
 use super::fetch::drive;
-use super::gate::{Behind, Closed, Entering};
+use super::gate::{Closed, Entering};
 use super::hosts::Host;
 use super::lane::Lane;
 use super::plan::Plan;
@@ -42,12 +42,14 @@ use held::{Held, Supply};
 use late::Late;
 use places::Places;
 use running::Running;
+use starting::Turn;
 
 mod away;
 mod held;
 pub(crate) mod late;
 mod places;
 mod running;
+mod starting;
 
 /// What a job holds to.
 pub(crate) struct JobPlan {
@@ -75,6 +77,9 @@ pub(crate) struct Job {
     last_host: Option<Arc<Host>>,
     running: FuturesUnordered<Running>,
     at_gates: FuturesUnordered<AtGate>,
+    /// Places at hosts whose first request waits for the rate of all hosts together.
+    entered: VecDeque<(u64, Permit)>,
+    turn: Turn,
     done: VecDeque<Outcome>,
     reading: Reading,
     stopped: Option<Stop>,
@@ -152,6 +157,8 @@ impl Job {
             last_host: None,
             running: FuturesUnordered::new(),
             at_gates: FuturesUnordered::new(),
+            entered: VecDeque::new(),
+            turn: Turn::None,
             done: VecDeque::new(),
             reading: Reading::On,
             stopped: None,
@@ -248,6 +255,8 @@ impl Job {
         }
         self.stopped = Some(why);
         self.at_gates.clear();
+        self.entered.clear();
+        self.turn = Turn::None;
         for waiting in self.queue.drain() {
             let outcome = unstarted(*waiting, why, &self.core);
             self.done.push_back(outcome);
@@ -261,84 +270,6 @@ impl Job {
         }
         // At the deadline each fetch ends by itself, at its next poll: its machine knows the moment.
         self.read_until.get_or_insert(self.core.clock.now() + READ_OUT);
-    }
-
-    /// Starts whatever may start; whether anything changed.
-    fn start_some(&mut self, cx: &mut Context<'_>) -> bool {
-        let mut changed = false;
-        while !self.at_gates.is_empty()
-            && let Poll::Ready(Some((host, entered))) = Pin::new(&mut self.at_gates).poll_next(cx)
-        {
-            changed = true;
-            self.queue.unblock(host);
-            match entered {
-                Ok(permit) if self.may_start(host, cx) => self.start(host, Some(permit)),
-                // The place goes back: nothing more may run now.
-                Ok(_) => {}
-                Err(why) => self.turn_away(host, why),
-            }
-        }
-        while self.stopped.is_none() {
-            let started = match self.terms.sink.room(cx) {
-                Room::Any => self.start_next(),
-                Room::Only(seq) => self.start_only(seq),
-            };
-            if !started {
-                break;
-            }
-            changed = true;
-        }
-        changed
-    }
-
-    /// Whether the first request of this host may run now that it has a place.
-    fn may_start(&mut self, host: u64, cx: &mut Context<'_>) -> bool {
-        match self.terms.sink.room(cx) {
-            Room::Any => self.has_slot(),
-            Room::Only(seq) => self.queue.favour(|waiting| waiting.seq == seq) == Some(host),
-        }
-    }
-
-    /// Starts the request whose turn it is, or blocks its host; whether anything changed.
-    fn start_next(&mut self) -> bool {
-        if !self.has_slot() {
-            return false;
-        }
-        let Some(host) = self.queue.next_host() else { return false };
-        let known = self.hosts.get(&host).expect("a host with waiting requests is known");
-        match known.gate.try_enter() {
-            Some(permit) => self.start(host, Some(permit)),
-            None => {
-                self.at_gates
-                    .push(AtGate { host, entering: known.gate.enter(Behind::All, self.terms.deadline) });
-                self.queue.block(host);
-            }
-        }
-        true
-    }
-
-    /// Starts the only request that the sink has room for, beyond the limits of what may run at once if need be: all
-    /// that runs may be waiting for it.
-    fn start_only(&mut self, seq: u64) -> bool {
-        let Some(host) = self.queue.favour(|waiting| waiting.seq == seq) else { return false };
-        let known = self.hosts.get(&host).expect("a host with waiting requests is known");
-        let permit = match known.gate.try_enter() {
-            Some(permit) => permit,
-            None if known.gate.is_merely_full() => known.gate.enter_beyond(),
-            // What the server asked for, or the caller set, holds for it too. It is waited for once, at the gate.
-            None => {
-                if self.at_gates.iter().all(|gate| gate.host != host) {
-                    let entering = known.gate.enter(Behind::All, self.terms.deadline);
-                    self.at_gates.push(AtGate { host, entering });
-                    self.queue.block(host);
-                    return true;
-                }
-                self.queue.block(host);
-                return false;
-            }
-        };
-        self.start(host, Some(permit));
-        true
     }
 
     fn start(&mut self, host: u64, permit: Option<Permit>) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::Moment;
-use crate::permit::{Left, Part, Pass, Role};
+use crate::permit::{Left, Part, Pass, Rated, Role};
 
 use breaker::{Life, Says};
 use cooldown::{Absence, CoolDown};
@@ -22,6 +22,7 @@ mod load;
 mod mutated;
 mod pace;
 pub(crate) mod rate;
+mod shares;
 #[cfg(test)]
 mod simulation;
 #[cfg(test)]
@@ -205,7 +206,7 @@ impl HostRules {
             rate.take(now);
         }
         let Entered { window, in_flight } = self.load.entered(now);
-        Pass { window, in_flight, role, part: Part::Open }
+        Pass { window, in_flight, role, part: Part::Open, rate: Rated::Owed }
     }
 
     /// The head of a reply has come that is no refusal. From now on the window does not wait for this request, nor the

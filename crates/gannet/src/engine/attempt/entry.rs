@@ -72,6 +72,9 @@ pub(super) async fn keep_rate(
     leg: &Leg,
     mut permit: Permit,
 ) -> Result<Permit, Error> {
+    if permit.is_in_turn() {
+        return Ok(permit);
+    }
     while errand.core.hosts.turn().await && !permit.is_probe() && host.gate.is_shut() {
         drop(permit);
         permit = Box::pin(enter(errand, host, leg)).await?;

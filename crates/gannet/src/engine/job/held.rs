@@ -73,6 +73,12 @@ impl Job {
             return Some(HeldBackBy::Connections);
         }
         if !self.queue.is_empty() {
+            if !self.entered.is_empty() {
+                return Some(HeldBackBy::Rate);
+            }
+            if self.core.hosts.settings().host_rate.is_some() && self.rate_that_holds().is_some() {
+                return Some(HeldBackBy::Rate);
+            }
             // While something is on the wire it is the limit that holds, or nearly; then nothing is looked up.
             let by_gate = self.active() == 0 && self.gate_that_holds().is_some();
             return Some(if by_gate { HeldBackBy::HostGate } else { HeldBackBy::PerHost });
@@ -100,6 +106,7 @@ impl Job {
             Some(HeldBackBy::Output) => HeldBack::Output,
             Some(HeldBackBy::PerHost) => self.full_host(),
             Some(HeldBackBy::HostGate) => self.gate_that_holds().unwrap_or_else(|| self.full_host()),
+            Some(HeldBackBy::Rate) => self.rate_that_holds().unwrap_or_else(|| self.full_host()),
             Some(HeldBackBy::Waiting) => self.nearest_pause().unwrap_or_else(|| self.full_host()),
         }
     }
@@ -153,6 +160,21 @@ impl Job {
         match host.gate.held()? {
             policy::Held::Limit(_) => None,
             why => Some(HeldBack::HostGate { host: host.origin.key.clone(), why: why.to_string().into() }),
+        }
+    }
+
+    /// The rate of all hosts together if somebody waits for it, else that of a host.
+    fn rate_that_holds(&self) -> Option<HeldBack> {
+        if !self.entered.is_empty() {
+            let limit = self.core.hosts.rate()?.to_string().into();
+            return Some(HeldBack::Rate { limit, host: None });
+        }
+        let host = self.host_waited_for()?;
+        match host.gate.held()? {
+            policy::Held::HostRate(rate) => {
+                Some(HeldBack::Rate { limit: rate.to_string().into(), host: Some(host.origin.key.clone()) })
+            }
+            _ => None,
         }
     }
 

@@ -181,7 +181,9 @@ impl Job {
             return None;
         }
         let done = self.stopped.is_some() || (self.reading == Reading::Over && self.queue.is_empty());
-        let all_wait = self.at_gates.is_empty() && self.terms.tallies.late() >= self.running.len();
+        let all_wait = self.at_gates.is_empty()
+            && self.entered.is_empty()
+            && self.terms.tallies.late() >= self.running.len();
         let stands = done || all_wait || self.terms.sink.room(cx) != Room::Any;
         let list = if stands { List::Stands } else { List::GoesOn };
         self.late.look(list, self.core.clock.now())

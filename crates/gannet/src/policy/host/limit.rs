@@ -11,6 +11,7 @@ use crate::Moment;
 use super::load::Light;
 use super::mutated::mutated;
 use super::pace::{Pace, SEEN, Taken};
+use super::shares::{Shares, far_above};
 
 /// The shortest window.
 pub(super) const WINDOW: Duration = Duration::from_millis(100);
@@ -28,8 +29,6 @@ const HELPED: f64 = 0.5;
 const TELLING: u32 = 3;
 /// Refusals without anything taken, from which it follows that nothing is.
 const NOTHING: u32 = 10;
-/// A host that refuses more than this share does not fail at random.
-const RANDOM_MAX: f64 = 0.9;
 /// Fewer closed places than this, or than a quarter of the limit, may be chance.
 const FEW: u32 = 5;
 /// After so many attempts the older ones count for half.
@@ -94,13 +93,6 @@ struct Calm {
     seen: Shares,
 }
 
-/// How many were taken and pushed back.
-#[derive(Debug, Clone, Copy, Default)]
-struct Shares {
-    taken: u32,
-    pushed: u32,
-}
-
 /// What is lowered and taken back.
 #[derive(Debug, Clone, Copy)]
 struct Set {
@@ -143,27 +135,6 @@ impl Window {
     fn shares(&self) -> Shares {
         Shares { taken: self.taken, pushed: self.pushed }
     }
-}
-
-impl Shares {
-    fn add(&mut self, window: &Window) {
-        self.taken = self.taken.saturating_add(window.taken);
-        self.pushed = self.pushed.saturating_add(window.pushed);
-    }
-
-    fn all(self) -> u32 {
-        self.taken.saturating_add(self.pushed)
-    }
-
-    /// The share pushed back.
-    fn pushed_back(self) -> f64 {
-        f64::from(self.pushed) / f64::from(self.all().max(1))
-    }
-}
-
-/// A share so much above another that chance does not explain it.
-fn far_above(share: f64) -> f64 {
-    (1.5 * share + 0.1).min(RANDOM_MAX)
 }
 
 /// When more than the limit is tried.
@@ -345,7 +316,7 @@ impl Limit {
         self.window = Window { number: ended.number.wrapping_add(1), began: now, ..Window::default() };
         self.older = std::mem::take(&mut self.newer);
         self.closed = 0;
-        self.history.add(&ended);
+        self.history.add(ended.shares());
         if self.history.all() > HISTORY {
             self.history.taken /= 2;
             self.history.pushed /= 2;
@@ -465,7 +436,7 @@ impl Limit {
     fn judge(&mut self, window: &Window, now: Moment) {
         let Some(trial) = &mut self.trial else { return };
         if trial.windows > 0 {
-            trial.seen.add(window);
+            trial.seen.add(window.shares());
         }
         trial.windows += u32::from(trial.windows == 0 || window.shares().all() > 0);
         let Trial { before, share, windows, seen } = *trial;
@@ -492,7 +463,7 @@ impl Limit {
         if now >= self.calm.until {
             return;
         }
-        self.calm.seen.add(window);
+        self.calm.seen.add(window.shares());
         let seen = self.calm.seen;
         if seen.all() >= CALM_TELLING && seen.pushed_back() > far_above(self.calm.share) {
             self.calm.until = now;
