@@ -10,7 +10,8 @@ use gannet::{
 
 use super::proto;
 use crate::args::{
-    BodyArgs, ConnectionArgs, CrowdArgs, GiveUp, RequestArgs, Retries, RetryArgs, SharedArgs, TimeArgs,
+    BodyArgs, ConnectionArgs, CrowdArgs, Deadline, GiveUp, RequestArgs, Retries, RetryArgs, SharedArgs,
+    TimeArgs,
 };
 use crate::say::{Complaint, as_given, hint};
 
@@ -165,17 +166,32 @@ fn timed(mut builder: ClientBuilder, time: &TimeArgs) -> Result<ClientBuilder, C
     if let Some(length) = time.read_timeout {
         builder = builder.read_timeout(length);
     }
-    if let (Some(over), Some(most)) = (time.speed_time, time.max_time)
-        && over >= most
-    {
-        let (one, other) =
-            (format!("--speed-time {}", as_given(over)), format!("--max-time {}", as_given(most)));
-        return Err(Complaint::contradiction(&one, &other));
-    }
+    check_within(("--speed-time", time.speed_time), time)?;
     // With curl, 0 is no limit, and the time alone asks for one byte a second.
     let limit = time.speed_limit.or(time.speed_time.map(|_| 1)).filter(|limit| *limit > 0);
     Ok(match limit {
         Some(limit) => builder.lowest_speed(limit, time.speed_time.unwrap_or(SPEED_TIME)),
         None => builder,
     })
+}
+
+/// Refuses a time that is over only when all of a URL's time is, or the job's.
+pub(super) fn check_within(
+    (name, length): (&str, Option<Duration>),
+    time: &TimeArgs,
+) -> Result<(), Complaint> {
+    let deadline = match time.deadline {
+        Some(Deadline::After(length)) => Some(length),
+        Some(Deadline::At(_)) | None => None,
+    };
+    for (limit, most) in [("--max-time", time.max_time), ("--deadline", deadline)] {
+        if let (Some(length), Some(most)) = (length, most)
+            && length >= most
+        {
+            let (one, other) =
+                (format!("{name} {}", as_given(length)), format!("{limit} {}", as_given(most)));
+            return Err(Complaint::contradiction(&one, &other));
+        }
+    }
+    Ok(())
 }

@@ -19,7 +19,7 @@ use std::time::{Duration, SystemTime};
 
 use gannet::sink::Sink;
 use gannet::source::Source;
-use gannet::{Client, ClientBuilder, Concurrency, Goal};
+use gannet::{Client, ClientBuilder, Concurrency, Goal, HedgeAfter};
 use tokio::time::Instant;
 
 pub(crate) use cookies::{Jar, JarPlace, Unsaved};
@@ -129,6 +129,8 @@ impl Plan {
         let mut builder = client::settings(shared, time, jar.as_ref().map(Jar::cookies))?;
         builder = client::with_bodies(builder, body)?;
         if let Some(Hedge::After(silence)) = alternatives.hedge {
+            let fixed = if let HedgeAfter::Fixed(length) = silence { Some(length) } else { None };
+            client::check_within(("--hedge", fixed), time)?;
             builder = builder.hedge(silence);
         }
         if let Some(budget) = alternatives.hedge_budget {

@@ -58,6 +58,11 @@ fn settings_that_contradict_one_another_are_told_by_name_and_value() {
     for (line, said) in [
         ("--retry-delay 2 --retry-max-delay 5", "--retry-delay 2s contradicts --retry-max-delay 5s"),
         ("--speed-limit 1K --speed-time 30s -m 20", "--speed-time 30s contradicts --max-time 20s"),
+        ("--speed-limit 1K --speed-time 30s --deadline 30s", "--speed-time 30s contradicts --deadline 30s"),
+        ("--hedge 30s --read-timeout 30s", "--hedge 30s contradicts --read-timeout 30s"),
+        ("--hedge 40s", "--hedge 40s contradicts --read-timeout 30s"),
+        ("--hedge 5s --deadline 5s", "--hedge 5s contradicts --deadline 5s"),
+        ("--hedge 5s -m 5", "--hedge 5s contradicts --max-time 5s"),
         ("--retry inf --host-give-up 10s", "--retry inf contradicts --host-give-up 10s"),
         ("--hedge 300ms --hedge-budget 0%", "--hedge 300ms contradicts --hedge-budget 0"),
     ] {

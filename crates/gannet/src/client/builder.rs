@@ -339,23 +339,7 @@ impl ClientBuilder {
             let names = ("connect_timeout (--connect-timeout)", "timeout (--max-time)");
             return Err(contradict((names.0, &connect), (names.1, &timeout)));
         }
-        if let (Some(HedgeAfter::Fixed(hedge)), Some(timeout)) = (plan.hedge, plan.timeout)
-            && hedge >= timeout
-        {
-            return Err(contradict(("hedge (--hedge)", &hedge), ("timeout (--max-time)", &timeout)));
-        }
-        if let Some(hedge) = plan.hedge
-            && self.hedge_budget == Ratio::Share(0.0)
-        {
-            return Err(contradict(("hedge (--hedge)", &hedge), ("hedge_budget (--hedge-budget)", &0)));
-        }
-        if let Some(HedgeAfter::Quantile(share)) = plan.hedge
-            && !(share > 0.0 && share < 1.0)
-        {
-            return Err(settings(format!(
-                "hedge (--hedge) after the quantile {share}: a share between 0 and 1"
-            )));
-        }
+        self.check_hedge()?;
         self.check_retries()?;
         self.check_gates()?;
         self.check_speed()?;
@@ -366,6 +350,30 @@ impl ClientBuilder {
         check_share(self.retry_budget)?;
         check_share(self.hedge_budget)?;
         self.check_trust()
+    }
+
+    /// Refuses a hedge that could never start.
+    fn check_hedge(&self) -> Result<(), Error> {
+        let Some(hedge) = self.plan.hedge else { return Ok(()) };
+        let name = "hedge (--hedge)";
+        if let HedgeAfter::Fixed(after) = hedge {
+            if let Some(timeout) = self.plan.timeout.filter(|timeout| after >= *timeout) {
+                return Err(contradict((name, &after), ("timeout (--max-time)", &timeout)));
+            }
+            let first_byte = self.plan.first_byte;
+            if after >= first_byte {
+                return Err(contradict((name, &after), ("read_timeout (--read-timeout)", &first_byte)));
+            }
+        }
+        if self.hedge_budget == Ratio::Share(0.0) {
+            return Err(contradict((name, &hedge), ("hedge_budget (--hedge-budget)", &0)));
+        }
+        match hedge {
+            HedgeAfter::Quantile(share) if !(share > 0.0 && share < 1.0) => {
+                Err(settings(format!("hedge (--hedge) after the quantile {share}: a share between 0 and 1")))
+            }
+            _ => Ok(()),
+        }
     }
 
     #[cfg(feature = "tls")]
@@ -433,6 +441,8 @@ mod tests {
         );
         let text = refusal(Client::builder().timeout(second).hedge(2 * second));
         assert!(text.contains("hedge") && text.contains("2s") && text.contains("1s"));
+        let text = refusal(Client::builder().read_timeout(second).hedge(second));
+        assert_eq!(text, "hedge (--hedge) 1s contradicts read_timeout (--read-timeout) 1s");
         let text = refusal(Client::builder().max_connections(4).max_idle_connections(5));
         assert!(text.contains("max_idle_connections 5") && text.contains("max_connections 4"));
         assert!(refusal(Client::builder().per_host(0)).contains("per_host"));
