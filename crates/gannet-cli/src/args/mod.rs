@@ -332,9 +332,25 @@ mod tests {
 
     #[test]
     fn values_that_look_like_options_are_told_by_what_they_should_be() {
-        for line in ["--deadline -5s a/", "-m -1 a/", "-j many a/", "-j -1 a/", "--retry -1 a/"] {
+        let program = definition();
+        let numbers = ["TIME", "SIZE", "N", "SHARE", "RATE", "SET", "GOAL", "WHEN"];
+        let takes_one = |arg: &&clap::Arg| {
+            let names = arg.get_value_names().unwrap_or_default();
+            arg.get_action().takes_values() && names.iter().any(|name| numbers.contains(&name.as_str()))
+        };
+        let options = program.get_arguments().filter(takes_one).filter_map(clap::Arg::get_long);
+        let options = options.filter(|long| *long != "color");
+        let lines: Vec<String> = options.map(|long| format!("--{long} -5s a/")).collect();
+        assert!(lines.len() > 20, "{lines:?}");
+        for line in lines.iter().map(String::as_str).chain(["-j many a/", "-m -1 a/"]) {
             let Err(NoCommand::Refused(complaint)) = parsed(line) else { panic!("{line}") };
-            assert!(complaint.to_string().contains(" is no"), "{line}: {complaint}");
+            let complaint = complaint.to_string();
+            let name = line.split(' ').next().unwrap_or_default();
+            assert!(
+                !name.starts_with("--") || complaint.contains(&format!("error: {name}: ")),
+                "{complaint}"
+            );
+            assert!(complaint.contains(" is no") && complaint.contains("\n  fix: "), "{line}: {complaint}");
         }
     }
 

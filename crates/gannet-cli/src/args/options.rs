@@ -140,7 +140,7 @@ pub(crate) struct GoalArgs {
     /// What is enough: all, first, a number, 90%
     ///
     /// all by default. When it is met, the rest is stopped. Files that were skipped count as obtained.
-    #[arg(long, value_name = "GOAL", value_parser = values::goal)]
+    #[arg(long, value_name = "GOAL", value_parser = values::goal, allow_hyphen_values = true)]
     pub(crate) until: Option<Goal>,
     /// Stop at the first failure
     #[arg(long, hide_short_help = true)]
@@ -160,7 +160,7 @@ pub(crate) struct TimeArgs {
     /// For each URL, retries included: 30, 1m30s, 500ms
     ///
     /// Bare numbers are seconds. No default.
-    #[arg(short = 'm', long, value_name = "TIME", value_parser = values::duration, allow_hyphen_values = true)]
+    #[arg(short = 'm', long, value_name = "TIME", value_parser = values::time_limit, allow_hyphen_values = true)]
     pub(crate) max_time: Option<Duration>,
     /// The time for a look-up, for each address, and for TLS [default: 10s]
     #[arg(long, value_name = "TIME", value_parser = values::duration, allow_hyphen_values = true)]
@@ -174,12 +174,14 @@ pub(crate) struct TimeArgs {
     ///
     /// A body that comes more slowly, on the average over --speed-time, ends its attempt, which may be retried. 0 is
     /// no limit, as without it; --speed-time alone means 1.
-    #[arg(short = 'Y', long, value_name = "SIZE", value_parser = values::size, hide_short_help = true)]
+    #[arg(short = 'Y', long, value_name = "SIZE", value_parser = values::size, allow_hyphen_values = true)]
+    #[arg(hide_short_help = true)]
     pub(crate) speed_limit: Option<u64>,
     /// After a signal, let what runs go on for so long [default: 0]
     ///
     /// Nothing more is started; then the rest is stopped. A second signal ends gannet at once.
-    #[arg(long, value_name = "TIME", value_parser = values::duration_or_zero, hide_short_help = true)]
+    #[arg(long, value_name = "TIME", value_parser = values::duration_or_zero, allow_hyphen_values = true)]
+    #[arg(hide_short_help = true)]
     pub(crate) grace: Option<Duration>,
     /// Over how long --speed-limit is measured [default: 30s]
     #[arg(short = 'y', long, value_name = "TIME", value_parser = values::duration, allow_hyphen_values = true)]
@@ -261,10 +263,12 @@ pub(crate) struct RetryArgs {
     /// A pause of this length before each retry
     ///
     /// In the place of the growing one with its random share. Retry-After still counts where it is longer.
-    #[arg(long, value_name = "TIME", value_parser = values::duration_or_zero, hide_short_help = true)]
+    #[arg(long, value_name = "TIME", value_parser = values::duration_or_zero, allow_hyphen_values = true)]
+    #[arg(hide_short_help = true)]
     pub(crate) retry_delay: Option<Duration>,
     /// Start no retry later than this after the first attempt
-    #[arg(long, value_name = "TIME", value_parser = values::duration_or_zero, hide_short_help = true)]
+    #[arg(long, value_name = "TIME", value_parser = values::duration_or_zero, allow_hyphen_values = true)]
+    #[arg(hide_short_help = true)]
     pub(crate) retry_max_time: Option<Duration>,
     /// Retry whatever went wrong at the other end
     ///

@@ -9,10 +9,26 @@ use http::{HeaderName, HeaderValue};
 
 /// Longer than any run, and short enough for every clock.
 const LONGEST: Duration = Duration::from_secs(3650 * 86_400);
+/// How lengths of time are written.
+const LENGTHS: &str = "10s, 1h30m, 300ms or a number of seconds";
 
-/// A length of time: `300ms`, `1h30m`, or a bare number of seconds, which may have a fraction.
+/// A length of time: `300ms`, `1h30m`, or a bare number of seconds, which may have a fraction. It is over 0.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let bad = || format!("{text:?} is no length of time; write 10s, 1h30m, 300ms or a number of seconds");
+    let length = duration_or_zero(text)?;
+    if length.is_zero() { Err(format!("0 leaves no time; write {LENGTHS}, over 0")) } else { Ok(length) }
+}
+
+/// As [`duration`], of what has no limit without its option.
+pub(crate) fn time_limit(text: &str) -> Result<Duration, String> {
+    match duration_or_zero(text) {
+        Ok(length) if length.is_zero() => Err("0 leaves no time; leave it out for no such limit".into()),
+        read => read,
+    }
+}
+
+/// As [`duration`], and 0 for none.
+pub(crate) fn duration_or_zero(text: &str) -> Result<Duration, String> {
+    let bad = || format!("{text:?} is no length of time; write {LENGTHS}");
     let mut seconds = 0.0;
     let mut rest = text;
     while !rest.is_empty() {
@@ -32,17 +48,18 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     }
     match Duration::try_from_secs_f64(seconds) {
         _ if text.is_empty() => Err(bad()),
-        Ok(length) if length.is_zero() => {
-            Err("0 leaves no time; without the option there is no such limit".into())
-        }
         Ok(length) if length <= LONGEST => Ok(length),
         Ok(_) | Err(_) => Err(format!("{text} is over the longest that can be waited for, 3650d")),
     }
 }
 
-/// As [`duration`], and 0 for none.
-pub(crate) fn duration_or_zero(text: &str) -> Result<Duration, String> {
-    if text == "0" { Ok(Duration::ZERO) } else { duration(text) }
+/// What is wrong with a length of time, where words may be written, too.
+fn or_in_words(text: &str, words: &str) -> Result<Duration, String> {
+    let told = |why: String| match why.split_once("; ") {
+        Some((what, _)) => format!("{what}; write {words}"),
+        None => why,
+    };
+    duration(text).map_err(told)
 }
 
 /// So many a second: `50/s`, `600/m`, `10/h`, or a bare number.
@@ -70,7 +87,10 @@ impl FromStr for GiveUp {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if text == "never" { Ok(Self(None)) } else { duration(text).map(|after| Self(Some(after))) }
+        match text {
+            "never" => Ok(Self(None)),
+            _ => or_in_words(text, "10s, 5m or never").map(|after| Self(Some(after))),
+        }
     }
 }
 
@@ -98,13 +118,18 @@ impl FromStr for Deadline {
     fn from_str(text: &str) -> Result<Self, String> {
         let is_date = text.as_bytes().get(4) == Some(&b'-');
         if !is_date {
-            return duration(text).map(Self::After);
+            return time_limit(text).map(Self::After);
         }
         let at: jiff::Timestamp = text.parse().map_err(|_| {
             format!("{text:?} is no moment; write one as 2026-11-23T18:00:00Z, or a length of time")
         })?;
         Ok(Self::At(at.into()))
     }
+}
+
+/// How many redirects.
+pub(crate) fn hops(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| format!("{text:?} is no number of redirects; write 0, 10 or 50"))
 }
 
 /// How many URLs or requests at once.
@@ -128,7 +153,7 @@ impl FromStr for Crowding {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "auto" => Ok(Self::Auto),
-            _ => at_once(text).map(Self::AtMost).map_err(|why| format!("{why}, nor auto")),
+            _ => at_once(text).map(Self::AtMost).map_err(|why| format!("{why}; write one of them, or auto")),
         }
     }
 }
@@ -188,7 +213,7 @@ impl FromStr for Retries {
             _ => text
                 .parse()
                 .map(Self::AtMost)
-                .map_err(|_| format!("{text:?} is no number of retries, nor inf")),
+                .map_err(|_| format!("{text:?} is no number of retries; write 0, 3, 10 or inf")),
         }
     }
 }
@@ -246,7 +271,7 @@ impl FromStr for Hedge {
             "auto" => Ok(Self::After(HedgeAfter::Auto)),
             _ => match text.strip_prefix('p') {
                 Some(percent) => quantile(percent).map(Self::After),
-                None => duration(text).map(|after| Self::After(after.into())),
+                None => or_in_words(text, "off, auto, p98 or 300ms").map(|after| Self::After(after.into())),
             },
         }
     }
@@ -333,6 +358,37 @@ mod tests {
     }
 
     #[test]
+    fn no_time_is_a_grace_and_else_refused_with_what_may_be_written() {
+        for none in ["0", "0s", "0ms", "0.0"] {
+            assert_eq!(duration_or_zero(none), Ok(Duration::ZERO), "{none}");
+            for (refused, fix) in [
+                (duration(none).err(), "write 10s, 1h30m, 300ms or a number of seconds, over 0"),
+                (time_limit(none).err(), "leave it out for no such limit"),
+                (none.parse::<Deadline>().err(), "leave it out for no such limit"),
+                (none.parse::<GiveUp>().err(), "write 10s, 5m or never"),
+                (none.parse::<Hedge>().err(), "write off, auto, p98 or 300ms"),
+            ] {
+                assert_eq!(refused, Some(format!("0 leaves no time; {fix}")), "{none}");
+            }
+        }
+    }
+
+    #[test]
+    fn where_words_may_be_written_they_are_told() {
+        for (refused, fix) in [
+            ("soon".parse::<GiveUp>().err(), "write 10s, 5m or never"),
+            ("soon".parse::<Hedge>().err(), "write off, auto, p98 or 300ms"),
+            ("-1".parse::<Retries>().err(), "write 0, 3, 10 or inf"),
+            ("many".parse::<Crowding>().err(), "write one of them, or auto"),
+            ("2xx".parse::<Budget>().err(), "write 20%, 0.2 or off"),
+            (goal("soon").err(), "write all, first, a number of URLs or a share such as 90%"),
+            (statuses("-1").err(), "write 200-299,304 or any"),
+        ] {
+            assert!(refused.as_ref().is_some_and(|why| why.ends_with(fix)), "{refused:?}: {fix}");
+        }
+    }
+
+    #[test]
     fn a_deadline_is_a_length_of_time_or_a_moment_with_its_zone() {
         assert_eq!("10s".parse(), Ok(Deadline::After(Duration::from_secs(10))));
         let at = Deadline::At(SystemTime::UNIX_EPOCH + Duration::from_secs(3_600));
@@ -361,7 +417,10 @@ mod tests {
         assert_eq!(("6".parse(), "auto".parse()), (Ok(Crowding::AtMost(6)), Ok(Crowding::Auto)));
         for text in ["0", "AUTO", "", "-1"] {
             let refused = text.parse::<Crowding>();
-            assert!(refused.is_err_and(|why| why.ends_with("from 1 to 100000, nor auto")), "{text}");
+            assert!(
+                refused.is_err_and(|why| why.ends_with("from 1 to 100000; write one of them, or auto")),
+                "{text}"
+            );
         }
     }
 

@@ -62,7 +62,8 @@ pub(crate) struct BodyArgs {
     ///
     /// In unnamed temporary files, beside 64 MiB in memory. When it is reached, no more URLs are started until
     /// there is room again.
-    #[arg(long, value_name = "SIZE", value_parser = values::size, hide_short_help = true)]
+    #[arg(long, value_name = "SIZE", value_parser = values::size, allow_hyphen_values = true)]
+    #[arg(hide_short_help = true)]
     pub(crate) max_buffer: Option<u64>,
     /// Take only this media type: image/*, text/html (repeatable)
     ///

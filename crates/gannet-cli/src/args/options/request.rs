@@ -68,10 +68,12 @@ pub(crate) struct RequestArgs {
     #[arg(long, overrides_with = "location", hide_short_help = true)]
     pub(crate) no_location: bool,
     /// Follow at most so many redirects [default: 10]
-    #[arg(long, value_name = "N", hide_short_help = true)]
+    #[arg(long, value_name = "N", value_parser = values::hops, allow_hyphen_values = true)]
+    #[arg(hide_short_help = true)]
     pub(crate) max_redirs: Option<u32>,
     /// Success: 200-299,304, any [default: 200-299]
-    #[arg(long, value_name = "SET", value_parser = values::statuses, hide_short_help = true)]
+    #[arg(long, value_name = "SET", value_parser = values::statuses, allow_hyphen_values = true)]
+    #[arg(hide_short_help = true)]
     pub(crate) ok_status: Option<StatusSet>,
     /// Obey robots.txt, Crawl-delay and X-Robots-Tag
     ///
@@ -82,7 +84,8 @@ pub(crate) struct RequestArgs {
     /// The longest body that is taken: 10G, 5M, 64K
     ///
     /// No limit by default.
-    #[arg(long, value_name = "SIZE", value_parser = values::size, hide_short_help = true)]
+    #[arg(long, value_name = "SIZE", value_parser = values::size, allow_hyphen_values = true)]
+    #[arg(hide_short_help = true)]
     pub(crate) max_size: Option<u64>,
 }
 
