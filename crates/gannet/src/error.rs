@@ -27,6 +27,7 @@ struct Evidence {
     retry_after: Option<Duration>,
     unsent: bool,
     out_of_budget: bool,
+    out_of_time: bool,
 }
 
 /// The reply behind an error of kind [`ErrorKind::Status`].
@@ -299,6 +300,11 @@ impl Error {
         self.0.out_of_budget
     }
 
+    /// Whether it would have been tried, or tried again, had its deadline come later.
+    pub fn is_out_of_time(&self) -> bool {
+        self.0.out_of_time
+    }
+
     /// Whether the caller stopped it.
     pub fn is_cancelled(&self) -> bool {
         self.kind() == ErrorKind::Cancelled
@@ -327,6 +333,7 @@ impl Error {
             retry_after: None,
             unsent: false,
             out_of_budget: false,
+            out_of_time: false,
         }))
     }
 
@@ -403,6 +410,11 @@ impl Error {
     /// It would have been retried, had the retry budget allowed it.
     pub(crate) fn for_want_of_budget(self) -> Self {
         self.with(|evidence| evidence.out_of_budget = true)
+    }
+
+    /// It would have been tried, had its deadline come later.
+    pub(crate) fn for_want_of_time(self) -> Self {
+        self.with(|evidence| evidence.out_of_time = true)
     }
 
     pub(crate) fn was_unsent(&self) -> bool {

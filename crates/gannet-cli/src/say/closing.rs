@@ -17,7 +17,8 @@ pub(crate) fn closing_line(closing: &Closing<'_>, crowd: Crowd) -> Option<String
         (Crowd::One, Exit::Signalled(_)) => reason,
         (Crowd::One, _) => None,
         (Crowd::Several | Crowd::Listed, _) => {
-            let parts = [Some(counts(closing.report)), Some(amount(closing)), extras(closing.report), reason];
+            let report = closing.report;
+            let parts = [Some(counts(report)), Some(amount(closing)), extras(report), unpaid(report), reason];
             Some(parts.into_iter().flatten().collect::<Vec<_>>().join("; "))
         }
     }
@@ -52,6 +53,14 @@ fn extras(report: &JobReport) -> Option<String> {
         (report.hedges() > 0).then(|| format!("{} hedged ({} won)", report.hedges(), report.hedges_won()));
     let parts: Vec<_> = [retries, hedges].into_iter().flatten().collect();
     (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+/// How many were given up since the purse was empty, and what fills it.
+fn unpaid(report: &JobReport) -> Option<String> {
+    let refused = report.budget_refused();
+    (refused > 0).then(|| {
+        format!("{refused} not retried for want of retry budget (--retry-budget off, or more, changes that)")
+    })
 }
 
 fn exit_reason(closing: &Closing<'_>) -> Option<String> {

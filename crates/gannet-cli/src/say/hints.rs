@@ -6,9 +6,12 @@ use gannet::{Error, ErrorKind as Kind};
 
 use super::amounts::seconds;
 
-/// Why it failed: the message, and for a deadline what had failed before.
+/// Why it failed: the message, and for a deadline and for a host that lets nobody in what had failed before.
 pub(crate) fn reason(error: &Error) -> Cow<'_, str> {
-    let cut_short = matches!(error.kind(), Kind::JobDeadline | Kind::ItemDeadline);
+    let cut_short = matches!(
+        error.kind(),
+        Kind::JobDeadline | Kind::ItemDeadline | Kind::HostAway | Kind::HostUnavailable
+    );
     let cause = std::error::Error::source(error).filter(|_| cut_short);
     match cause.and_then(|cause| cause.downcast_ref::<Error>()) {
         Some(before) => Cow::Owned(format!("{}; before that: {}", error.message(), before.message())),
@@ -23,6 +26,18 @@ pub(crate) fn hint(error: &Error) -> Cow<'static, str> {
         return Cow::Borrowed(
             "so many fail that no more is tried: lower -j and --per-host, or try again later",
         );
+    }
+    if error.is_out_of_time() {
+        let longer = "give it longer with --deadline or --max-time";
+        return Cow::Owned(match error.retry_after().filter(|wait| !wait.is_zero()) {
+            Some(wait) => {
+                format!(
+                    "the server wants us back in {}, after the deadline: try again then, or {longer}",
+                    seconds(wait)
+                )
+            }
+            None => format!("the deadline comes before the next try: {longer}, or try again later"),
+        });
     }
     if error.kind() == Kind::BadScheme && is_http(error.url()) {
         return Cow::Borrowed(

@@ -1,10 +1,8 @@
 //! Retries, hedges, mirrors and races, as they show in bytes and rows.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use gannet_origin::refusing_addr;
 
-use gannet_origin::{Origin, refusing_addr};
-
-use crate::fixture::{Folder, LONG, origin, start};
+use crate::fixture::{Folder, LONG, origin};
 
 #[test]
 fn a_race_gives_the_bytes_of_the_winner_alone_and_one_row() {
@@ -153,22 +151,59 @@ fn a_silence_may_be_learned_and_what_is_none_is_refused() {
 
 #[test]
 fn what_failed_for_want_of_budget_is_counted() {
-    // Each at a host of its own, which no breaker holds back.
-    let every_address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
-    let (origin, folder) = (start(Origin::builder().bind(every_address)), Folder::new());
-    let port = origin.addr().port();
-    let list: String = (1..=30)
-        .map(|n| format!("http://127.0.0.{n}:{port}/{n}?status=503&header=Retry-After:0\n"))
-        .collect();
+    // Three at each host, so that no breaker holds them back.
+    let (origins, folder): (Vec<_>, _) = ((0..10).map(|_| origin()).collect(), Folder::new());
+    let line = |n: usize| origins[n / 3].url(&format!("/{n}?status=503&header=Retry-After:0")) + "\n";
+    let list: String = (0..30).map(line).collect();
     let list = ["-i", "-", "--no-body", "--deadline", "3s", "--retry-delay", "0", "--report", "r", &list];
-    // What waits to be retried late waits until the deadline.
-    assert_eq!(folder.feed(&list[..9], list[9]).code, 4);
+    let ran = folder.feed(&list[..9], list[9]);
+    assert_eq!(ran.code, 4, "their time was over: {}", ran.stderr);
     let (_, summary) = folder.report("r");
     // The reserve of 10, and then what time pays: 30 firsts make 6 a second at most.
     assert_eq!((&summary["failed"], &summary["firsts"]), (&30.into(), &30.into()));
     let number = |name: &str| summary[name].as_u64().expect("a number");
     assert!((10..=10 + 4 * 6).contains(&number("retries")), "{summary}");
     assert!(number("budget_refused") >= 10, "{summary}");
+    let told =
+        format!("; {} not retried for want of retry budget (--retry-budget off, ", number("budget_refused"));
+    assert!(ran.stderr.contains(&told), "{}", ran.stderr);
     assert_eq!(summary["budget"]["hedge_left"], 10);
     assert!(summary["budget"]["retry_refused"].as_u64() >= Some(20), "{summary}");
+}
+
+#[test]
+fn behind_an_open_breaker_what_was_tried_has_failed_and_the_rest_is_unfinished() {
+    let folder = Folder::new();
+    let dead = refusing_addr().expect("a free port");
+    let list: String = (0..60).map(|n| format!("http://{dead}/{n}\n")).collect();
+    let options = ["-i", "-", "--no-body", "--deadline", "2s", "--retry-budget", "off", "--report", "r"];
+    let ran = folder.feed(options, &list);
+    let (rows, summary) = folder.report("r");
+    assert_eq!((ran.code, rows.len()), (4, 60), "{ran:?}");
+    for row in &rows {
+        let (code, message) = (&row["error"]["code"], row["error"]["message"].as_str().unwrap_or_default());
+        assert!(message.contains("connection refused"), "{row}");
+        match row["attempts"].as_u64() {
+            Some(0) => assert_eq!((&row["outcome"], code), (&"unfinished".into(), &"deadline.job".into())),
+            _ => assert_eq!((&row["outcome"], code), (&"failed".into(), &"connect.refused".into())),
+        }
+    }
+    assert!(summary["failed"].as_u64() >= Some(5) && summary["unfinished"].as_u64() >= Some(20), "{summary}");
+    assert!(rows.iter().any(|row| {
+        row["error"]["message"].as_str().is_some_and(|why| why.contains("; not retried: most attempts"))
+    }));
+    assert!(ran.stderr.contains("fix: the deadline comes before the next try: "), "{}", ran.stderr);
+}
+
+#[test]
+fn who_is_told_to_stay_away_is_told_by_whom_until_when_and_by_which_limit() {
+    let (origin, folder) = (origin(), Folder::new());
+    let (away, next) = (origin.url("/?status=503&retry-after=600"), origin.url("/next"));
+    let ran = folder.run(["--no-body", "--per-host", "1", &away, &next]);
+    let said =
+        "asked by a 503 to be left alone for 600 s, longer than is waited for (--retry-after-max, 300 s)";
+    assert!(ran.code == 3 && ran.stderr.contains(said), "{}", ran.stderr);
+    let ran = folder.run(["--no-body", "--per-host", "1", "--deadline", "5s", &away, &next]);
+    let said = "after the deadline: try again then, or give it longer with --deadline";
+    assert!(ran.code == 4 && ran.stderr.contains(said), "{}", ran.stderr);
 }

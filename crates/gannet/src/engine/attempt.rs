@@ -35,7 +35,7 @@ use entry::{Inside, enter, keep_rate};
 use heard::{nothing_left, retry_after};
 
 pub(crate) use entry::{Place, closed};
-pub(crate) use heard::of_error;
+pub(crate) use heard::{is_of_host, of_error};
 
 mod entry;
 mod heard;

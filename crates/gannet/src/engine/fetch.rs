@@ -32,7 +32,7 @@ use refused::Refused;
 use words::{broken, too_slow};
 
 pub(super) use heard::of_stopped;
-pub(crate) use words::below;
+pub(crate) use words::{LAST_ONE, below};
 
 mod advice;
 mod heard;
@@ -298,9 +298,13 @@ impl<A: Attempting> Rest<A> {
         let failure = self.errand.judge(mirror, failure);
         self.heard(attempt, heard::of_failed(&error), now);
         self.say_to_host(attempt, attempt::of_error(&error));
+        let direct = self.book.leg(attempt).is_some_and(|leg| leg.hop_count() == 0);
+        if direct && attempt::is_of_host(&error) {
+            self.met.of(&self.errand, mirror).went_wrong(error.message());
+        }
         self.trace.failed(attempt, &error, now);
         self.end_attempt(attempt, WhyStopped::Failed(error.clone()), now);
-        self.failure = Some(error);
+        self.failure = Some(words::last_of(self.failure.take(), error));
         failure
     }
 

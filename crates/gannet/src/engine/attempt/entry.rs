@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::Moment;
 use crate::engine::core::Core;
 use crate::engine::errand::{Errand, Keep};
-use crate::engine::fetch::seconds;
+use crate::engine::fetch::{LAST_ONE, seconds};
 use crate::engine::gate::{Behind, Closed, Entering};
 use crate::engine::hosts::Host;
 use crate::error::{Error, ErrorKind, Phase};
@@ -113,32 +113,43 @@ fn waited_too_long(host: &Host, limit: Duration) -> Error {
     Error::new(ErrorKind::QueueTimeout, Phase::Queue, message)
 }
 
-/// The error of one who was turned away.
+/// The error of one who was turned away, with what went wrong at the host last.
 pub(crate) fn closed(core: &Core, host: &Host, why: Closed, deadline: Option<Moment>) -> Error {
     let name = &host.origin.key;
     let settings = core.hosts.settings();
+    let last = || host.trouble().map_or_else(String::new, |last| format!("{LAST_ONE}{last}"));
     match why {
         Closed::Away(until) => {
             let wait = until.since(core.clock.now());
-            let long = match deadline.filter(|deadline| *deadline <= until) {
-                Some(_) => String::from("past the deadline"),
-                None => {
+            let late = deadline.is_some_and(|deadline| deadline <= until);
+            let long = match late {
+                true => String::from("past the deadline"),
+                false => {
                     let most = seconds(settings.retry_after_max);
                     format!("longer than is waited for (--retry-after-max, {most})")
                 }
             };
-            let message = format!("{name} asked to be left alone for {}, {long}", seconds(wait));
-            Error::new(ErrorKind::HostAway, Phase::Queue, message).asked_to_wait(Some(wait))
+            let by = match host.gate.held() {
+                Some(Held::CoolDown { status, .. }) if status > 0 => format!(" by a {status}"),
+                _ => String::new(),
+            };
+            let message = format!("{name} asked{by} to be left alone for {}, {long}", seconds(wait));
+            let error = Error::new(ErrorKind::HostAway, Phase::Queue, message).asked_to_wait(Some(wait));
+            if late { error.for_want_of_time() } else { error }
         }
         Closed::Failing(until) => {
             let wait = seconds(until.since(core.clock.now()));
-            let message =
-                format!("most attempts at {name} failed, and the next one goes in {wait}, past the deadline");
-            Error::new(ErrorKind::HostUnavailable, Phase::Queue, message)
+            let last = last();
+            let message = format!(
+                "most attempts at {name} failed, and the next one goes in {wait}, past the deadline{last}"
+            );
+            Error::new(ErrorKind::HostUnavailable, Phase::Queue, message).for_want_of_time()
         }
         Closed::GivenUp => {
             let after = settings.give_up.map(seconds).unwrap_or_default();
-            let message = format!("{name} has only failed for {after}, and was given up (--host-give-up)");
+            let last = last();
+            let message =
+                format!("{name} has only failed for {after}, and was given up (--host-give-up){last}");
             Error::new(ErrorKind::HostUnavailable, Phase::Queue, message)
         }
     }

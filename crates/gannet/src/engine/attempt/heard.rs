@@ -28,6 +28,13 @@ pub(super) fn of_head(errand: &Errand, head: &Parts) -> Left {
     }
 }
 
+/// Whether the host is to blame: what counts against it at its gate.
+pub(crate) fn is_of_host(error: &Error) -> bool {
+    let refused = |status: http::StatusCode| status.is_server_error() || status.as_u16() == 429;
+    of_error(error) == Left::Unreached
+        || (error.kind() == ErrorKind::Status && error.status().is_some_and(refused))
+}
+
 /// What a failed exchange says of its host.
 pub(crate) fn of_error(error: &Error) -> Left {
     use ErrorKind as Kind;

@@ -21,10 +21,9 @@ impl<A> Rest<A> {
                 Error::new(ErrorKind::HostUnavailable, Phase::Queue, message).caused_by(last)
             }
             GaveUp::NoBudget => last.and("; not retried: the retry budget is exhausted").for_want_of_budget(),
-            GaveUp::NoTime { wanted } => last.and(&format!(
-                "; not retried: the next attempt was due {}, after the deadline",
-                back(wanted)
-            )),
+            GaveUp::NoTime { wanted } => last
+                .and(&format!("; not retried: the next attempt was due {}, after the deadline", back(wanted)))
+                .for_want_of_time(),
             GaveUp::AskedToStayAway { wanted } => last.and(&format!(
                 "; not retried: the server wants us back {}, which is too long to wait",
                 back(wanted)
@@ -45,7 +44,8 @@ impl<A> Rest<A> {
         }
     }
 
-    /// Which limit was nearer decides the word; the last failure, if any, is its cause.
+    /// Which limit was nearer decides the word; the last failure, if any, is its cause. One that has failed, and whose
+    /// next attempt was not let in before the job's deadline, has failed of that.
     pub(super) fn deadline_came(&mut self, now: Moment) -> Error {
         let limits = self.errand.limits;
         let job_first = limits.job.is_some_and(|job| limits.item.is_none_or(|item| job <= item));
@@ -60,11 +60,32 @@ impl<A> Rest<A> {
         };
         let error = Error::new(kind, phase, format!("{what}{after}, in phase {}", phase.as_str()));
         match self.failure.take() {
+            Some(last) if job_first && phase == Phase::Queue => {
+                last.and("; not retried: the deadline came while it waited for its host").for_want_of_time()
+            }
             Some(last) => error.caused_by(last),
             None => error,
         }
     }
 }
+
+/// The failure that a fetch would end with, of the one before and this one. Who had failed and was then turned away at
+/// the host's gate for want of time, or since the host wants to be left alone, has failed of the first.
+pub(super) fn last_of(before: Option<Error>, error: Error) -> Error {
+    let turned_away = matches!(error.kind(), ErrorKind::HostAway | ErrorKind::HostUnavailable)
+        && error.phase() == Phase::Queue;
+    match before.filter(|_| turned_away) {
+        None => error,
+        Some(before) if error.is_out_of_time() => before
+            .and(&format!("; not retried: {}", error.message().split(LAST_ONE).next().unwrap_or_default()))
+            .asked_to_wait(error.retry_after())
+            .for_want_of_time(),
+        Some(before) => error.caused_by(before),
+    }
+}
+
+/// What stands before the last failure at a host.
+pub(crate) const LAST_ONE: &str = "; the last one: ";
 
 /// The error of a phase that lasted too long.
 pub(super) fn too_slow(phase: Phase, limit: std::time::Duration) -> Error {

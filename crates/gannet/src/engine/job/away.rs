@@ -17,7 +17,8 @@ impl Job {
         let error = match is_late {
             // Nothing is left of its time, so it is not begun: it can be had by another run.
             true => Error::new(ErrorKind::JobDeadline, Phase::Queue, error.message())
-                .asked_to_wait(error.retry_after()),
+                .asked_to_wait(error.retry_after())
+                .for_want_of_time(),
             false => error,
         };
         // Else it would go to the end of the turn with each request that is taken out, and stay there when none is left.
