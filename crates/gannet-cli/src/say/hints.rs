@@ -46,6 +46,10 @@ pub(crate) fn hint(error: &Error) -> Cow<'static, str> {
     }
     let status = error.status().filter(|_| error.kind() == Kind::Status).map(|status| status.as_u16());
     match (error.retry_after().filter(|wait| !wait.is_zero()), status) {
+        (Some(wait), _) if error.kind() == Kind::HostAway => Cow::Owned(format!(
+            "the server wants us back in {}; try again then, or wait for longer with --retry-after-max",
+            seconds(wait)
+        )),
         (Some(wait), _) => {
             Cow::Owned(format!("the server wants us back in {}; try again then", seconds(wait)))
         }

@@ -25,7 +25,7 @@ impl<A> Rest<A> {
                 .and(&format!("; not retried: the next attempt was due {}, after the deadline", back(wanted)))
                 .for_want_of_time(),
             GaveUp::AskedToStayAway { wanted } => last.and(&format!(
-                "; not retried: the server wants us back {}, which is too long to wait",
+                "; not retried: the server wants us back {}, which is too long to wait (--retry-after-max)",
                 back(wanted)
             )),
             GaveUp::SleptEnough => {
