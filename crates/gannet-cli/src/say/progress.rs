@@ -105,7 +105,7 @@ impl Meter {
         let sight = look();
         self.rate.measure(sight.progress.bytes, now);
         let elapsed = now - self.begun;
-        let text = || status(&sight.progress, self.crowd, self.rate.now, elapsed);
+        let text = || status(&sight, self.crowd, self.rate.now, elapsed);
         let busy = self.busy.share(now);
         match self.how {
             How::Nothing => {}
@@ -186,7 +186,8 @@ fn as_json(sight: &Sight, rate: f64, elapsed: Duration, busy: f64) -> String {
 }
 
 /// How far it is, in words.
-fn status(progress: &Progress, crowd: Crowd, rate: f64, elapsed: Duration) -> String {
+fn status(sight: &Sight, crowd: Crowd, rate: f64, elapsed: Duration) -> String {
+    let progress = &sight.progress;
     let mut parts = Vec::new();
     if crowd != Crowd::One {
         let more = if progress.input_ended { "" } else { "+" };
@@ -201,11 +202,17 @@ fn status(progress: &Progress, crowd: Crowd, rate: f64, elapsed: Duration) -> St
             parts.push(format!("{count} {word}"));
         }
     }
-    match left(progress, elapsed).filter(|_| crowd != Crowd::One) {
+    match left(progress, elapsed).filter(|_| crowd != Crowd::One && goes_on(&sight.held_back)) {
         Some(left) => parts.push(format!("{} left", seconds(left))),
         None => parts.push(seconds(elapsed)),
     }
     parts.join(", ")
+}
+
+/// Whether it can be expected to go on as it went: not while all that is left waits for a host that lets nobody in, for
+/// its next attempt, or for the retry budget.
+fn goes_on(held: &HeldBack) -> bool {
+    !matches!(held, HeldBack::HostGate { .. } | HeldBack::Waiting { .. } | HeldBack::Budget { .. })
 }
 
 /// What is left if it goes on like this; known when the input has ended.
@@ -239,19 +246,37 @@ mod tests {
         progress
     }
 
+    fn sight(progress: Progress) -> Sight {
+        Sight { progress, held_back: HeldBack::Nothing, slowest: Vec::new() }
+    }
+
+    #[test]
+    fn nobody_says_how_long_it_takes_while_nothing_can_go_on() {
+        let mut halfway = progress(50, 100);
+        halfway.input_ended = true;
+        let elapsed = Duration::from_secs(10);
+        let said = |held_back| status(&Sight { held_back, ..sight(halfway) }, Crowd::Listed, 0.0, elapsed);
+        assert!(said(HeldBack::Nothing).ends_with(", 10.0 s left"));
+        let (host, why): (Box<str>, _) = ("http://a".into(), "breaker open for 5 s".into());
+        let waiting = HeldBack::Waiting { host: host.clone(), status: None, left: elapsed };
+        for held in [HeldBack::HostGate { host, why }, waiting, HeldBack::Budget { waiting: 1 }] {
+            assert!(said(held).ends_with(", 10.0 s"));
+        }
+    }
+
     #[test]
     fn the_status_has_counts_rate_and_what_is_left() {
         let mut halfway = progress(50, 100);
         let elapsed = Duration::from_secs(10);
         assert_eq!(
-            status(&halfway, Crowd::Listed, 1024.0, elapsed),
+            status(&sight(halfway), Crowd::Listed, 1024.0, elapsed),
             "50 of 100+, 3.0 MiB at 1.0 KiB/s, 10.0 s"
         );
         halfway.input_ended = true;
         (halfway.failed, halfway.retries, halfway.hedges) = (3, 11, 2);
         let text = "50 of 100, 3 failed, 3.0 MiB at 1.0 KiB/s, 11 retried, 2 hedged, 10.0 s left";
-        assert_eq!(status(&halfway, Crowd::Listed, 1024.0, elapsed), text);
-        assert_eq!(status(&progress(0, 1), Crowd::One, 0.0, elapsed), "3.0 MiB at 0 B/s, 10.0 s");
+        assert_eq!(status(&sight(halfway), Crowd::Listed, 1024.0, elapsed), text);
+        assert_eq!(status(&sight(progress(0, 1)), Crowd::One, 0.0, elapsed), "3.0 MiB at 0 B/s, 10.0 s");
     }
 
     #[test]

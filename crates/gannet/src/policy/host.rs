@@ -130,6 +130,9 @@ impl fmt::Display for Held {
             Self::CoolDown { remaining, status } => {
                 write!(f, "cool-down for {} s after status {status}", seconds(*remaining))
             }
+            Self::Breaker { remaining } if remaining.is_zero() => {
+                f.write_str("breaker open, one goes to see: most attempts failed")
+            }
             Self::Breaker { remaining } => {
                 write!(f, "breaker open for {} s: most attempts failed", seconds(*remaining))
             }
@@ -138,8 +141,9 @@ impl fmt::Display for Held {
     }
 }
 
+/// Whole seconds, none of them told as 0.
 fn seconds(length: Duration) -> u64 {
-    length.as_millis().div_ceil(1000) as u64
+    length.as_nanos().div_ceil(1_000_000_000) as u64
 }
 
 impl HostRules {

@@ -87,6 +87,14 @@ fn a_host_says_in_words_why_one_waits() {
 }
 
 #[test]
+fn no_time_that_is_left_is_told_as_0() {
+    let just = Held::Breaker { remaining: Duration::from_micros(10) }.to_string();
+    assert_eq!(just, "breaker open for 1 s: most attempts failed");
+    let probing = Held::Breaker { remaining: Duration::ZERO }.to_string();
+    assert_eq!(probing, "breaker open, one goes to see: most attempts failed");
+}
+
+#[test]
 fn too_long_an_absence_is_not_waited_for() {
     let mut rules = HostRules::new(None);
     let pass = enter(&mut rules, at(0));
