@@ -14,7 +14,7 @@ use crate::plan::{Crowd, Jar, JarPlace, OnFailure, Output, Plan, Unsaved};
 use crate::report::{Closing, Records};
 use crate::say::{
     Complaint, Errors, Eyes, Level, Meter, Sight, Voice, Watchdog, Watched, as_given, closing_line,
-    held_back_by, stuck,
+    held_back_by, queued, stuck,
 };
 use crate::signals::{Signal, Signals};
 
@@ -163,7 +163,17 @@ impl Run {
         let grace = as_given(self.grace);
         self.voice
             .note(&format!("{}: what runs may go on for {grace}; once more ends it now", signal.name()));
+        self.end_vain_grace(Instant::now());
         Step::GoOn
+    }
+
+    /// Where all that is left cannot be asked within the grace, it is not waited out.
+    fn end_vain_grace(&mut self, now: Instant) {
+        if let Some(ends) = self.grace_ends
+            && self.job.rests_for().is_some_and(|rest| now + rest >= ends)
+        {
+            self.cancel();
+        }
     }
 
     fn output_broke(&mut self, error: &Error) -> Step {
@@ -202,7 +212,11 @@ impl Run {
     fn watch(&mut self, now: Instant) -> Step {
         let job = &self.job;
         let Some(watchdog) = &mut self.watchdog else { return Step::GoOn };
-        if let Some(text) = watchdog.look(now, job.progress(), || job.slowest().iter().map(stuck).collect()) {
+        let lines = || {
+            let slowest = job.slowest();
+            slowest.iter().map(stuck).chain(queued(job.queued(), &job.held_back())).collect()
+        };
+        if let Some(text) = watchdog.look(now, job.progress(), lines) {
             self.voice.tell_stuck(&text);
         }
         Step::GoOn
@@ -210,6 +224,7 @@ impl Run {
 
     fn ticked(&mut self, now: Instant) -> Step {
         self.watch(now);
+        self.end_vain_grace(now);
         let job = &self.job;
         let look = || Sight { progress: job.progress(), held_back: job.held_back(), slowest: job.slowest() };
         self.meter.tell(now, look);

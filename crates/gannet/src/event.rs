@@ -271,6 +271,8 @@ pub struct Slow {
     pub pause: Option<Duration>,
     /// What its last attempt that failed was answered, if it was answered.
     pub status: Option<StatusCode>,
+    /// Why it is not let in, for people: "breaker open for 3 s: most attempts failed".
+    pub held: Option<Box<str>>,
 }
 
 impl Tallies {

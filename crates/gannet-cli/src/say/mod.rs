@@ -25,7 +25,7 @@ pub(crate) use errors::Errors;
 pub(crate) use hints::{hint, reason};
 pub(crate) use holding::{crowding, held_back_by};
 pub(crate) use progress::{Eyes, Meter, Sight, Watched};
-pub(crate) use watchdog::{Watchdog, stuck};
+pub(crate) use watchdog::{Watchdog, queued, stuck};
 
 use crate::exit::Exit;
 use crate::pen::Pen;

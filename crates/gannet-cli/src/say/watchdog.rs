@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
-use gannet::{Phase, Progress, Slow};
+use gannet::{HeldBack, Phase, Progress, Slow};
 use tokio::time::Instant;
 
 use super::amounts::{bytes, seconds};
+use super::holding;
 
 /// It speaks when nothing has moved for so long, and no oftener.
 const STILL: Duration = Duration::from_secs(10);
@@ -80,7 +81,10 @@ pub(crate) fn stuck(slow: &Slow) -> String {
             let why = slow.status.map_or_else(String::new, |status| format!(" after a {}", status.as_u16()));
             format!("waits {} more for attempt {next}{why}", seconds(left))
         }
-        (Phase::Queue, None) => "waits for a place at its host".to_owned(),
+        (Phase::Queue, None) => match &slow.held {
+            Some(why) => format!("waits for its turn ({why})"),
+            None => "waits for a place at its host".to_owned(),
+        },
         (Phase::Dns, None) => "looks its host up".to_owned(),
         (Phase::Connect, None) => "connects".to_owned(),
         (Phase::Tls, None) => "waits for the TLS handshake".to_owned(),
@@ -93,6 +97,17 @@ pub(crate) fn stuck(slow: &Slow) -> String {
     let still = still.map_or_else(String::new, |still| format!(" for {}", seconds(still)));
     let (url, attempts, since) = (&slow.url, slow.attempts, seconds(slow.since));
     format!("    {url} {doing}{still}, attempt {attempts}, {since} in all\n")
+}
+
+/// Those that have not begun: how many, and what holds them back.
+pub(crate) fn queued(count: usize, held: &HeldBack) -> Option<String> {
+    let why = holding::told(held, 0.0).filter(|_| !matches!(held, HeldBack::Concurrency { .. }));
+    let why = why.map_or_else(String::new, |why| format!(": {why}"));
+    match count {
+        0 => None,
+        1 => Some(format!("    1 more has not begun{why}\n")),
+        _ => Some(format!("    {count} more have not begun{why}\n")),
+    }
 }
 
 #[cfg(test)]
@@ -137,6 +152,19 @@ mod tests {
             assert!(said.starts_with("! the deadline comes in "), "{said}");
             assert_eq!((watchdog.look(begun + near + SECOND, moved(3), slow), watchdog.wake()), (None, None));
         }
+    }
+
+    #[test]
+    fn what_has_not_begun_is_counted_with_what_holds_it_back() {
+        let held = HeldBack::HostGate { host: "http://a".into(), why: "breaker open for 3 s".into() };
+        assert_eq!(queued(0, &held), None);
+        let said = queued(40, &held);
+        assert_eq!(
+            said.as_deref(),
+            Some("    40 more have not begun: waiting for a: breaker open for 3 s\n")
+        );
+        let said = queued(1, &HeldBack::Concurrency { limit: 64 });
+        assert_eq!(said.as_deref(), Some("    1 more has not begun\n"));
     }
 
     #[test]

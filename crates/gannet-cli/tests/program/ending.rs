@@ -169,3 +169,28 @@ fn fewer_urls_run_at_once_where_the_open_files_allow_no_more() {
     assert_eq!(said, "-j 5000 lowered to 32: this process may open 64 files (ulimit -n)\n");
     assert_eq!(ran.stdout, b"x");
 }
+
+#[test]
+fn a_grace_is_not_waited_out_for_what_cannot_be_asked_in_it() {
+    let (origin, folder) = (origin(), Folder::new());
+    let url = origin.url("/?status=503&retry-after=120");
+    let child = folder.command(["--grace", "60s", &url]).spawn().expect("the program starts");
+    assert!(origin.wait_until_blocking(|counts| counts.replies_complete == 1, LONG));
+    let sent = Instant::now();
+    kill_process(Pid::from_child(&child), Signal::INT).expect("the program runs");
+    let ran = end(child);
+    assert!(ran.code == 130 && sent.elapsed() < LONG, "{ran:?} after {:?}", sent.elapsed());
+    assert_eq!(origin.counts().requests, 1);
+}
+
+#[test]
+fn what_waits_behind_a_gate_is_told_before_the_deadline() {
+    let (origin, folder) = (origin(), Folder::new());
+    let list: String = (0..5).map(|n| origin.url(&format!("/{n}")) + "\n").collect();
+    let options = ["-i", "-", "--no-body", "-v", "--host-rate", "1/s", "--deadline", "2s"];
+    let ran = folder.feed(options, &list);
+    let host = origin.addr();
+    let said = format!("    3 more have not begun: waiting for {host}: host rate: 1 a second\n");
+    assert!(ran.code == 4 && ran.stderr.contains("! the deadline comes in "), "{}", ran.stderr);
+    assert!(ran.stderr.contains(&said), "{}", ran.stderr);
+}

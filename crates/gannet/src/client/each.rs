@@ -4,6 +4,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures_core::Stream;
 
@@ -177,6 +178,17 @@ impl<S> FetchEach<S> {
     /// Up to 3 fetches that have been under way for the longest, the slowest first. Looks at each that is under way.
     pub fn slowest(&self) -> Vec<Slow> {
         self.setting.job.as_ref().map_or_else(Vec::new, |job| job.slowest())
+    }
+
+    /// Requests that were read and wait for their turn: no attempt of theirs was started.
+    pub fn queued(&self) -> usize {
+        self.setting.job.as_ref().map_or(0, |job| job.queued())
+    }
+
+    /// For how long nothing will be sent, when all that is under way waits for its next attempt, or for a host that lets
+    /// nobody in; `None` if something may happen at any time, or nothing is under way. Looks at each that is under way.
+    pub fn rests_for(&self) -> Option<Duration> {
+        self.setting.job.as_ref().and_then(|job| job.rests_for())
     }
 
     /// Stops it now; [`next`](Self::next) goes on giving outcomes, until every request that was read has one.

@@ -145,6 +145,11 @@ impl<R> Queue<R> {
         self.length >= AHEAD_REQUESTS || self.bytes >= AHEAD_BYTES
     }
 
+    /// How many wait.
+    pub(crate) fn len(&self) -> usize {
+        self.length
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.length == 0
     }

@@ -63,7 +63,10 @@ pub(crate) struct DisplayArgs {
     /// Say errors only
     #[arg(short = 'q', long)]
     pub(crate) quiet: bool,
-    /// Tell each attempt
+    /// Tell each attempt, and what the run hangs on
+    ///
+    /// What it hangs on is told in the last tenth before --deadline (at most 5 s), and when nothing has moved for 10 s:
+    /// the up to 3 slowest URLs, with what each waits for, and how many have not begun.
     #[arg(short = 'v', long)]
     pub(crate) verbose: bool,
     /// Say nothing

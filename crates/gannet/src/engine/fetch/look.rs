@@ -5,6 +5,7 @@ use http::StatusCode;
 use super::Rest;
 use crate::Moment;
 use crate::error::Phase;
+use crate::policy::host::Held;
 use crate::transport::origin::key_of;
 
 /// Where a fetch stands.
@@ -17,6 +18,10 @@ pub(crate) struct Look {
     /// When the newest attempt made its last step forward.
     pub(crate) moved: Option<Moment>,
     pub(crate) pause: Option<Pause>,
+    /// Why its newest attempt is not let in, while that waits for its host alone.
+    pub(crate) held: Option<Held>,
+    /// Retries of it that wait for the purse.
+    pub(crate) unpaid: usize,
 }
 
 /// No attempt is under way: the next one starts at `until`.
@@ -38,6 +43,13 @@ impl<A> Rest<A> {
             Some(Pause { until: self.machine.wake()?, host: key_of(url).into(), status })
         });
         let pause = pause.flatten();
+        let mut open = self.book.open();
+        let queues = open.next().filter(|(_, leg)| leg.standing().0 == Phase::Queue && open.next().is_none());
+        let held = queues.and_then(|(attempt, leg)| {
+            // Once it was redirected it waits for another host.
+            let mirror = self.book.mirror(attempt);
+            if leg.hop_count() > 0 { None } else { self.met.of(&self.errand, mirror).gate.held() }
+        });
         Look {
             started: self.book.first_started(),
             attempts,
@@ -45,6 +57,8 @@ impl<A> Rest<A> {
             bytes: newest.map_or(0, |leg| leg.bytes()),
             moved: newest.map(|leg| leg.standing().1),
             pause,
+            held,
+            unpaid: self.asks.len(),
         }
     }
 }

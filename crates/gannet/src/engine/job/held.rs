@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::task::Context;
+use std::time::Duration;
 
 use url::Url;
 
@@ -141,9 +142,37 @@ impl Job {
                 still: look.moved.map(|moved| now.since(moved)),
                 pause: look.pause.as_ref().map(|pause| pause.until.since(now)),
                 status: look.pause.as_ref().and_then(|pause| pause.status),
+                held: match look.held {
+                    Some(held) => Some(held.to_string().into()),
+                    None => (look.unpaid > 0).then(|| "the retry budget has nothing left".into()),
+                },
             }
         };
         all.into_iter().take(SLOWEST).map(slow).collect()
+    }
+
+    /// Requests that were read and wait for their turn.
+    pub(crate) fn queued(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// For how long nothing is sent, when all that is under way waits for its next attempt, or for a host that lets
+    /// nobody in; `None` if something is on the wire or may go at any time, or nothing is under way.
+    pub(crate) fn rests_for(&self) -> Option<Duration> {
+        let now = self.core.clock.now();
+        let rests = |running: &Running| {
+            let look = running.fetch.look();
+            match (look.pause, look.held) {
+                (Some(pause), _) => Some(pause.until.since(now)),
+                (
+                    None,
+                    Some(policy::Held::CoolDown { remaining, .. } | policy::Held::Breaker { remaining }),
+                ) => Some(remaining),
+                (None, _) => None,
+            }
+        };
+        let all: Option<Vec<Duration>> = self.running.iter().map(rests).collect();
+        all?.into_iter().min()
     }
 
     /// The pause that ends first, among the fetches that wait for their next attempt.
