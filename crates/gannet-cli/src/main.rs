@@ -51,9 +51,14 @@ fn fetch(
     begun: Instant,
     plan: impl FnOnce(&Voice) -> Result<Plan, Complaint>,
 ) -> ExitCode {
-    let outcome = Voice::of(plan::level(shared), plan::ink(shared)).and_then(|voice| match plan(&voice) {
-        Ok(plan) => carry_out(plan, &voice, begun),
-        Err(complaint) => Ok(voice.refuse(&complaint)),
+    let outcome = Voice::of(plan::level(shared), plan::ink(shared)).and_then(|voice| {
+        if plan::is_logged(shared) {
+            voice.log();
+        }
+        match plan(&voice) {
+            Ok(plan) => carry_out(plan, &voice, begun),
+            Err(complaint) => Ok(voice.refuse(&complaint)),
+        }
     });
     match outcome {
         Ok(exit) => exit.into(),

@@ -92,9 +92,14 @@ pub(crate) fn level(shared: &SharedArgs) -> Level {
         (true, false) => Level::Nothing,
         (true, true) => Level::Errors,
         (false, _) if display.quiet => Level::Errors,
-        (false, _) if display.verbose => Level::Attempts,
+        (false, _) if display.verbose > 0 => Level::Attempts,
         (false, _) => Level::Normal,
     }
+}
+
+/// Whether the log is told, too: -v was given twice, and nothing speaks against it.
+pub(crate) fn is_logged(shared: &SharedArgs) -> bool {
+    shared.display.verbose > 1 && level(shared) == Level::Attempts
 }
 
 /// Whether what is said is coloured.

@@ -9,6 +9,7 @@ mod complaint;
 mod errors;
 mod hints;
 mod holding;
+mod log;
 mod progress;
 mod watchdog;
 

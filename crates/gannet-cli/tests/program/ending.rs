@@ -44,6 +44,22 @@ fn the_attempts_are_told_when_asked_for() {
 }
 
 #[test]
+fn with_vv_a_log_tells_each_fetch_and_attempt_without_credentials() {
+    let (origin, folder) = (origin(), Folder::new());
+    let url = origin.url("/?script=503,200&header=Retry-After:0").replace("http://", "http://me:pw@");
+    let run = |flags: &str| folder.run([flags, "-H", "Authorization: Bearer t0ken", "--no-body", &url]);
+    let (once, twice) = (run("-v"), run("-vv"));
+    assert!(!once.stderr.contains("fetch{") && once.stderr.contains("> 0 first "), "{}", once.stderr);
+    assert!(twice.stderr.contains("> 0 first ") && folder.run(["-vv", "-q", &url]).code == 0);
+    for said in ["fetch{seq=0 url=", ":attempt{number=1 ", " led status=200", " settled outcome=\"ok\""] {
+        assert!(twice.stderr.contains(said), "{said} is not in {}", twice.stderr);
+    }
+    for secret in ["pw@", "t0ken", "Bearer"] {
+        assert!(!twice.stderr.contains(secret), "{secret} is in {}", twice.stderr);
+    }
+}
+
+#[test]
 fn errors_of_one_kind_and_host_are_folded_after_three() {
     let folder = Folder::new();
     let host = refusing_addr().expect("a free port");

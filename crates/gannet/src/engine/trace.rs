@@ -40,9 +40,11 @@ mod spans {
                 let after_ms = millis(now.since(failed_at));
                 debug!(target: "gannet", parent: fetch.clone(), attempt = number, after_ms, "retried");
             }
-            let (why, url) = (why.as_str(), &*shown(url));
-            self.attempts
-                .push(debug_span!(target: "gannet", parent: fetch, "attempt", number, mirror, url, why));
+            // The URL is put into words only where somebody listens.
+            let attempt = debug_span!(
+                target: "gannet", parent: fetch, "attempt", number, mirror, url = &*shown(url), why = why.as_str()
+            );
+            self.attempts.push(attempt);
         }
 
         /// Within this attempt's span, until what is given back is dropped.

@@ -66,9 +66,10 @@ pub(crate) struct DisplayArgs {
     /// Tell each attempt, and what the run hangs on
     ///
     /// What it hangs on is told in the last tenth before --deadline (at most 5 s), and when nothing has moved for 10 s:
-    /// the up to 3 slowest URLs, with what each waits for, and how many have not begun.
-    #[arg(short = 'v', long)]
-    pub(crate) verbose: bool,
+    /// the up to 3 slowest URLs, with what each waits for, and how many have not begun. -vv adds a log of each fetch and attempt, with the time since the
+    /// start: what tracing hears of the library. No credentials are in it.
+    #[arg(short = 'v', long, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
     /// Say nothing
     #[arg(short = 's', long)]
     pub(crate) silent: bool,
