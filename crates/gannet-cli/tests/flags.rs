@@ -26,7 +26,8 @@ fn options(text: &str) -> Option<String> {
         if !part.starts_with('-') || end < 2 {
             break;
         }
-        found.push(&part[..end]);
+        // Dots say that it may be given more than once.
+        found.push(part[..end].trim_end_matches("..."));
         if end < part.len() {
             break;
         }

@@ -244,6 +244,9 @@ pub struct AttemptRecord {
     pub began: Duration,
     /// What it waited for before that, if it is a retry.
     pub waited: Option<Waited>,
+    /// What it queued for at its host's gate, as that began; `None` if it was let in at once. How long is
+    /// [`Timings::queue`], for the first attempt of a job's request [`Outcome::queued`].
+    pub queued_for: Option<WaitedFor>,
     /// Time in each phase.
     pub timings: Timings,
     /// The redirects it followed, in order, without credentials.

@@ -4,11 +4,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::outcome::WaitedFor;
+
 /// A place at a gate, given back when dropped.
 pub(crate) struct Permit {
     keeper: Arc<dyn Gatekeeper>,
     pass: Pass,
     left: Left,
+    queued_for: Option<WaitedFor>,
 }
 
 /// Who takes a place back.
@@ -86,7 +89,7 @@ pub(crate) enum Left {
 impl Permit {
     /// A place that was given out with this pass. Dropped as it is, it says nothing of the host.
     pub(crate) fn new(keeper: Arc<dyn Gatekeeper>, pass: Pass) -> Self {
-        Self { keeper, pass, left: Left::Cut }
+        Self { keeper, pass, left: Left::Cut, queued_for: None }
     }
 
     /// Whether it is the one that an open breaker lets through.
@@ -112,6 +115,17 @@ impl Permit {
             self.keeper.answered(self.pass, left);
             self.pass = Pass { part: Part::Counted, role: Role::Ordinary, ..self.pass };
         }
+    }
+
+    /// It was waited for, since this held it back.
+    pub(crate) fn after(mut self, queued_for: WaitedFor) -> Self {
+        self.queued_for = Some(queued_for);
+        self
+    }
+
+    /// What held it back, if it was waited for.
+    pub(crate) fn queued_for(&self) -> Option<WaitedFor> {
+        self.queued_for
     }
 
     /// What is to be said on leaving; the last word counts.

@@ -20,6 +20,8 @@ pub(super) struct Try<'a> {
     /// From the first attempt's start to this one's.
     began_ms: f64,
     waited: Option<Pause>,
+    /// Why it was not let in at once at its host's gate.
+    queued_for: Option<&'static str>,
     ms: Phases,
     status: Option<u16>,
     bytes: u64,
@@ -76,6 +78,7 @@ impl<'a> Try<'a> {
             waited: attempt
                 .waited
                 .map(|waited| Pause { what: waited.what.as_str(), ms: millis(waited.length) }),
+            queued_for: attempt.queued_for.map(gannet::WaitedFor::as_str),
             ms: Phases {
                 queue: millis(timings.queue),
                 dns: millis(timings.dns),

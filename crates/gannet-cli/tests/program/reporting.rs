@@ -100,3 +100,21 @@ fn each_attempt_says_why_it_started_and_stopped_and_what_it_waited_for() {
         assert_eq!(tries[attempts - 1]["why_stopped"], "won");
     }
 }
+
+#[test]
+fn each_attempt_says_what_it_queued_for() {
+    let (origin, folder) = (origin(), Folder::new());
+    let (a, b) = (origin.url("/a?delay=20&script=503,200&header=Retry-After:1"), origin.url("/b?delay=20"));
+    let waits = |options: &str| {
+        let options = options.split_whitespace().chain(["--no-body", "--report", "r", "--report-attempts"]);
+        assert_eq!(folder.run(options.chain([a.as_str(), b.as_str()])).code, 0);
+        let (rows, _) = folder.report("r");
+        let tries = rows.iter().flat_map(|row| row["tries"].as_array().expect("tries").clone());
+        tries.map(|one| one["queued_for"].to_string()).collect::<Vec<_>>()
+    };
+    let one_by_one = waits("--per-host 1");
+    assert!(one_by_one.contains(&"\"gate\"".into()), "{one_by_one:?}");
+    assert!(one_by_one.contains(&"null".into()), "{one_by_one:?}");
+    assert!(waits("--rate 5/s").contains(&"\"rate\"".into()));
+    assert!(waits("--host-rate 5/s").contains(&"\"rate\"".into()));
+}

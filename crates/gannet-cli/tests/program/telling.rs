@@ -146,7 +146,10 @@ fn limits_are_told_with_their_values_and_flags_that_there_are() {
     let told = said(&["--max-size", "10"], &origin.url("/?size=1k"));
     assert!(told.contains("over its limit of 10 bytes (--max-size)"), "{told}");
     let told = said(&[], &origin.url("/?status=503&header=Retry-After:3600"));
-    assert!(told.contains("wants us back in 3600 s, which is too long to wait\n"), "{told}");
+    assert!(
+        told.contains("wants us back in 3600 s, which is too long to wait (--retry-after-max)\n"),
+        "{told}"
+    );
 }
 
 #[test]

@@ -34,7 +34,7 @@ use crate::transport::{Leg, Wire, WireBody, WireRequest};
 use entry::{Inside, enter, keep_rate};
 use heard::{nothing_left, retry_after};
 
-pub(crate) use entry::{Place, closed};
+pub(crate) use entry::{Place, closed, queues_for};
 pub(crate) use heard::{is_of_host, of_error};
 
 mod entry;
@@ -98,7 +98,7 @@ pub(crate) async fn lead(
             expect(unused_mut, reason = "robots.txt is read without a place")
         )]
         let Place { host, mut permit } =
-            place.take().unwrap_or_else(|| Place { host: errand.core.hosts.of(&hop.url), permit: None });
+            place.take().unwrap_or_else(|| Place::at(errand.core.hosts.of(&hop.url)));
         #[cfg(feature = "robots")]
         super::robots::check(&errand, &host, &hop.url, &mut permit).await?;
         let permit = match permit {

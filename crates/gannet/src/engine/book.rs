@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use crate::Moment;
 use crate::error::Phase;
-use crate::outcome::{AttemptRecord, Record, Waited, WhyStarted, WhyStopped};
+use crate::outcome::{AttemptRecord, Record, Waited, WaitedFor, WhyStarted, WhyStopped};
 use crate::transport::Leg;
 
 /// The attempts of one fetch.
@@ -18,6 +18,8 @@ pub(crate) struct Book {
     first_started: Option<(Moment, SystemTime)>,
     /// The last failure: when it was, and for how long the server asked us to stay away.
     failed: Option<(Moment, Option<Duration>)>,
+    /// What the next retry waits for, if it is the purse.
+    unpaid: Option<WaitedFor>,
 }
 
 #[derive(Debug)]
@@ -35,7 +37,7 @@ struct Page {
 
 impl Book {
     pub(crate) fn new(queued_at: Moment) -> Self {
-        Self { pages: SmallVec::new(), queued_at, first_started: None, failed: None }
+        Self { pages: SmallVec::new(), queued_at, first_started: None, failed: None, unpaid: None }
     }
 
     /// An attempt starts; they are numbered in the order of their starts.
@@ -50,7 +52,21 @@ impl Book {
         self.first_started.get_or_insert((now, wall));
         let failed = self.failed.filter(|_| why == WhyStarted::Retry);
         let waited = failed.map(|(at, asked)| Waited::since_failure(now.since(at), asked));
+        let unpaid = self.unpaid.take();
+        let waited = waited.map(|waited| Waited { what: unpaid.unwrap_or(waited.what), ..waited });
         self.pages.push(Page { leg, mirror, mirror_url, why, began: now, places: 0, waited, record: None });
+    }
+
+    /// An attempt had to queue before it started.
+    pub(crate) fn queued_for(&self, attempt: u32, what: WaitedFor) {
+        if let Some(leg) = self.leg(attempt) {
+            leg.queues_for(what);
+        }
+    }
+
+    /// A retry waits for the purse.
+    pub(crate) fn parked(&mut self) {
+        self.unpaid = Some(WaitedFor::Budget);
     }
 
     /// An attempt has ended; the first end counts.
@@ -71,6 +87,7 @@ impl Book {
             why_stopped: why,
             began: page.began.since(first),
             waited: page.waited,
+            queued_for: trace.queued_for,
             timings: trace.timings,
             hops: trace.hops,
             status: trace.status,

@@ -19,7 +19,7 @@ use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Phase, shown};
 use crate::event::{Event, Waits};
 use crate::outcome::{Got, Record, WhyStarted, WhyStopped};
-use crate::permit::Left;
+use crate::permit::{Left, Permit};
 use crate::policy::classify;
 use crate::policy::fetch::{Fact, Failure, Machine, Means, StopReason, Verdict};
 use crate::policy::latency::Heard;
@@ -150,7 +150,10 @@ impl<A: Attempting> Work for Rest<A> {
         self.trace.started(mirror, url, why, now);
         errand.tell(&Event::AttemptStarted { seq: errand.seq, url: url.as_str(), why });
         let place = self.place.take();
-        let place = place.unwrap_or_else(|| Place { host: self.met.of(&errand, mirror), permit: None });
+        let place = place.unwrap_or_else(|| Place::at(self.met.of(&errand, mirror)));
+        if let Some(what) = place.permit.as_ref().and_then(Permit::queued_for) {
+            self.book.queued_for(attempt, what);
+        }
         (self.launch)(errand, mirror, leg, place)
     }
 
@@ -240,6 +243,7 @@ impl<A: Attempting> Work for Rest<A> {
     fn park(&mut self, mirror: u32) {
         let late = self.errand.late.as_ref().expect("only fetches of a job are told to wait for the purse");
         self.asks.push(late.wait(self.met.of(&self.errand, mirror), mirror));
+        self.book.parked();
     }
 
     fn unpark(&mut self, mirror: u32) {

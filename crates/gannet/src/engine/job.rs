@@ -27,7 +27,7 @@ use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Phase};
 use crate::event::{Event, Tallies};
 use crate::number::ByNumber;
-use crate::outcome::{Ending, Outcome, Record, Verdict};
+use crate::outcome::{Ending, Outcome, Record, Verdict, WaitedFor};
 use crate::permit::Permit;
 use crate::policy::concurrency::Concurrency;
 use crate::policy::fetch::Opening;
@@ -104,6 +104,7 @@ struct Waiting {
 struct AtGate {
     host: u64,
     entering: Entering,
+    what_for: WaitedFor,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,8 +137,9 @@ impl Future for AtGate {
     type Output = (u64, Result<Permit, Closed>);
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let host = self.host;
-        Pin::new(&mut self.entering).poll(cx).map(|entered| (host, entered))
+        let (host, what_for) = (self.host, self.what_for);
+        let entered = Pin::new(&mut self.entering).poll(cx);
+        entered.map(|entered| (host, entered.map(|permit| permit.after(what_for))))
     }
 }
 

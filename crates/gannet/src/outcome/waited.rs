@@ -21,6 +21,16 @@ pub enum WaitedFor {
     Backoff,
     /// The time for which the server had asked to be left alone (RFC 9110, section 10.2.3).
     RetryAfter,
+    /// The retry budget, which had nothing left.
+    Budget,
+    /// A place: as many requests were in flight to the host as may be.
+    Gate,
+    /// Its host's breaker, since most attempts there had failed.
+    Breaker,
+    /// The time for which the host wants to be left alone by everybody.
+    CoolDown,
+    /// Its turn under a rate: one that was set, or the pace that refusals have left.
+    Rate,
 }
 
 impl WaitedFor {
@@ -29,6 +39,11 @@ impl WaitedFor {
         match self {
             Self::Backoff => "backoff",
             Self::RetryAfter => "retry_after",
+            Self::Budget => "budget",
+            Self::Gate => "gate",
+            Self::Breaker => "breaker",
+            Self::CoolDown => "cool_down",
+            Self::Rate => "rate",
         }
     }
 }

@@ -11,7 +11,7 @@ use http::StatusCode;
 use crate::Moment;
 use crate::clock::Clock;
 use crate::error::Phase;
-use crate::outcome::{ConnectionUsed, Timings};
+use crate::outcome::{ConnectionUsed, Timings, WaitedFor};
 use crate::permit::Left;
 
 /// The running record of one attempt.
@@ -49,6 +49,8 @@ struct State {
     silent: Duration,
     /// What its end says of the host, if whoever ended it knows.
     left: Option<Left>,
+    /// The first thing that it queued for.
+    queued_for: Option<WaitedFor>,
 }
 
 /// What the request's body waits for.
@@ -97,6 +99,7 @@ pub(crate) struct Trace {
     pub(crate) address: Option<SocketAddr>,
     pub(crate) connection: Option<ConnectionUsed>,
     pub(crate) bytes: u64,
+    pub(crate) queued_for: Option<WaitedFor>,
 }
 
 impl Leg {
@@ -116,6 +119,7 @@ impl Leg {
             places: 0,
             silent: Duration::ZERO,
             left: None,
+            queued_for: None,
         };
         Self {
             clock,
@@ -211,6 +215,11 @@ impl Leg {
         self.lock().status = Some(status);
     }
 
+    /// It has to queue; the first cause counts.
+    pub(crate) fn queues_for(&self, what: WaitedFor) {
+        self.lock().queued_for.get_or_insert(what);
+    }
+
     pub(crate) fn hopped(&self, to: Box<str>) {
         let mut state = self.lock();
         state.hops.push(to);
@@ -270,6 +279,7 @@ impl Leg {
             address: state.address,
             connection: state.connection,
             bytes: state.bytes,
+            queued_for: state.queued_for,
         }
     }
 

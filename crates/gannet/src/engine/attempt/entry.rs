@@ -12,6 +12,7 @@ use crate::engine::fetch::{LAST_ONE, seconds};
 use crate::engine::gate::{Behind, Closed, Entering};
 use crate::engine::hosts::Host;
 use crate::error::{Error, ErrorKind, Phase};
+use crate::outcome::WaitedFor;
 use crate::permit::{Left, Permit};
 use crate::policy::host::Held;
 use crate::sink::Room;
@@ -21,6 +22,23 @@ use crate::transport::Leg;
 pub(crate) struct Place {
     pub(crate) host: Arc<Host>,
     pub(crate) permit: Option<Permit>,
+}
+
+impl Place {
+    /// Without a place yet.
+    pub(crate) fn at(host: Arc<Host>) -> Self {
+        Self { host, permit: None }
+    }
+}
+
+/// What one who comes to a gate now waits for, if it is not let in.
+pub(crate) fn queues_for(held: Option<Held>) -> WaitedFor {
+    match held {
+        None | Some(Held::Limit(_)) => WaitedFor::Gate,
+        Some(Held::Pace(_) | Held::HostRate(_)) => WaitedFor::Rate,
+        Some(Held::CoolDown { .. }) => WaitedFor::CoolDown,
+        Some(Held::Breaker { .. } | Held::GivenUp) => WaitedFor::Breaker,
+    }
 }
 
 /// How often one who waits at a gate looks whether the others wait for it.
@@ -52,6 +70,9 @@ impl Drop for Inside<'_> {
 /// Waits for a place, within the time that a queue may take.
 pub(super) async fn enter(errand: &Errand, host: &Host, leg: &Leg) -> Result<Permit, Error> {
     let behind = if leg.is_hedge { Behind::Nobody } else { Behind::All };
+    if let Some(held) = host.gate.held() {
+        leg.queues_for(queues_for(Some(held)));
+    }
     let entering = host.gate.enter(behind, errand.deadline());
     let entering = in_turn(errand, host, entering);
     let entered = match leg.queue_limit {
@@ -75,11 +96,20 @@ pub(super) async fn keep_rate(
     if permit.is_in_turn() {
         return Ok(permit);
     }
-    while errand.core.hosts.turn().await && !permit.is_probe() && host.gate.is_shut() {
+    while has_waited(errand, leg).await && !permit.is_probe() && host.gate.is_shut() {
         drop(permit);
         permit = Box::pin(enter(errand, host, leg)).await?;
     }
     Ok(permit)
+}
+
+/// Waits for its turn under the rate of all hosts together; whether it had to.
+async fn has_waited(errand: &Errand, leg: &Leg) -> bool {
+    let has_waited = errand.core.hosts.turn().await;
+    if has_waited {
+        leg.queues_for(WaitedFor::Rate);
+    }
+    has_waited
 }
 
 /// Waits for a place. When the sink takes nobody's body but ours, those inside wait for us: then we go in beyond the

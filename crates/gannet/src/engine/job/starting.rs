@@ -8,7 +8,9 @@ use std::task::{Context, Poll};
 use futures_util::stream::Stream as _;
 
 use super::{AtGate, Job};
+use crate::engine::attempt::queues_for;
 use crate::engine::gate::{Behind, Entering};
+use crate::outcome::WaitedFor;
 use crate::permit::Permit;
 use crate::sink::Room;
 
@@ -111,7 +113,9 @@ impl Job {
     /// The host of this turn steps aside until its gate has a place.
     fn wait_at_gate(&mut self, host: u64) {
         let known = self.hosts.get(&host).expect("a host with waiting requests is known");
-        self.at_gates.push(AtGate { host, entering: known.gate.enter(Behind::All, self.terms.deadline) });
+        let what_for = queues_for(known.gate.held());
+        let entering = known.gate.enter(Behind::All, self.terms.deadline);
+        self.at_gates.push(AtGate { host, entering, what_for });
         self.queue.block(host);
     }
 
@@ -120,7 +124,7 @@ impl Job {
         if self.has_turn(cx) {
             self.start_in_turn(host, permit);
         } else {
-            self.entered.push_back((host, permit));
+            self.entered.push_back((host, permit.after(WaitedFor::Rate)));
             self.queue.block(host);
         }
     }
