@@ -9,8 +9,11 @@ use super::{Complaint, hint, reason};
 
 /// So many errors of one code and host are told in full.
 const IN_FULL: u64 = 3;
-/// Codes and hosts that are told apart; beyond that, codes only.
-const TOLD_APART: usize = 10_000;
+/// Codes and hosts that are told apart; beyond that, codes only. A list of ten thousand hosts that are all dead fills no
+/// terminal.
+const TOLD_APART: usize = 20;
+/// The host that stands for those beyond.
+const OTHERS: &str = "other hosts";
 
 /// What was told already.
 #[derive(Debug, Default)]
@@ -52,8 +55,8 @@ impl Errors {
     /// Counts one more of its like; whether it is told in full.
     fn is_told(&mut self, code: &'static str, host: &str) -> bool {
         let mut like = Like { code, host: host.into() };
-        if self.seen.len() >= TOLD_APART && !self.seen.contains_key(&like) {
-            like.host = "".into();
+        if self.seen.len() >= TOLD_APART && !host.is_empty() && !self.seen.contains_key(&like) {
+            like.host = OTHERS.into();
         }
         let count = self.seen.entry(like).or_default();
         *count += 1;
@@ -135,7 +138,7 @@ mod tests {
             .count();
         assert_eq!(told, TOLD_APART + 3);
         assert_eq!(errors.seen.len(), TOLD_APART + 1);
-        assert_eq!(errors.folded(), ["... and 97 more like this: dns.nxdomain"]);
+        assert_eq!(errors.folded(), ["... and 97 more like this: dns.nxdomain at other hosts"]);
     }
 
     #[test]

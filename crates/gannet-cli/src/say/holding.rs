@@ -15,9 +15,9 @@ pub(super) fn told(held: &HeldBack, busy: f64) -> Option<String> {
         }
         HeldBack::PerHost { limit, host } => format!("held back by --per-host {limit} ({})", name(host)),
         HeldBack::HostGate { host, why } => format!("waiting for {}: {why}", name(host)),
-        HeldBack::Rate { limit, host: None } => format!("held back by --rate {limit}"),
+        HeldBack::Rate { limit, host: None } => format!("held back by --rate {limit}/s"),
         HeldBack::Rate { limit, host: Some(host) } => {
-            format!("held back by --host-rate {limit} ({})", name(host))
+            format!("held back by --host-rate {limit}/s ({})", name(host))
         }
         HeldBack::Waiting { host, status, left } => {
             let why = status.map_or_else(|| "next try".to_owned(), |status| status.as_u16().to_string());

@@ -206,7 +206,7 @@ fn what_waits_behind_a_gate_is_told_before_the_deadline() {
     let options = ["-i", "-", "--no-body", "-v", "--host-rate", "1/s", "--deadline", "2s"];
     let ran = folder.feed(options, &list);
     let host = origin.addr();
-    let said = format!("    3 more have not begun: waiting for {host}: host rate: 1 a second\n");
+    let said = format!("    3 more have not begun: held back by --host-rate 1/s ({host})\n");
     assert!(ran.code == 4 && ran.stderr.contains("! the deadline comes in "), "{}", ran.stderr);
     assert!(ran.stderr.contains(&said), "{}", ran.stderr);
 }

@@ -304,7 +304,7 @@ impl<A: Attempting> Rest<A> {
         self.say_to_host(attempt, attempt::of_error(&error));
         let direct = self.book.leg(attempt).is_some_and(|leg| leg.hop_count() == 0);
         if direct && attempt::is_of_host(&error) {
-            self.met.of(&self.errand, mirror).went_wrong(error.message());
+            self.met.of(&self.errand, mirror).gate.went_wrong(error.message());
         }
         self.trace.failed(attempt, &error, now);
         self.end_attempt(attempt, WhyStopped::Failed(error.clone()), now);

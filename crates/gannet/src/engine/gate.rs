@@ -35,6 +35,8 @@ struct State {
     /// What the first in line has set its timer to.
     armed: Option<Moment>,
     dice: fastrand::Rng,
+    /// What went wrong here last, for those who are turned away. Nothing did at most hosts: one word for these.
+    trouble: Option<Box<String>>,
 }
 
 /// A waiter's half of a grant.
@@ -89,7 +91,7 @@ type Woken = SmallVec<[Waker; 2]>;
 impl Gate {
     pub(crate) fn new(rules: HostRules, given: Arc<AtomicUsize>, clock: Clock, seed: u64) -> Self {
         let dice = fastrand::Rng::with_seed(seed);
-        let state = State { rules, waiting: VecDeque::new(), gone: 0, armed: None, dice };
+        let state = State { rules, waiting: VecDeque::new(), gone: 0, armed: None, dice, trouble: None };
         Self { state: Mutex::new(state), given, clock }
     }
 
@@ -145,6 +147,16 @@ impl Gate {
     /// Requests that may be in flight now.
     pub(crate) fn limit(&self) -> u32 {
         self.lock().rules.limit()
+    }
+
+    /// An exchange here went wrong, by the host's fault.
+    pub(crate) fn went_wrong(&self, message: &str) {
+        self.lock().trouble = Some(Box::new(message.to_owned()));
+    }
+
+    /// What went wrong here last.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        self.lock().trouble.as_deref().cloned()
     }
 
     /// Why one who asked now would have to wait, for people; `None` if it would not.

@@ -29,8 +29,6 @@ pub(crate) struct Host {
     pub(crate) gate: Arc<Gate>,
     pub(crate) purse: HostPurse,
     tempo: Tempo,
-    /// What went wrong here last, for those who are turned away.
-    trouble: Mutex<Option<Box<str>>>,
     #[cfg(feature = "robots")]
     pub(crate) robots: super::robots::Slot,
 }
@@ -44,16 +42,6 @@ impl Host {
             self.origin.learn(now);
         }
         self.gate.learned(speaks);
-    }
-
-    /// An exchange here went wrong, by the host's fault.
-    pub(crate) fn went_wrong(&self, message: &str) {
-        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(message.into());
-    }
-
-    /// What went wrong here last.
-    pub(crate) fn trouble(&self) -> Option<Box<str>> {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// An attempt here ended its silence.
@@ -201,7 +189,6 @@ impl Hosts {
             gate,
             purse: HostPurse::default(),
             tempo: Tempo::default(),
-            trouble: Mutex::default(),
             #[cfg(feature = "robots")]
             robots: super::robots::Slot::default(),
         });

@@ -147,7 +147,7 @@ fn waited_too_long(host: &Host, limit: Duration) -> Error {
 pub(crate) fn closed(core: &Core, host: &Host, why: Closed, deadline: Option<Moment>) -> Error {
     let name = &host.origin.key;
     let settings = core.hosts.settings();
-    let last = || host.trouble().map_or_else(String::new, |last| format!("{LAST_ONE}{last}"));
+    let last = || host.gate.trouble().map_or_else(String::new, |last| format!("{LAST_ONE}{last}"));
     match why {
         Closed::Away(until) => {
             let wait = until.since(core.clock.now());
