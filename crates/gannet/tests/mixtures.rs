@@ -227,7 +227,7 @@ fn mixture(seed: u64) {
                 7 if d < 5 => Answer { field: Some(("ratelimit", "\"d\";r=0;t=2")), ..st(200) },
                 8 if d < share_bad => st(404),
                 9 if d < 3 => Answer { retry_after: Some(3_600), ..st(503) },
-                10 if (seen.at.as_secs() / 7) % 2 == 0 => st(0),
+                10 if (seen.at.as_secs() / 7).is_multiple_of(2) => st(0),
                 _ => st(200),
             }
         };

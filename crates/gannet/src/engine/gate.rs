@@ -36,6 +36,7 @@ struct State {
     armed: Option<Moment>,
     dice: fastrand::Rng,
     /// What went wrong here last, for those who are turned away. Nothing did at most hosts: one word for these.
+    #[expect(clippy::box_collection, reason = "a million hosts are known, and most have none")]
     trouble: Option<Box<String>>,
 }
 
