@@ -280,6 +280,13 @@ impl IoCounts {
         self.answered.store(self.written(), Ordering::Relaxed);
     }
 
+    /// Nobody waits any more for so many bytes, which may have come unread: they served a request that has ended.
+    pub(super) fn left_unread(&self, bytes: u64) {
+        let read = self.read();
+        let forgive = |useful: u64| Some(useful.saturating_add(bytes).min(read));
+        let _ = self.useful.fetch_update(Ordering::Relaxed, Ordering::Relaxed, forgive);
+    }
+
     /// Over HTTP/2, what may come without any reply going on: bodies that nobody reads yet, and frames beside them.
     pub(super) fn limit_useless(&self, bytes: u64) {
         self.useless_limit.store(bytes, Ordering::Relaxed);

@@ -184,6 +184,8 @@ impl Http2 {
 
     fn close_stream(&self) {
         let before = self.streams.fetch_sub(1, Ordering::Relaxed);
+        // What the stream held unread was allowed by its window, which goes with it.
+        self.common.io.left_unread(u64::from(STREAM_WINDOW));
         self.common.io.limit_useless(useless_limit(before.saturating_sub(1)));
     }
 
