@@ -35,6 +35,14 @@ pub(crate) struct Pass {
     pub(crate) rate: Rated,
 }
 
+impl Pass {
+    /// What it is once its reply's head was counted.
+    pub(crate) fn after_head(self) -> Self {
+        let role = if self.role == Role::Probe { Role::Revived } else { self.role };
+        Self { part: Part::Counted, role, ..self }
+    }
+}
+
 /// Whether it has had its turn under the rate of all hosts together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Rated {
@@ -67,6 +75,8 @@ pub(crate) enum Role {
     Ordinary,
     /// The one whom an open breaker lets through.
     Probe,
+    /// The same, once its reply's head has come: whether the host lives shows when the body ends.
+    Revived,
 }
 
 /// How a request ended that had a place.
@@ -113,7 +123,7 @@ impl Permit {
         self.left = left;
         if self.pass.part == Part::Open && matches!(left, Left::Success | Left::Answered | Left::Broken) {
             self.keeper.answered(self.pass, left);
-            self.pass = Pass { part: Part::Counted, role: Role::Ordinary, ..self.pass };
+            self.pass = self.pass.after_head();
         }
     }
 

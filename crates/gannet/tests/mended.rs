@@ -272,3 +272,27 @@ async fn those_who_do_not_know_a_host_wait_for_its_first_connection() {
     assert!(outcomes.iter().all(|outcome| outcome.ending() == gannet::Ending::Ok), "{outcomes:?}");
     assert_eq!(origin.counts().connections, 1);
 }
+
+#[tokio::test]
+async fn bodies_that_are_dropped_unread_take_no_other_stream_of_their_connection_with_them() {
+    let origin = Origin::builder().start().await.expect("a port is free");
+    let client = Client::builder()
+        .http_versions(HttpVersions::Http2)
+        .read_timeout(Duration::from_secs(10))
+        .build()
+        .expect("the settings agree");
+    for count in [4, 20] {
+        let get = |n: usize| client.get(origin.url(&format!("/{n}?body-delay=300ms&size=4m")));
+        let mut replies: Vec<_> = futures::future::join_all((0..count).map(get))
+            .await
+            .into_iter()
+            .map(|reply| reply.expect("a head comes"))
+            .collect();
+        // Each has sent what its window takes; nobody can see when.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let last = replies.pop().expect("there are some");
+        drop(replies);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert_eq!(last.bytes().await.expect("its connection serves on").len(), 4 << 20, "{count} streams");
+    }
+}

@@ -56,11 +56,11 @@ impl Watchdog {
         let has_spoken = self.spoke_at.is_some_and(|at| now.saturating_duration_since(at) < STILL);
         let still = now.saturating_duration_since(self.moved_at);
         let why = match is_near {
-            _ if has_spoken => return None,
             Some((_, deadline)) => {
                 let left = deadline.saturating_duration_since(now);
                 format!("the deadline comes in {}", seconds(left))
             }
+            None if has_spoken => return None,
             None if still >= STILL => format!("nothing has moved for {}", seconds(still)),
             None => return None,
         };
@@ -152,6 +152,17 @@ mod tests {
             assert!(said.starts_with("! the deadline comes in "), "{said}");
             assert_eq!((watchdog.look(begun + near + SECOND, moved(3), slow), watchdog.wake()), (None, None));
         }
+    }
+
+    #[test]
+    fn that_the_deadline_is_near_is_told_though_it_has_just_spoken_of_stillness() {
+        let begun = Instant::now();
+        let mut watchdog = Watchdog::new(begun, Some(begun + 20 * SECOND));
+        watchdog.look(begun, moved(0), slow);
+        let still = watchdog.look(begun + 12 * SECOND, moved(0), slow).expect("nothing moves");
+        assert!(still.starts_with("! nothing has moved"), "{still}");
+        let near = watchdog.look(begun + 18 * SECOND, moved(0), slow).expect("it is near");
+        assert!(near.starts_with("! the deadline comes in "), "{near}");
     }
 
     #[test]

@@ -42,7 +42,7 @@ fn hold_to_the_budget(requests: &[RequestRecord], what: &str) -> usize {
 fn row_34_a_storm_at_one_host_stays_within_the_budget_and_ends_by_the_breaker() {
     let mut runs = Vec::new();
     for speech in Speech::VERSIONS {
-        for fault in ["status=503", "reset=0"] {
+        for fault in ["status=503", "reset=0", "size=10k&truncate=500"] {
             let server = speech.server();
             let trial = server.trial((0..1000).map(|n| format!("/{n}?{fault}")));
             let trial = trial.with("--host-give-up 3s -P out").within(Duration::from_secs(40));

@@ -100,13 +100,13 @@ mod nothing {
 
     /// In the place of the spans.
     #[derive(Debug, Default)]
-    pub(in crate::engine) struct Trace;
+    pub(in crate::engine) struct Trace {}
 
     impl Trace {
         pub(in crate::engine) fn began(&mut self, _: u64, _: &Url) {}
         pub(in crate::engine) fn started(&mut self, _: u32, _: &Url, _: WhyStarted, _: Moment) {}
         pub(in crate::engine) fn enter(&self, _: u32) -> Self {
-            Self
+            Self {}
         }
         pub(in crate::engine) fn led(&self, _: u32, _: http::StatusCode) {}
         pub(in crate::engine) fn failed(&mut self, _: u32, _: &Error, _: Moment) {}

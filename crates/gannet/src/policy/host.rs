@@ -215,7 +215,7 @@ impl HostRules {
 
     /// The head of a reply has come that is no refusal. From now on the window does not wait for this request, nor the
     /// others for a probe: its body may take as long as it likes. Told once, before [`leave`](Self::leave), whose pass
-    /// is then that of an ordinary request that was counted.
+    /// is then [`after_head`](Pass::after_head).
     pub(crate) fn answered(&mut self, pass: Pass, left: Left, now: Moment) {
         let entered = Entered { window: pass.window, in_flight: pass.in_flight };
         self.load.answered(entered, reception(left), now);
@@ -237,6 +237,7 @@ impl HostRules {
         match pass.role {
             Role::Ordinary => self.load.lived(life(left), now),
             Role::Probe => self.probe_left(life(left), now),
+            Role::Revived => self.load.watched(now).breaker.revived_left(life(left), now),
         }
     }
 

@@ -27,6 +27,9 @@ pub(crate) struct Breaker {
     /// Failures since the last answer. A host that swallows everything is too slow to fail twenty times in the
     /// slots' time; so many in a row open the breaker whatever their time.
     in_a_row: u32,
+    /// Since when it was open, and after how many failed probes the head of a reply closed it. Forgotten when a body
+    /// ends well: a host whose every body breaks off is as dead as one that is silent.
+    was: Option<(Moment, u32)>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -100,7 +103,7 @@ impl Breaker {
         let State::Probing { since, mut failed_probes } = self.state else { return };
         match life {
             Life::Answered => {
-                *self = Self::default();
+                *self = Self { was: Some((since, failed_probes)), ..Self::default() };
                 return;
             }
             Life::Failed => failed_probes = failed_probes.saturating_add(1),
@@ -111,6 +114,19 @@ impl Breaker {
             }
         }
         self.state = State::Open { since, until: now + OPEN, failed_probes };
+    }
+
+    /// The body has ended of the probe whose head closed the breaker.
+    pub(crate) fn revived_left(&mut self, life: Life, now: Moment) {
+        let closed_again = self.was.filter(|_| self.state == State::Closed);
+        match (life, closed_again) {
+            (Life::Failed, Some((since, failed_probes))) if !mutated!(HeadRevives) => {
+                let failed_probes = failed_probes.saturating_add(1);
+                *self = Self::default();
+                self.state = State::Open { since, until: now + OPEN, failed_probes };
+            }
+            _ => self.left(life, now),
+        }
     }
 
     /// An attempt that is no probe has ended. While the breaker is open it changes nothing: it began before.
@@ -125,12 +141,14 @@ impl Breaker {
             self.in_a_row = self.in_a_row.saturating_add(1);
         } else {
             self.in_a_row = 0;
+            self.was = None;
         }
         let sum = |part: fn(&Count) -> u32| self.counts.iter().map(part).fold(0, u32::saturating_add);
         let (attempts, failed) = (sum(|count| count.attempts), sum(|count| count.failed));
         let mostly = attempts >= ATTEMPTS && failed.saturating_mul(2) > attempts;
         if (mostly || self.in_a_row >= ATTEMPTS) && !mutated!(NeverOpens) {
-            self.state = State::Open { since: now, until: now + OPEN, failed_probes: 0 };
+            let (since, failed_probes) = self.was.take().unwrap_or((now, 0));
+            self.state = State::Open { since, until: now + OPEN, failed_probes };
         }
     }
 

@@ -259,6 +259,11 @@ impl Limit {
             self.bodies = self.bodies.saturating_sub(1);
         }
         if reception == Reception::PushedBack && !self.is_stale(entered) {
+            // It counts once: what its head said is taken back, if that was in this window.
+            if entered.window == self.window.number {
+                self.window.taken = self.window.taken.saturating_sub(1);
+                self.window.answered = self.window.answered.saturating_sub(1);
+            }
             self.count(entered, reception, now);
         }
         self.look(now);

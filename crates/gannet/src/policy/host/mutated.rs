@@ -49,6 +49,8 @@ mod faults {
         NeverOpens,
         /// A dead host is waited for without end.
         NeverGivesUp,
+        /// The head of a probe's reply says that the host lives, whatever becomes of the body.
+        HeadRevives,
         /// 404 counts as a failure of the host.
         NotFoundBreaks,
         /// 429 counts as a failure of the host.

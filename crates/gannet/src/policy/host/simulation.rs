@@ -158,7 +158,10 @@ impl World {
                 let back = lognormal(1.0, &mut self.rng);
                 let at = self.now + reply.after + back;
                 let whole = matches!(left, Left::Success | Left::Answered | Left::Broken);
-                if whole && self.plan.long > 0 && self.rng.u32(0..100) < self.plan.long {
+                let breaks = self.server.nature == Nature::BreaksBodies;
+                if whole && breaks {
+                    self.at(at, What::Answers(pass, left, reply.serves, Duration::from_millis(5)));
+                } else if whole && self.plan.long > 0 && self.rng.u32(0..100) < self.plan.long {
                     let body = Duration::from_millis(self.rng.u64(0..LONGEST_BODY));
                     self.at(at, What::Answers(pass, left, reply.serves, body));
                 } else {
@@ -194,8 +197,9 @@ impl World {
         self.rules.answered(pass, left, self.now);
         self.witness.answered(pass);
         // Some bodies break off.
-        let left = if self.rng.u32(0..4) == 0 { Left::Unreached } else { left };
-        let pass = Pass { part: Part::Counted, role: Role::Ordinary, ..pass };
+        let breaks = self.server.nature == Nature::BreaksBodies || self.rng.u32(0..4) == 0;
+        let left = if breaks { Left::Unreached } else { left };
+        let pass = pass.after_head();
         self.at(self.now + body, What::Ends(pass, left, serves));
     }
 
@@ -290,7 +294,7 @@ fn draw(seed: u64) -> Plan {
 }
 
 fn draw_nature(rng: &mut Rng) -> Nature {
-    match rng.u32(0..11) {
+    match rng.u32(0..12) {
         0 => Nature::Plain,
         1 => Nature::AtMost(rng.u32(1..20)),
         2 => Nature::PerSecond { rate: 100.0, burst: 10.0, status: [429, 503][rng.usize(0..2)] },
@@ -301,6 +305,7 @@ fn draw_nature(rng: &mut Rng) -> Nature {
         7 => Nature::DeadUntil(rng.u64(0..30)),
         8 => Nature::NotFound,
         9 => Nature::RefusesAll,
+        10 => Nature::BreaksBodies,
         _ => Nature::Streams(rng.u32(1..6)),
     }
 }

@@ -27,6 +27,8 @@ pub(super) enum Nature {
     Dead(u64),
     /// It is dead until this second.
     DeadUntil(u64),
+    /// The head of each answer comes, and its body breaks off.
+    BreaksBodies,
     /// 60 % are not found.
     NotFound,
     /// It refuses all.
@@ -84,7 +86,7 @@ impl Server {
         let after = lognormal(self.median, rng);
         let seconds = now.since(Moment::ZERO).as_secs();
         match self.nature {
-            Nature::Plain | Nature::Streams(_) => self.serve(after, Left::Success),
+            Nature::Plain | Nature::Streams(_) | Nature::BreaksBodies => self.serve(after, Left::Success),
             Nature::AtMost(most) if self.busy >= most => refuse(429, rng),
             Nature::AtMost(_) => self.serve(after, Left::Success),
             Nature::PerSecond { rate, burst, status } => {

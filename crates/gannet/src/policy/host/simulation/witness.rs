@@ -49,7 +49,8 @@ impl Witness {
             in_flight: 0,
             probes: 0,
             not_before: Moment::ZERO,
-            harmless: harmless(plan.nature) && plan.then.is_none_or(harmless),
+            // Some long bodies break off, which is a failure.
+            harmless: plan.long == 0 && harmless(plan.nature) && plan.then.is_none_or(harmless),
             cap: plan.settings.per_host.unwrap_or(100),
             host_rate: plan.settings.host_rate,
             entered: 0,
