@@ -17,6 +17,8 @@ pub(crate) enum Exit {
     NothingSucceeded,
     /// The deadline came first.
     Deadline,
+    /// A body has another digest than it should.
+    Integrity,
     /// The output's disk, or the report's, cannot be written.
     Local,
     /// A signal came.
@@ -34,6 +36,7 @@ impl Exit {
             Self::Refused => 2,
             Self::NothingSucceeded => 3,
             Self::Deadline => 4,
+            Self::Integrity => 5,
             Self::Local => 6,
             Self::Signalled(signal) => signal.exit_code(),
             Self::StdoutClosed => 141,
@@ -65,12 +68,14 @@ pub(crate) fn judge(stopped: Option<Stopped>, goal: Goal, report: &JobReport) ->
     let is_met = goal.is_met(report.obtained(), report.inputs());
     let is_local =
         report.fatal().is_some_and(|error| matches!(error.kind(), ErrorKind::DiskFull | ErrorKind::ReadOnly));
+    let is_spoilt = !is_met && report.errors().keys().any(|code| code.starts_with("integrity."));
     let is_late = report.count(Ending::Unfinished) > 0 && !is_met;
     match stopped {
         Some(Stopped::By(signal)) => Exit::Signalled(signal),
         Some(Stopped::StdoutClosed) => Exit::StdoutClosed,
         Some(Stopped::OutputBroken) => Exit::Local,
         _ if is_local => Exit::Local,
+        _ if is_spoilt => Exit::Integrity,
         Some(Stopped::TooLate) => Exit::Deadline,
         None if is_late => Exit::Deadline,
         None if nothing_was_sent(report) => Exit::Refused,
@@ -98,6 +103,7 @@ mod tests {
             (Exit::Refused, 2),
             (Exit::NothingSucceeded, 3),
             (Exit::Deadline, 4),
+            (Exit::Integrity, 5),
             (Exit::Local, 6),
             (Exit::Signalled(Signal::Interrupt), 130),
             (Exit::Signalled(Signal::Terminate), 143),

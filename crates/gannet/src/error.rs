@@ -28,6 +28,7 @@ struct Evidence {
     unsent: bool,
     out_of_budget: bool,
     out_of_time: bool,
+    handed_on: bool,
 }
 
 /// The reply behind an error of kind [`ErrorKind::Status`].
@@ -150,6 +151,8 @@ kinds! {
     CodingUnknown => "body.coding_unknown",
     /// The decoded body is too many times as long as what came over the wire.
     Bomb => "body.bomb",
+    /// The body has another digest than the caller, or its own reply, says.
+    Digest => "integrity.digest",
     /// The body is not what the caller asked it to be (text, JSON).
     BadBody => "body.unreadable",
     /// Too many redirects.
@@ -334,12 +337,20 @@ impl Error {
             unsent: false,
             out_of_budget: false,
             out_of_time: false,
+            handed_on: false,
         }))
     }
 
     /// An error for a custom [`Transport`](crate::Transport) to return; it is retried like a reset connection.
     pub fn transport(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Transport, Phase::Wait, message)
+    }
+
+    /// An error for a custom [`Source`](crate::source::Source) to give for an element that is no request that can be sent.
+    /// Credentials in the URL are taken out.
+    pub fn input(url: &str, message: impl Into<String>) -> Self {
+        let url = crate::request::without_userinfo(url);
+        Self::new(ErrorKind::BadRequest, Phase::Queue, message).of_url(url)
     }
 
     /// An error for a custom [`Sink`](crate::sink::Sink) or [`Part`](crate::sink::Part) to return; it is not retried.
@@ -415,6 +426,15 @@ impl Error {
     /// It would have been tried, had its deadline come later.
     pub(crate) fn for_want_of_time(self) -> Self {
         self.with(|evidence| evidence.out_of_time = true)
+    }
+
+    /// Bytes of the body had left our hands when this happened, so that nothing can be begun anew.
+    pub(crate) fn handed_on(self) -> Self {
+        self.with(|evidence| evidence.handed_on = true)
+    }
+
+    pub(crate) fn was_handed_on(&self) -> bool {
+        self.0.handed_on
     }
 
     pub(crate) fn was_unsent(&self) -> bool {

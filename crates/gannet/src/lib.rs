@@ -49,6 +49,8 @@
 //! - `compression`: bodies that are read are asked for in gzip, br, zstd or deflate, and decoded within bounds;
 //!   `ClientBuilder::decode` says which.
 //! - `cookies`: `Cookies`, a store for `ClientBuilder::cookies`.
+//! - `digests`: bodies are compared with what callers expect (`Request::digest`) and with what replies say; see
+//!   `gannet::digest`.
 //! - `tracing`: a span `fetch` for each fetch, a span `attempt` for each of its attempts, and events within them: `hop`,
 //!   `led`, `failed`, `retried`, `settled`; target `gannet`, levels info and debug, never with credentials.
 //! - `tower`: [`Client`] is a `tower_service::Service` of `http::Request`s, so that tower's layers stand around it.
@@ -62,6 +64,8 @@ mod client;
 mod clock;
 #[cfg(feature = "cookies")]
 mod cookies;
+#[cfg(feature = "digests")]
+pub mod digest;
 mod engine;
 mod error;
 mod event;
@@ -89,6 +93,8 @@ pub use client::{
 pub use cookies::{Cookie, Cookies};
 #[cfg(feature = "compression")]
 pub use engine::coding::Decoding;
+#[cfg(feature = "digests")]
+pub use engine::digests::SentDigests;
 pub use engine::media::MediaTypes;
 pub use engine::plan::{Redirects, Schemes, StatusSet};
 #[cfg(feature = "robots")]

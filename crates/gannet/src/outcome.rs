@@ -64,6 +64,9 @@ pub(crate) enum Verdict {
 pub(crate) struct Got {
     pub(crate) reply: ReplyHead,
     pub(crate) receipt: Receipt,
+    /// Those that were computed of the body, as it was kept.
+    #[cfg(feature = "digests")]
+    pub(crate) digests: Vec<crate::digest::Digest>,
 }
 
 /// The head of the reply that was accepted, and how it came.
@@ -406,6 +409,16 @@ impl Outcome {
         match &self.verdict {
             Verdict::Got(got) => got.receipt.length,
             Verdict::Skipped(_) | Verdict::Not(_) => 0,
+        }
+    }
+
+    /// The digests that were computed of the body as it was kept: for who expected them, for what the reply says of a body
+    /// that is not decoded, for [`compute_digest`](crate::ClientBuilder::compute_digest).
+    #[cfg(feature = "digests")]
+    pub fn digests(&self) -> &[crate::digest::Digest] {
+        match &self.verdict {
+            Verdict::Got(got) => &got.digests,
+            Verdict::Skipped(_) | Verdict::Not(_) => &[],
         }
     }
 

@@ -8,6 +8,8 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderVal
 use http::{Method, Uri};
 use url::Url;
 
+#[cfg(feature = "digests")]
+use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Phase};
 
 pub(crate) mod body;
@@ -29,6 +31,8 @@ pub struct Request {
     pub(crate) raced: bool,
     /// From the URL's userinfo, which is taken out of the URL.
     pub(crate) authorization: Option<Box<HeaderValue>>,
+    #[cfg(feature = "digests")]
+    digests: Option<Box<[Digest]>>,
 }
 
 /// Another URL of the same content.
@@ -89,6 +93,8 @@ impl Request {
             id: None,
             raced: false,
             authorization: authorization.map(Box::new),
+            #[cfg(feature = "digests")]
+            digests: None,
         })
     }
 
@@ -148,6 +154,25 @@ impl Request {
     pub fn save_as(mut self, name: impl Into<PathBuf>) -> Self {
         self.place = Some(name.into().into_boxed_path());
         self
+    }
+
+    /// Says what the body's digest is to be; of several, all have to be right. They belong to this URL and its mirrors:
+    /// [`with_url`](Self::with_url) leaves them behind.
+    ///
+    /// It is that of the bytes which reach the caller or his file: of a body that is decoded, the decoded ones. A body of
+    /// another digest is an error of kind [`Digest`](ErrorKind::Digest), and another mirror is tried.
+    #[cfg(feature = "digests")]
+    pub fn digest(mut self, expected: Digest) -> Self {
+        let mut digests = self.digests.take().map(Vec::from).unwrap_or_default();
+        digests.push(expected);
+        self.digests = Some(digests.into_boxed_slice());
+        self
+    }
+
+    /// The digests given with [`digest`](Self::digest).
+    #[cfg(feature = "digests")]
+    pub fn digests(&self) -> &[Digest] {
+        self.digests.as_deref().unwrap_or_default()
     }
 
     /// Gives it the caller's own id, such as that of its row in the input; names of files may be made of it.
@@ -210,6 +235,8 @@ impl Request {
             id: None,
             raced: false,
             authorization: None,
+            #[cfg(feature = "digests")]
+            digests: None,
         })
     }
 
@@ -249,6 +276,8 @@ impl Request {
             .map_or(0, |all| all.iter().map(|mirror| mirror.url.as_str().len() + 140).sum());
         let place = self.place.as_ref().map_or(0, |path| path.as_os_str().len());
         let id = self.id.as_ref().map_or(0, |id| id.len());
+        #[cfg(feature = "digests")]
+        let id = id + self.digests().iter().map(|digest| 24 + digest.as_bytes().len()).sum::<usize>();
         size_of::<Self>() + self.url.as_str().len() + mirrors + place + id
     }
 

@@ -18,9 +18,9 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 pub(crate) use options::{
-    AlternativeArgs, BodyArgs, CheckArgs, ColourRule, ConnectionArgs, CrowdArgs, DataKind, DataPiece,
-    ExistsRule, GetArgs, GoalArgs, HabitArgs, InputArgs, ModeArgs, ProgressStyle, RaceArgs, RecordArgs,
-    RequestArgs, RetryArgs, RowOrder, SharedArgs, TimeArgs,
+    AlternativeArgs, BodyArgs, CheckArgs, ChecksumArgs, ColourRule, ConnectionArgs, CrowdArgs, DataKind,
+    DataPiece, ExistsRule, GetArgs, GoalArgs, HabitArgs, InputArgs, ModeArgs, ProgressStyle, RaceArgs,
+    RecordArgs, RequestArgs, RetryArgs, RowOrder, SharedArgs, TimeArgs,
 };
 pub(crate) use settings::{Settings, Surroundings};
 pub(crate) use values::{Crowding, Deadline, GiveUp, GivenHeader, Hedge, Retries};

@@ -8,8 +8,9 @@ mod request;
 
 use std::time::Duration;
 
-use clap::Args;
+use clap::{ArgAction, Args};
 use gannet::Goal;
+use gannet::digest::Digest;
 
 pub(crate) use body::{BodyArgs, ExistsRule};
 pub(crate) use display::{ColourRule, ConnectionArgs, DisplayArgs, HabitArgs, ProgressStyle};
@@ -39,6 +40,8 @@ pub(crate) struct GetArgs {
     #[command(flatten)]
     pub(crate) alternatives: AlternativeArgs,
     #[command(flatten)]
+    pub(crate) checksums: ChecksumArgs,
+    #[command(flatten)]
     pub(crate) shared: SharedArgs,
 }
 
@@ -54,6 +57,8 @@ pub(crate) struct RaceArgs {
     pub(crate) record: RecordArgs,
     #[command(flatten)]
     pub(crate) time: TimeArgs,
+    #[command(flatten)]
+    pub(crate) checksums: ChecksumArgs,
     #[command(flatten)]
     pub(crate) shared: SharedArgs,
 }
@@ -234,6 +239,24 @@ pub(crate) struct AlternativeArgs {
     /// Retries and hedges go there. For one URL.
     #[arg(long = "mirror", value_name = "URL")]
     pub(crate) mirrors: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Reliability")]
+pub(crate) struct ChecksumArgs {
+    /// Take only a body with this digest: sha256:HEX
+    ///
+    /// sha256, sha512, sha1, md5 or crc32c, in hex or, behind a =, in base64; once for each URL in order. It is that of
+    /// the bytes as they are written. A body of another digest gets no name, the next --mirror is tried, and the exit code
+    /// is 5. A file that is skipped since it is there is not read.
+    #[arg(long = "checksum", value_name = "DIGEST", action = ArgAction::Append)]
+    pub(crate) checksums: Vec<Digest>,
+    /// The same, by names from FILE: SHA256SUMS and its kin
+    ///
+    /// As sha256sum writes it, or BSD's sha256, or openssl; - is standard input. A line's name is the end of the URL's
+    /// path. A URL that no line names fails, and nothing is sent for it.
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
+    pub(crate) checksum_file: Option<String>,
 }
 
 #[derive(Debug, Args)]

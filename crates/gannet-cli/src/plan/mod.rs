@@ -1,6 +1,7 @@
 //! From options to a plan: what is fetched, by which client, into which sink, and by when. Settings that contradict
 //! one another are refused here, before anything is sent. Nothing here runs a fetch.
 
+mod checksums;
 mod client;
 mod cookies;
 mod data;
@@ -12,6 +13,7 @@ mod proto;
 mod records;
 mod request;
 mod shown;
+mod sums;
 mod terminal;
 
 use std::sync::Arc;
@@ -27,11 +29,12 @@ pub(crate) use output::Output;
 pub(crate) use records::RecordsTo;
 pub(crate) use shown::Shown;
 
+use self::checksums::Among;
 use self::input::{Pattern, Words};
 use self::output::{Around, Chosen, Folders};
 use crate::args::{
-    AlternativeArgs, BodyArgs, CheckArgs, ColourRule, CrowdArgs, Crowding, Deadline, GetArgs, GoalArgs,
-    HabitArgs, Hedge, ProgressStyle, RaceArgs, RecordArgs, SharedArgs, TimeArgs,
+    AlternativeArgs, BodyArgs, CheckArgs, ChecksumArgs, ColourRule, CrowdArgs, Crowding, Deadline, GetArgs,
+    GoalArgs, HabitArgs, Hedge, ProgressStyle, RaceArgs, RecordArgs, SharedArgs, TimeArgs,
 };
 use crate::limits::{self, Holding};
 use crate::say::{Complaint, Ink, Level, Voice};
@@ -114,22 +117,29 @@ pub(crate) fn ink(shared: &SharedArgs) -> Ink {
 impl Plan {
     /// The plan of `gannet get`.
     pub(crate) fn get(args: &GetArgs, begun: Instant, voice: &Voice) -> Result<Self, Complaint> {
-        let GetArgs { urls, input, body, record, goal, time, crowd, alternatives, shared } = args;
+        let GetArgs { urls, input, body, record, goal, time, crowd, alternatives, checksums, shared } = args;
         let words = Words::read(urls, &shared.mode)?;
         input::check(&words, input, alternatives)?;
         let number = if input.list.is_some() { Crowd::Listed } else { words.crowd() };
         check_goal(goal, number, words.count())?;
-        let reads = request::stdin_readers(&shared.request, input.list.as_deref(), (record, shared));
+        let mut reads = request::stdin_readers(&shared.request, input.list.as_deref(), (record, shared));
+        reads.extend(checksums::stdin_reader(checksums));
         check_stdin(&reads)?;
-        let kinds = Kinds { body, record, shared, time, alternatives: Some(alternatives) };
+        let (alternative, expected) = (Some(alternatives), Some(checksums));
+        let kinds = Kinds { body, record, shared, time, alternatives: alternative, checksums: expected };
         let (chosen, records) = kinds.output(words.len(), number, input.list.as_deref())?;
         let base = request::base(&shared.request)?;
         let pattern = Pattern { base: &base, query: request::query(&shared.request)?, body };
         input::check_names(&words, body)?;
+        let among = match &input.list {
+            Some(list) => Among::List(list),
+            None => Among::Words { words: words.len(), urls: words.count() },
+        };
         let source = match &input.list {
             Some(list) => input::list(list, input, pattern)?,
             None => input::words(words, input, &alternatives.mirrors, pattern)?,
         };
+        let source = checksums::expected(checksums, &among, source)?;
         let jar = Jar::of(&shared.request, &shared.mode)?;
         let mut builder = client::settings(shared, time, jar.as_ref().map(Jar::cookies))?;
         builder = client::with_bodies(builder, body)?;
@@ -147,14 +157,18 @@ impl Plan {
 
     /// The plan of `gannet race`.
     pub(crate) fn race(args: &RaceArgs, begun: Instant, voice: &Voice) -> Result<Self, Complaint> {
-        let RaceArgs { urls, body, record, time, shared } = args;
+        let RaceArgs { urls, body, record, time, checksums, shared } = args;
         let words = Words::read(urls, &shared.mode)?;
-        let kinds = Kinds { body, record, shared, time, alternatives: None };
+        let kinds = Kinds { body, record, shared, time, alternatives: None, checksums: Some(checksums) };
         let (chosen, records) = kinds.output(1, Crowd::One, None)?;
-        check_stdin(&request::stdin_readers(&shared.request, None, (record, shared)))?;
+        let mut reads = request::stdin_readers(&shared.request, None, (record, shared));
+        reads.extend(checksums::stdin_reader(checksums));
+        check_stdin(&reads)?;
         let base = request::base(&shared.request)?;
         let pattern = Pattern { base: &base, query: request::query(&shared.request)?, body };
         let source = input::race(words, pattern)?;
+        // Its URLs are one.
+        let source = checksums::expected(checksums, &Among::Words { words: 1, urls: 1 }, source)?;
         let jar = Jar::of(&shared.request, &shared.mode)?;
         let builder = client::settings(shared, time, jar.as_ref().map(Jar::cookies))?;
         let builder = client::with_bodies(builder, body)?;
@@ -171,7 +185,7 @@ impl Plan {
         let number = if input.list.is_some() { Crowd::Listed } else { words.crowd() };
         check_goal(goal, number, words.count())?;
         check_stdin(&request::stdin_readers(&shared.request, input.list.as_deref(), (record, shared)))?;
-        let kinds = Kinds { body: &body, record, shared, time, alternatives: None };
+        let kinds = Kinds { body: &body, record, shared, time, alternatives: None, checksums: None };
         let (chosen, records) = kinds.output(words.len(), number, input.list.as_deref())?;
         let base = request::base(&shared.request)?;
         let pattern = Pattern { base: &base, query: request::query(&shared.request)?, body: &body };
@@ -198,6 +212,7 @@ struct Kinds<'a> {
     shared: &'a SharedArgs,
     time: &'a TimeArgs,
     alternatives: Option<&'a AlternativeArgs>,
+    checksums: Option<&'a ChecksumArgs>,
 }
 
 impl Kinds<'_> {

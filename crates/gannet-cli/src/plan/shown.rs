@@ -114,11 +114,13 @@ fn limits(kinds: Kinds<'_>, crowd: Option<&CrowdArgs>) -> Vec<String> {
 
 /// The options that were given and that curl has no counterpart for.
 fn missing(kinds: Kinds<'_>, goal: Option<&GoalArgs>) -> Vec<&'static str> {
-    let Kinds { body, record, shared, time, alternatives } = kinds;
+    let Kinds { body, record, shared, time, alternatives, checksums } = kinds;
     let named = [
         (alternatives.is_some_and(|given| !given.mirrors.is_empty()), "--mirror"),
         (alternatives.is_some_and(|given| given.hedge.is_some()), "--hedge"),
         (alternatives.is_some_and(|given| given.hedge_budget.is_some()), "--hedge-budget"),
+        (checksums.is_some_and(|given| !given.checksums.is_empty()), "--checksum"),
+        (checksums.is_some_and(|given| given.checksum_file.is_some()), "--checksum-file"),
         (shared.retry.retry_budget.is_some(), "--retry-budget"),
         (shared.retry.retry_max_delay.is_some(), "--retry-max-delay"),
         (shared.retry.retry_after_max.is_some(), "--retry-after-max"),

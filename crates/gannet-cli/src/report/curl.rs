@@ -39,7 +39,7 @@ pub(super) fn exit_code(kind: Kind) -> u8 {
         Kind::TooManyRedirects => 47,
         Kind::EmptyReply => 52,
         Kind::HostUnavailable => 7,
-        Kind::Reset | Kind::StaleConnection | Kind::Transport => 56,
+        Kind::Reset | Kind::StaleConnection | Kind::Transport | Kind::Digest => 56,
         Kind::CertExpired | Kind::CertName | Kind::CertUntrusted | Kind::CertInvalid => 60,
         Kind::BadBody | Kind::CodingBroken | Kind::CodingCut | Kind::CodingUnknown => 61,
         Kind::BodyTooLarge | Kind::Bomb => 63,

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::path::Path;
 
+use gannet::digest::{Algorithm, Digest};
 use gannet::{AttemptRecord, Ending, Error, Outcome, Timings, WhyStarted};
 use http::header::{CONTENT_TYPE, ETAG};
 use http::{HeaderMap, HeaderName, StatusCode, Version};
@@ -79,7 +80,7 @@ impl Connection {
 #[derive(Debug, Serialize)]
 struct Body<'a> {
     path: Option<Cow<'a, str>>,
-    sha256: Option<&'a str>,
+    sha256: Option<String>,
     resumed_from: u64,
 }
 
@@ -169,7 +170,8 @@ impl<'a> Body<'a> {
     fn of(outcome: &'a Outcome) -> Option<Self> {
         let path = outcome.path().map(Path::to_string_lossy);
         let obtained = matches!(outcome.ending(), Ending::Ok | Ending::Skipped);
-        obtained.then_some(Self { path, sha256: None, resumed_from: 0 })
+        let sha256 = outcome.digests().iter().find(|digest| digest.algorithm() == Algorithm::Sha256);
+        obtained.then_some(Self { path, sha256: sha256.map(Digest::to_hex), resumed_from: 0 })
     }
 }
 

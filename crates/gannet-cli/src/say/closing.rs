@@ -74,6 +74,7 @@ fn exit_reason(closing: &Closing<'_>) -> Option<String> {
         Exit::Refused => "exit 2: no line of the input is a URL that can be fetched".to_owned(),
         Exit::NothingSucceeded => "exit 3: nothing succeeded".to_owned(),
         Exit::Deadline => "exit 4: the deadline came first".to_owned(),
+        Exit::Integrity => "exit 5: a body has another digest than it should".to_owned(),
         Exit::Local => "exit 6: the output cannot be written".to_owned(),
     };
     Some(match closing.resume() {

@@ -132,6 +132,9 @@ fn for_kind(kind: Kind) -> &'static str {
         Kind::CodingBroken | Kind::CodingCut => "fetch it without --compressed, and look at what comes",
         Kind::CodingUnknown => "fetch it without --compressed: it is written as it is sent",
         Kind::Bomb => "fetch it without --compressed, and unpack it with care",
+        Kind::Digest => {
+            "the body is another one than was meant: check the digest, or ask another source with --mirror"
+        }
         Kind::ContentType => "take more types with --accept, or any without it",
         Kind::MemoryFull => "write to files with -P DIR",
         Kind::Settings => "give settings that go together",

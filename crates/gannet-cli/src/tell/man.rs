@@ -14,6 +14,7 @@ const EXIT_STATUS: [(&str, &str); 10] = [
     ),
     ("3", "Nothing succeeded."),
     ("4", "The deadline came first; run the same command again to go on."),
+    ("5", "Integrity: a body has another digest than it should."),
     ("6", "Local: the disk is full or read-only."),
     ("129", "SIGHUP came."),
     ("130", "SIGINT came."),

@@ -85,6 +85,16 @@ pub(crate) struct Trial {
     pages: Pages,
     environment: Vec<(String, String)>,
     descriptors: Option<u32>,
+    given: Given,
+}
+
+/// Where the URLs are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Given {
+    /// In a list.
+    Listed,
+    /// On the command line, as options for one URL want it.
+    AsWords,
 }
 
 /// Of which pages the program may take its memory.
@@ -110,6 +120,7 @@ impl Trial {
             pages: Pages::Any,
             environment: Vec::new(),
             descriptors: None,
+            given: Given::Listed,
         }
     }
 
@@ -129,6 +140,12 @@ impl Trial {
     /// Adds options, separated by spaces.
     pub(crate) fn with(mut self, options: &str) -> Self {
         self.args.extend(options.split_whitespace().map(str::to_owned));
+        self
+    }
+
+    /// Its one URL stands on the command line.
+    pub(crate) fn alone(mut self) -> Self {
+        self.given = Given::AsWords;
         self
     }
 
@@ -188,7 +205,11 @@ impl Trial {
         self.folder.write("list", self.urls.join("\n").as_bytes());
         let mut command = self.command();
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
-        command.args(["-i", "list", "--report", "report", "--deadline"]).env("XDG_CONFIG_HOME", "/dev/null");
+        match self.given {
+            Given::Listed => command.args(["-i", "list"]),
+            Given::AsWords => command.args(&self.urls),
+        };
+        command.args(["--report", "report", "--deadline"]).env("XDG_CONFIG_HOME", "/dev/null");
         command.arg(format!("{}ms", self.deadline.as_millis())).args(&self.args);
         if !self.authorities.is_empty() {
             self.folder.write("ca.pem", self.authorities.as_bytes());
@@ -378,6 +399,7 @@ impl End {
             3 => ok == 0 && count("unfinished") == 0,
             // What had failed and had no time for another attempt is `failed`, of the deadline too.
             4 => count("unfinished") > 0 || self.summary["deadline_hit"] == true,
+            5 => self.codes().iter().any(|code| code.starts_with("integrity.")),
             code => code > 128,
         };
         assert!(fits, "the code does not fit: {self:?}");

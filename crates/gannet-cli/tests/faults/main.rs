@@ -7,6 +7,7 @@ mod fixture;
 mod frames;
 mod framing;
 mod heads;
+mod integrity;
 mod lists;
 mod losers;
 mod network;

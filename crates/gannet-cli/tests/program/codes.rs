@@ -204,6 +204,7 @@ fn body(stage: &Stage, kind: ErrorKind) -> Option<Made> {
         ErrorKind::CodingBroken => stage.path("--compressed", "/?size=1000&coding-lie=gzip"),
         ErrorKind::CodingCut => stage.path("--compressed", "/?size=1000&coding=gzip&coding-cut=20"),
         ErrorKind::CodingUnknown => stage.path("--compressed", "/?size=1000&coding-lie=lzma"),
+        ErrorKind::Digest => stage.path("--checksum md5:d41d8cd98f00b204e9800998ecf8427e", "/?size=9"),
         ErrorKind::Bomb => stage.path("--compressed", "/?bomb=10g&coding=gzip"),
         _ => return None,
     })

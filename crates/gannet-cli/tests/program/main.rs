@@ -1,5 +1,6 @@
 //! The program as its users meet it: run against an origin on the loopback. One room for each part of its face.
 
+mod checksums;
 mod codes;
 mod ending;
 mod fixture;

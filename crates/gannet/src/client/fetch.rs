@@ -180,6 +180,15 @@ impl<T> Fetch<T> {
         }
     }
 
+    /// Says what the body's digest is to be; see [`Request::digest`].
+    ///
+    /// A fetch that the engine brings to its end tries again at a mirror. A [`Response`] gives the error in the place of
+    /// its body's end.
+    #[cfg(feature = "digests")]
+    pub fn digest(self, expected: crate::digest::Digest) -> Self {
+        self.change(|request| Ok(request.digest(expected.clone())))
+    }
+
     /// Adds pairs to the URL's query, percent-encoded.
     pub fn query<K: AsRef<str>, V: AsRef<str>>(self, pairs: impl IntoIterator<Item = (K, V)>) -> Self {
         let pairs: Vec<(K, V)> = pairs.into_iter().collect();

@@ -340,7 +340,7 @@ impl Body {
 
 /// The caller may have acted on the bytes that it was given. What no further attempt could cure keeps its name.
 fn handed_on(cause: Error) -> Error {
-    if matches!(cause.kind(), ErrorKind::CodingBroken | ErrorKind::Bomb) {
+    if matches!(cause.kind(), ErrorKind::CodingBroken | ErrorKind::Bomb | ErrorKind::Digest) {
         return cause;
     }
     Error::new(ErrorKind::BodyNotResumable, Phase::Body, cause.message().to_owned()).caused_by(cause)

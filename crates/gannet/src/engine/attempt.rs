@@ -110,7 +110,7 @@ pub(crate) async fn lead(
             false => permit,
         };
         #[cfg_attr(not(feature = "cookies"), expect(unused_mut, reason = "cookies are marked in it"))]
-        let (mut head, mut body) = send(&errand, &host, (mirror, &hop), permit, &leg).await?;
+        let (mut head, body) = send(&errand, &host, (mirror, &hop), permit, &leg).await?;
         #[cfg(feature = "cookies")]
         if let Some(cookies) = &errand.core.cookies {
             cookies.take(&mut head.headers, &hop.url);
@@ -135,6 +135,9 @@ pub(crate) async fn lead(
         }
         let promised = body.promised();
         admit(&errand, &head, promised)?;
+        #[cfg(feature = "digests")]
+        let body = super::digests::sent(&errand, &hop.method, &head, body);
+        let mut body = body;
         let first = if body.is_over() {
             None
         } else {
@@ -151,6 +154,8 @@ pub(crate) async fn lead(
         let led = Led { reply, body, first, promised, refused: None };
         #[cfg(feature = "compression")]
         let led = super::coding::decoded(&errand, mirror, led)?;
+        #[cfg(feature = "digests")]
+        let led = super::digests::expected(&errand, mirror, led);
         return Ok(Box::new(led));
     }
 }

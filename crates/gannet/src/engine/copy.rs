@@ -122,7 +122,12 @@ impl Copy {
             return Err(Error::new(ErrorKind::BodyTruncated, Phase::Verify, message));
         }
         let receipt = part.commit()?;
-        Ok(Got { reply: self.led.reply.take(), receipt })
+        Ok(Got {
+            reply: self.led.reply.take(),
+            receipt,
+            #[cfg(feature = "digests")]
+            digests: self.led.body.take_computed(),
+        })
     }
 
     fn check_limit(&mut self, more: usize) -> Result<(), Error> {

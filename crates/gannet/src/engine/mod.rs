@@ -9,6 +9,8 @@ pub(crate) mod coding;
 pub(crate) mod control;
 pub(crate) mod copy;
 pub(crate) mod core;
+#[cfg(feature = "digests")]
+pub(crate) mod digests;
 mod drive;
 pub(crate) mod errand;
 pub(crate) mod fetch;

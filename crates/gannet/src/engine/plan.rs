@@ -47,6 +47,11 @@ pub(crate) struct Plan {
     pub(crate) robots: super::robots::Robots,
     #[cfg(feature = "compression")]
     pub(crate) decoding: Decoding,
+    #[cfg(feature = "digests")]
+    pub(crate) sent_digests: super::digests::SentDigests,
+    /// Those that are computed of each body, whether anybody expects one or not.
+    #[cfg(feature = "digests")]
+    pub(crate) digests: Vec<crate::digest::Algorithm>,
     /// For one fetch, from its first poll or, in a job, from its start.
     pub(crate) timeout: Option<Duration>,
 }
@@ -75,6 +80,10 @@ impl Default for Plan {
             robots: super::robots::Robots::Ignore,
             #[cfg(feature = "compression")]
             decoding: Decoding::default(),
+            #[cfg(feature = "digests")]
+            sent_digests: super::digests::SentDigests::default(),
+            #[cfg(feature = "digests")]
+            digests: Vec::new(),
             timeout: None,
         }
     }

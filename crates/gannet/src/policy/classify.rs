@@ -38,6 +38,9 @@ fn is_forbidden(error: &Error) -> bool {
 /// Whether a further attempt can help against this error.
 pub(crate) fn class(error: &Error) -> Class {
     use ErrorKind as Kind;
+    if error.was_handed_on() {
+        return Class::LastingEverywhere;
+    }
     match error.kind() {
         Kind::Status => match error.status() {
             Some(status) if PASSING_STATUSES.contains(&status.as_u16()) => Class::Passing,
@@ -73,6 +76,7 @@ pub(crate) fn class(error: &Error) -> Class {
         | Kind::CodingBroken
         | Kind::CodingUnknown
         | Kind::Bomb
+        | Kind::Digest
         | Kind::TooManyRedirects
         | Kind::BadRedirect
         | Kind::RedirectRefused

@@ -27,6 +27,8 @@ pub(crate) mod pool;
 #[cfg(feature = "tls")]
 pub(crate) mod tls;
 pub(crate) mod upload;
+#[cfg(feature = "digests")]
+pub(crate) mod verify;
 
 pub(crate) use leg::Leg;
 pub(crate) use origin::Origin;
@@ -107,6 +109,9 @@ pub(crate) enum WireBody {
     /// Either, with its content codings taken off.
     #[cfg(feature = "compression")]
     Decoded(Box<coding::body::Decoded>),
+    /// Any of them, with its digests computed and compared.
+    #[cfg(feature = "digests")]
+    Verified(Box<verify::Verified>),
 }
 
 /// The body of a custom transport's reply, with its place at the host's gate.
@@ -124,18 +129,30 @@ impl std::fmt::Debug for Custom {
 impl WireBody {
     /// The next chunk, `None` at the end. Trailers are passed over.
     pub(crate) fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
+        #[cfg(feature = "digests")]
+        if let Self::Verified(body) = self {
+            return body.poll_chunk(cx);
+        }
         loop {
-            let frame = match self {
-                Self::Http(body) => std::task::ready!(body.poll_frame(cx)),
-                Self::Custom(held) => std::task::ready!(Pin::new(&mut held.body).poll_frame(cx)),
-                #[cfg(feature = "compression")]
-                Self::Decoded(body) => return body.poll_piece(cx),
-            };
-            match frame.map(|frame| frame.map(Frame::into_data)) {
+            match std::task::ready!(self.poll_frame(cx)).map(|frame| frame.map(Frame::into_data)) {
                 None => return Poll::Ready(None),
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
                 Some(Ok(Ok(data))) if !data.is_empty() => return Poll::Ready(Some(Ok(data))),
                 Some(Ok(_)) => {}
+            }
+        }
+    }
+
+    /// The next chunk or trailers, `None` at the end.
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        match self {
+            Self::Http(body) => body.poll_frame(cx),
+            Self::Custom(held) => Pin::new(&mut held.body).poll_frame(cx),
+            #[cfg(feature = "compression")]
+            Self::Decoded(body) => body.poll_piece(cx).map(|piece| piece.map(|piece| piece.map(Frame::data))),
+            #[cfg(feature = "digests")]
+            Self::Verified(body) => {
+                body.poll_chunk(cx).map(|chunk| chunk.map(|chunk| chunk.map(Frame::data)))
             }
         }
     }
@@ -147,6 +164,8 @@ impl WireBody {
             Self::Custom(held) => held.place.mark(left),
             #[cfg(feature = "compression")]
             Self::Decoded(body) => body.mark(left),
+            #[cfg(feature = "digests")]
+            Self::Verified(body) => body.wire.mark(left),
         }
     }
 
@@ -156,6 +175,8 @@ impl WireBody {
             Self::Custom(held) => held.body.is_end_stream(),
             #[cfg(feature = "compression")]
             Self::Decoded(body) => body.is_over(),
+            #[cfg(feature = "digests")]
+            Self::Verified(body) => body.is_over(),
         }
     }
 
@@ -166,6 +187,8 @@ impl WireBody {
             Self::Http(_) | Self::Custom(_) => length,
             #[cfg(feature = "compression")]
             Self::Decoded(body) => body.take_received(),
+            #[cfg(feature = "digests")]
+            Self::Verified(body) => body.wire.wire_length(length),
         }
     }
 
@@ -176,6 +199,17 @@ impl WireBody {
             Self::Custom(held) => held.body.size_hint().exact(),
             #[cfg(feature = "compression")]
             Self::Decoded(_) => None,
+            #[cfg(feature = "digests")]
+            Self::Verified(body) => body.wire.promised(),
+        }
+    }
+
+    /// The digests that were computed of the body as it was given out, at its end.
+    #[cfg(feature = "digests")]
+    pub(crate) fn take_computed(&mut self) -> Vec<crate::digest::Digest> {
+        match self {
+            Self::Verified(body) => body.take_computed(),
+            _ => Vec::new(),
         }
     }
 }

@@ -1,6 +1,10 @@
 //! The settings that say which URLs and replies are taken at all: schemes, TLS versions, types, refused bodies.
 
 use super::ClientBuilder;
+#[cfg(feature = "digests")]
+use crate::digest::Algorithm;
+#[cfg(feature = "digests")]
+use crate::engine::digests::SentDigests;
 use crate::engine::media::MediaTypes;
 use crate::engine::plan::{RefusedBody, Schemes};
 #[cfg(feature = "robots")]
@@ -45,6 +49,23 @@ impl ClientBuilder {
     /// caller sets one.
     pub fn accept_types(mut self, types: MediaTypes) -> Self {
         self.plan.accept_types = Some(types);
+        self
+    }
+
+    /// Whether a body is compared with the digests that its own reply tells (default yes). It is done over the bytes as
+    /// they are sent, before content codings are taken off; a body of another digest is an error of kind
+    /// [`Digest`](crate::ErrorKind::Digest). It costs what the algorithms cost, for replies that tell any.
+    #[cfg(feature = "digests")]
+    pub fn sent_digests(mut self, wish: SentDigests) -> Self {
+        self.plan.sent_digests = wish;
+        self
+    }
+
+    /// Computes this digest of each body that the engine keeps, for [`Outcome::digests`](crate::Outcome::digests)
+    /// (default none).
+    #[cfg(feature = "digests")]
+    pub fn compute_digest(mut self, algorithm: Algorithm) -> Self {
+        self.plan.digests.push(algorithm);
         self
     }
 

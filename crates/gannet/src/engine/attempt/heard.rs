@@ -63,6 +63,7 @@ pub(crate) fn of_error(error: &Error) -> Left {
         | Kind::CodingCut
         | Kind::CodingUnknown
         | Kind::Bomb
+        | Kind::Digest
         | Kind::TooManyRedirects
         | Kind::BadRedirect
         | Kind::RedirectRefused

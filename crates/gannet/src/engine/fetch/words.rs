@@ -122,6 +122,9 @@ pub(super) fn broken(error: Error, restartable: bool) -> Error {
     if restartable || error.phase() == Phase::Sink {
         return error;
     }
+    if error.kind() == ErrorKind::Digest {
+        return error.and("; what was already handed on cannot be taken back").handed_on();
+    }
     let message = format!("{}; what was already handed on cannot be taken back", error.message());
     Error::new(ErrorKind::BodyNotResumable, Phase::Body, message).caused_by(error)
 }
