@@ -191,7 +191,7 @@ async fn a_reply_without_a_body_or_with_a_part_is_not_held_to_the_wholes_digest(
     let wrong = with_field(PATH, "Repr-Digest", &format!("sha-256=:{WRONG}:"));
     let head = Request::new(&origin.url(&wrong)).expect("a URL").method(Method::HEAD);
     let head = head.digest(digest(Algorithm::Sha256, 0));
-    assert_eq!(plain().fetch(head).bytes().await.expect("its head comes").len(), 0);
+    assert_eq!(plain().send(head).bytes().await.expect("its head comes").len(), 0);
     let part = |path: &str| plain().get(origin.url(path)).header("range", "bytes=0-99").bytes();
     let whole = format!("{PATH}&range=ok");
     let whole =
