@@ -5,7 +5,7 @@ use clap::Command;
 use clap_mangen::Man;
 use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
 
-const EXIT_STATUS: [(&str, &str); 10] = [
+const EXIT_STATUS: [(&str, &str); 11] = [
     ("0", "What --until asked for was obtained."),
     ("1", "Some URLs failed."),
     (
