@@ -136,13 +136,16 @@ fn content_md5(headers: &HeaderMap) -> Vec<Digest> {
     Digest::from_base64(Algorithm::Md5, text.trim()).into_iter().collect()
 }
 
+/// A key, and its value if that is a byte sequence.
+type Member<'a> = (&'a str, Option<Vec<u8>>);
+
 /// The text of a dictionary (RFC 8941, section 4.2.2), as far as it is still to be read.
 struct Dictionary<'a>(&'a str);
 
 impl<'a> Dictionary<'a> {
     /// Its members that are byte sequences, and the keys of all others; `None` if it is malformed anywhere, since it
     /// then says nothing at all.
-    fn members(mut self) -> Option<Vec<(&'a str, Option<Vec<u8>>)>> {
+    fn members(mut self) -> Option<Vec<Member<'a>>> {
         let mut found = Vec::new();
         self.0 = self.0.trim_matches(' ');
         while !self.0.is_empty() {
