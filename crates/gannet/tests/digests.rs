@@ -16,6 +16,8 @@ use http::Method;
 const LENGTH: usize = 300_000;
 /// A body of that length; the origin makes another one of each seed.
 const PATH: &str = "/x?size=300000";
+/// How a field writes a value.
+type Write = fn(String) -> String;
 /// A digest that nothing has.
 const WRONG: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 
@@ -133,7 +135,7 @@ async fn a_mirror_with_other_bytes_is_left_for_one_with_the_right_ones() {
 async fn what_a_reply_says_of_its_body_is_verified_by_itself() {
     let origin = origin().await;
     let of = |algorithm, seed| base64(&digest(algorithm, seed));
-    let fields: [(&str, fn(String) -> String, Algorithm); 10] = [
+    let fields: [(&str, Write, Algorithm); 10] = [
         ("Repr-Digest", |value| format!("sha-256=:{value}:"), Algorithm::Sha256),
         ("Repr-Digest", |value| format!("unixsum=:AAAA:, sha-512=:{value}:;x=1"), Algorithm::Sha512),
         ("Content-Digest", |value| format!("sha-256=:{value}:"), Algorithm::Sha256),
