@@ -11,6 +11,8 @@ use crate::error::{Error, Phase};
 
 pub use waited::{Waited, WaitedFor};
 
+#[cfg(feature = "digests")]
+mod digests;
 mod waited;
 
 /// The final answer of one request of a job: what came, or why not, and the record of every attempt.
@@ -409,16 +411,6 @@ impl Outcome {
         match &self.verdict {
             Verdict::Got(got) => got.receipt.length,
             Verdict::Skipped(_) | Verdict::Not(_) => 0,
-        }
-    }
-
-    /// The digests that were computed of the body as it was kept: for who expected them, for what the reply says of a body
-    /// that is not decoded, for [`compute_digest`](crate::ClientBuilder::compute_digest).
-    #[cfg(feature = "digests")]
-    pub fn digests(&self) -> &[crate::digest::Digest] {
-        match &self.verdict {
-            Verdict::Got(got) => &got.digests,
-            Verdict::Skipped(_) | Verdict::Not(_) => &[],
         }
     }
 

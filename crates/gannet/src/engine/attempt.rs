@@ -144,20 +144,23 @@ pub(crate) async fn lead(
             std::future::poll_fn(|cx| body.poll_chunk(cx)).await.transpose()?
         };
         leg.enter(Phase::Body);
-        let reply = ReplyHead {
-            status: head.status,
-            version: head.version,
-            headers: head.headers,
-            url: hop.url.as_str().into(),
-            is_decoded: false,
-        };
-        let led = Led { reply, body, first, promised, refused: None };
-        #[cfg(feature = "compression")]
-        let led = super::coding::decoded(&errand, mirror, led)?;
-        #[cfg(feature = "digests")]
-        let led = super::digests::expected(&errand, mirror, led);
-        return Ok(Box::new(led));
+        let (status, version, headers) = (head.status, head.version, head.headers);
+        let reply = ReplyHead { status, version, headers, url: hop.url.as_str().into(), is_decoded: false };
+        return leading(&errand, mirror, Led { reply, body, first, promised, refused: None });
     }
+}
+
+/// The attempt with its body as the caller wants it: decoded, and compared with what he expects.
+#[cfg_attr(
+    not(any(feature = "compression", feature = "digests")),
+    expect(clippy::unnecessary_wraps, unused_variables, reason = "bodies are taken as they come")
+)]
+fn leading(errand: &Errand, mirror: u32, led: Led) -> Result<Box<Led>, Error> {
+    #[cfg(feature = "compression")]
+    let led = super::coding::decoded(errand, mirror, led)?;
+    #[cfg(feature = "digests")]
+    let led = super::digests::expected(errand, mirror, led);
+    Ok(Box::new(led))
 }
 
 /// Refuses a reply of an accepted status whose head says that its body is not to be taken.
