@@ -66,8 +66,7 @@ pub(crate) enum Stopped {
 /// Of all that holds, what counts: signals, 6, 5, 4, 3, 1.
 pub(crate) fn judge(stopped: Option<Stopped>, goal: Goal, report: &JobReport) -> Exit {
     let is_met = goal.is_met(report.obtained(), report.inputs());
-    let is_local =
-        report.fatal().is_some_and(|error| matches!(error.kind(), ErrorKind::DiskFull | ErrorKind::ReadOnly));
+    let is_local = report.fatal().is_some_and(|error| is_local(error.kind()));
     let is_spoilt = !is_met && report.errors().keys().any(|code| code.starts_with("integrity."));
     let is_late = report.count(Ending::Unfinished) > 0 && !is_met;
     match stopped {
@@ -83,6 +82,11 @@ pub(crate) fn judge(stopped: Option<Stopped>, goal: Goal, report: &JobReport) ->
         None if report.obtained() == 0 => Exit::NothingSucceeded,
         None => Exit::SomeFailed,
     }
+}
+
+/// Whether this machine is to blame: the output's disk, or the journal.
+fn is_local(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::DiskFull | ErrorKind::ReadOnly) || kind.code().starts_with("journal.")
 }
 
 /// The input held no URL that could be fetched.

@@ -64,6 +64,12 @@ macro_rules! kinds {
             pub const fn code(self) -> &'static str {
                 match self { $(Self::$name => $code,)* }
             }
+
+            /// The kind of this spelling.
+            #[cfg(feature = "journal")]
+            pub(crate) fn of_code(code: &str) -> Option<Self> {
+                match code { $($code => Some(Self::$name),)* _ => None }
+            }
         }
     };
 }
@@ -195,6 +201,16 @@ kinds! {
     SinkClosed => "sink.closed",
     /// The bodies held in memory are over their limit.
     MemoryFull => "sink.memory_full",
+    /// Another process works with the journal.
+    JournalLocked => "journal.locked",
+    /// A newer version of this library wrote the journal.
+    JournalNewer => "journal.newer_version",
+    /// The journal does not hold what was written to it.
+    JournalDamaged => "journal.damaged",
+    /// The journal belongs to another list, and its job is not finished.
+    JournalOtherList => "journal.other_list",
+    /// The journal could not be read or written, or a body could not be made durable before its row.
+    JournalFailed => "journal.failed",
     /// A custom transport failed.
     Transport => "transport.failed",
     /// Settings contradict one another.
@@ -238,6 +254,14 @@ impl Phase {
             Self::Sink => "sink",
             Self::Verify => "verify",
         }
+    }
+
+    /// The phase of this spelling.
+    #[cfg(feature = "journal")]
+    pub(crate) fn of_name(name: &str) -> Option<Self> {
+        use Phase::{Body, Connect, Dns, Queue, Send, Sink, Tls, Verify, Wait};
+        let all = [Queue, Dns, Connect, Tls, Send, Wait, Body, Sink, Verify];
+        all.into_iter().find(|phase| phase.as_str() == name)
     }
 }
 

@@ -69,6 +69,8 @@ pub mod digest;
 mod engine;
 mod error;
 mod event;
+#[cfg(feature = "journal")]
+mod journal;
 mod moment;
 mod number;
 mod outcome;
@@ -101,10 +103,14 @@ pub use engine::plan::{Redirects, Schemes, StatusSet};
 pub use engine::robots::Robots;
 pub use error::{Error, ErrorKind, ErrorReply, Phase};
 pub use event::{Event, HeldBack, HeldBackBy, HeldBackTimes, Progress, Slow};
+#[cfg(feature = "journal")]
+pub use journal::{Durability, JobSummary, Journal, JournalReader, JournalRows, Resumed};
 pub use outcome::{
     AttemptRecord, ConnectionUsed, Ending, Outcome, Receipt, ReplyHead, Timings, Waited, WaitedFor,
     WhyStarted, WhyStopped,
 };
+#[cfg(feature = "journal")]
+pub use outcome::{Recorded, RecordedError, Wanted};
 pub use policy::classify::RetryErrors;
 pub use policy::concurrency::Concurrency;
 pub use policy::hedge::HedgeAfter;

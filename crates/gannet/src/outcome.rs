@@ -1,6 +1,5 @@
 //! The final answer of a fetch, with the record of every attempt. Plain data: nothing here waits or writes.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
@@ -9,10 +8,16 @@ use http::{HeaderMap, StatusCode, Version};
 
 use crate::error::{Error, Phase};
 
+pub use attempt::{AttemptRecord, ConnectionUsed, Timings, WhyStarted, WhyStopped};
+#[cfg(feature = "journal")]
+pub use recorded::{Recorded, RecordedError, Wanted};
 pub use waited::{Waited, WaitedFor};
 
+mod attempt;
 #[cfg(feature = "digests")]
 mod digests;
+#[cfg(feature = "journal")]
+mod recorded;
 mod waited;
 
 /// The final answer of one request of a job: what came, or why not, and the record of every attempt.
@@ -24,6 +29,9 @@ pub struct Outcome {
     pub(crate) line: Option<u64>,
     pub(crate) verdict: Verdict,
     pub(crate) record: Record,
+    /// What its journal knew before this run; then nothing was sent.
+    #[cfg(feature = "journal")]
+    pub(crate) recorded: Option<Box<Recorded>>,
 }
 
 /// How a request ended: the five words of a report's `outcome`.
@@ -170,165 +178,20 @@ pub(crate) struct Record {
     pub(crate) ended: Option<SystemTime>,
 }
 
-/// Why an attempt was started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum WhyStarted {
-    /// The first attempt, or a leg of a race.
-    First,
-    /// An earlier attempt had failed.
-    Retry,
-    /// An earlier attempt was refused unprocessed or met a stale connection; costs no budget.
-    Redo,
-    /// The newest attempt had been silent for the hedge delay.
-    Hedge,
-}
-
-impl WhyStarted {
-    /// The stable spelling in reports.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::First => "first",
-            Self::Retry => "retry",
-            Self::Redo => "redo",
-            Self::Hedge => "hedge",
-        }
-    }
-}
-
-/// Why an attempt stopped.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub enum WhyStopped {
-    /// It brought the whole body, or led and was handed to the caller.
-    Won,
-    /// Another attempt led first.
-    Superseded,
-    /// It failed.
-    Failed(Error),
-    /// The deadline came.
-    Deadline,
-    /// The caller stopped it.
-    Cancelled,
-}
-
-impl WhyStopped {
-    /// Why it failed, if it did.
-    pub fn error(&self) -> Option<&Error> {
-        match self {
-            Self::Failed(error) => Some(error),
-            Self::Won | Self::Superseded | Self::Deadline | Self::Cancelled => None,
-        }
-    }
-
-    /// The stable spelling in reports.
-    pub const fn as_str(&self) -> &'static str {
-        match self {
-            Self::Won => "won",
-            Self::Superseded => "superseded",
-            Self::Failed(_) => "failed",
-            Self::Deadline => "deadline",
-            Self::Cancelled => "cancelled",
-        }
-    }
-}
-
-/// One attempt: why it started, why it stopped, and where its time went.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct AttemptRecord {
-    /// Which of the request's URLs it tried: 0 is the request's own, then its mirrors in order.
-    pub mirror: usize,
-    /// The mirror's URL, without credentials; `None` for the request's own. [`Outcome::url_of`] gives either.
-    pub mirror_url: Option<Box<str>>,
-    /// Why it was started.
-    pub why_started: WhyStarted,
-    /// Why it stopped.
-    pub why_stopped: WhyStopped,
-    /// From the fetch's first attempt's start to this one's.
-    pub began: Duration,
-    /// What it waited for before that, if it is a retry.
-    pub waited: Option<Waited>,
-    /// What it queued for at its host's gate, as that began; `None` if it was let in at once. How long is
-    /// [`Timings::queue`], for the first attempt of a job's request [`Outcome::queued`].
-    pub queued_for: Option<WaitedFor>,
-    /// Time in each phase.
-    pub timings: Timings,
-    /// The redirects it followed, in order, without credentials.
-    pub hops: Vec<Box<str>>,
-    /// The reply's status, if a reply came.
-    pub status: Option<StatusCode>,
-    /// Bytes of body received.
-    pub bytes: u64,
-    /// The address that it talked to last.
-    pub address: Option<SocketAddr>,
-    /// The connection that it used last.
-    pub connection: Option<ConnectionUsed>,
-}
-
-impl AttemptRecord {
-    fn error_bytes(&self) -> usize {
-        match &self.why_stopped {
-            WhyStopped::Failed(error) => error.reply().map_or(0, |reply| reply.body.len()),
-            _ => 0,
-        }
-    }
-
-    pub(crate) fn forget_error_body(&mut self) {
-        if let WhyStopped::Failed(error) = &mut self.why_stopped {
-            *error = error.clone().without_bodies();
-        }
-    }
-}
-
-/// Which connection an attempt used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ConnectionUsed {
-    /// Unique within the client.
-    pub id: u64,
-    /// Whether it had served an exchange before.
-    pub reused: bool,
-}
-
-/// Time spent in each phase of an attempt, all hops together.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Timings {
-    /// Waiting for our own gate and pool.
-    pub queue: Duration,
-    /// Looking up addresses.
-    pub dns: Duration,
-    /// Connecting.
-    pub connect: Duration,
-    /// The TLS handshake.
-    pub tls: Duration,
-    /// Sending, and waiting for the first byte of the body.
-    pub wait: Duration,
-    /// Receiving the body after its first byte.
-    pub body: Duration,
-}
-
-impl Timings {
-    pub(crate) fn add(&mut self, phase: Phase, length: Duration) {
-        let part = match phase {
-            Phase::Queue => &mut self.queue,
-            Phase::Dns => &mut self.dns,
-            Phase::Connect => &mut self.connect,
-            Phase::Tls => &mut self.tls,
-            Phase::Send | Phase::Wait => &mut self.wait,
-            Phase::Body | Phase::Sink | Phase::Verify => &mut self.body,
-        };
-        *part += length;
-    }
-
-    /// From the attempt's start to the first byte of the body, queueing apart (time to first byte).
-    pub fn to_first_byte(&self) -> Duration {
-        self.dns + self.connect + self.tls + self.wait
-    }
-}
-
 impl Outcome {
+    /// One that has settled in this run.
+    pub(crate) fn new(seq: u64, line: Option<u64>, url: Box<str>, verdict: Verdict, record: Record) -> Self {
+        Self {
+            seq,
+            url,
+            line,
+            verdict,
+            record,
+            #[cfg(feature = "journal")]
+            recorded: None,
+        }
+    }
+
     /// The request's place in the input, from 0.
     pub fn seq(&self) -> u64 {
         self.seq
@@ -355,6 +218,21 @@ impl Outcome {
                 _ => Ending::Failed,
             },
         }
+    }
+
+    /// The row of the journal that it comes from, if it had settled in an earlier run: then nothing was sent
+    /// in this one.
+    #[cfg(feature = "journal")]
+    pub fn recorded(&self) -> Option<&Recorded> {
+        self.recorded.as_deref()
+    }
+
+    /// Whether it had settled in an earlier run, and comes from the job's journal.
+    pub fn is_from_journal(&self) -> bool {
+        #[cfg(feature = "journal")]
+        return self.recorded.is_some();
+        #[cfg(not(feature = "journal"))]
+        false
     }
 
     /// Whether the body is there: obtained now, or skipped since it was there already.
@@ -414,8 +292,13 @@ impl Outcome {
         }
     }
 
-    /// Every attempt, in the order in which they started.
+    /// Every attempt, in the order in which they started; of what comes from a journal, those of the run that settled
+    /// it.
     pub fn attempts(&self) -> &[AttemptRecord] {
+        #[cfg(feature = "journal")]
+        if let Some(recorded) = &self.recorded {
+            return recorded.attempts();
+        }
         &self.record.attempts
     }
 

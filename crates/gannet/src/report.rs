@@ -16,6 +16,7 @@ mod times;
 #[must_use]
 pub struct JobReport {
     inputs: u64,
+    from_journal: u64,
     endings: [u64; 5],
     firsts: u64,
     retries: u64,
@@ -51,6 +52,32 @@ impl JobReport {
     pub fn add(&mut self, outcome: &Outcome) {
         self.inputs += 1;
         self.endings[outcome.ending() as usize] += 1;
+        self.bytes += outcome.length();
+        if outcome.is_from_journal() {
+            self.from_journal += 1;
+        } else {
+            self.add_attempts(outcome);
+        }
+        if let Some(error) = outcome.error() {
+            *self.errors.entry(error.kind().code()).or_default() += 1;
+            self.budget_refused += u64::from(error.is_out_of_budget());
+            let of_all = matches!(
+                error.kind(),
+                ErrorKind::DiskFull
+                    | ErrorKind::ReadOnly
+                    | ErrorKind::SinkClosed
+                    | ErrorKind::NoRuntime
+                    | ErrorKind::JournalOtherList
+                    | ErrorKind::JournalDamaged
+                    | ErrorKind::JournalFailed
+            ) && !outcome.is_from_journal();
+            if of_all && self.fatal.is_none() {
+                self.fatal = Some(error.clone());
+            }
+        }
+    }
+
+    fn add_attempts(&mut self, outcome: &Outcome) {
         for attempt in outcome.attempts() {
             match attempt.why_started {
                 WhyStarted::First => self.firsts += 1,
@@ -60,21 +87,15 @@ impl JobReport {
         }
         let winner = outcome.winner().and_then(|winner| outcome.attempts().get(winner));
         self.hedges_won += u64::from(winner.is_some_and(|winner| winner.why_started == WhyStarted::Hedge));
-        self.bytes += outcome.length();
         if outcome.ending() == Ending::Ok {
             self.totals.record(outcome.total());
         }
-        if let Some(error) = outcome.error() {
-            *self.errors.entry(error.kind().code()).or_default() += 1;
-            self.budget_refused += u64::from(error.is_out_of_budget());
-            let of_all = matches!(
-                error.kind(),
-                ErrorKind::DiskFull | ErrorKind::ReadOnly | ErrorKind::SinkClosed | ErrorKind::NoRuntime
-            );
-            if of_all && self.fatal.is_none() {
-                self.fatal = Some(error.clone());
-            }
-        }
+    }
+
+    /// Of the requests, those that had settled in an earlier run: nothing was sent for them. They count in endings,
+    /// bytes and errors, and not in attempts and times.
+    pub fn from_journal(&self) -> u64 {
+        self.from_journal
     }
 
     /// Requests read.
@@ -164,7 +185,13 @@ impl JobReport {
         self.budget = Some(budget);
     }
 
-    /// The error that ended the job as a whole: the output is gone.
+    /// Notes an error of the job as a whole, such as that of its journal
+    /// ([`FetchEach::error`](crate::FetchEach::error)); the first one counts.
+    pub fn note_fatal(&mut self, error: Error) {
+        self.fatal.get_or_insert(error);
+    }
+
+    /// The error that ended the job as a whole: the output is gone, or its journal is.
     pub fn fatal(&self) -> Option<&Error> {
         self.fatal.as_ref()
     }

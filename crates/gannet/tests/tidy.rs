@@ -6,16 +6,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms of the library, and the rooms that each may use. Nouns may be used by all and use nouns alone.
-const ROOMS: [(&str, &[&str]); 8] = [
+const ROOMS: [(&str, &[&str]); 9] = [
     ("policy", &[]),
     ("transport", &[]),
     ("source", &[]),
     ("sink", &[]),
-    ("engine", &["policy", "transport", "source", "sink"]),
-    ("client", &["engine", "policy", "transport", "source", "sink"]),
+    ("journal", &[]),
+    ("engine", &["policy", "transport", "source", "sink", "journal"]),
+    ("client", &["engine", "policy", "transport", "source", "sink", "journal"]),
     ("sim", &["client", "engine", "transport"]),
     // The crate's root: it only names what is public.
-    ("lib", &["client", "engine", "policy", "sim", "source", "sink", "transport"]),
+    ("lib", &["client", "engine", "journal", "policy", "sim", "source", "sink", "transport"]),
 ];
 
 const NOUNS: [&str; 11] = [

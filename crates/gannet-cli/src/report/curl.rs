@@ -21,7 +21,12 @@ pub(super) fn exit_code(kind: Kind) -> u8 {
         | Kind::DiskFull
         | Kind::ReadOnly
         | Kind::SinkFailed
-        | Kind::SinkClosed => 23,
+        | Kind::SinkClosed
+        | Kind::JournalLocked
+        | Kind::JournalNewer
+        | Kind::JournalDamaged
+        | Kind::JournalOtherList
+        | Kind::JournalFailed => 23,
         Kind::InputUnreadable | Kind::BadCookie => 26,
         Kind::MemoryFull => 27,
         Kind::LookupTimeout

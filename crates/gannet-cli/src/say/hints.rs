@@ -136,6 +136,13 @@ fn for_kind(kind: Kind) -> &'static str {
             "the body is another one than was meant: check the digest, or ask another source with --mirror"
         }
         Kind::ContentType => "take more types with --accept, or any without it",
+        Kind::JournalLocked => "wait until the other gannet is done, or end it",
+        Kind::JournalNewer => "run the newer gannet that wrote it",
+        Kind::JournalDamaged => "keep the files and begin anew: move the journal away",
+        Kind::JournalOtherList => {
+            "give the list that it was begun with, or move the journal away to begin anew"
+        }
+        Kind::JournalFailed => "check the folder of the journal and its disk, and run the same command again",
         Kind::MemoryFull => "write to files with -P DIR",
         Kind::Settings => "give settings that go together",
         _ => "run it with -v, and tell us what it says",

@@ -60,6 +60,11 @@ pub trait Collect: sealed::Sealed {
     }
 
     #[doc(hidden)]
+    fn was_not_recorded(&mut self, error: Error) {
+        let _ = error;
+    }
+
+    #[doc(hidden)]
     fn end(&mut self) -> Self::Output;
 
     #[doc(hidden)]
@@ -179,6 +184,17 @@ impl<S, C> FetchAll<S, C> {
         self
     }
 
+    /// Keeps what settles in `journal`, and takes from there what had settled before.
+    ///
+    /// # Cancel safety
+    /// Dropping the job keeps what has settled: it is committed by the journal's own thread. What was under way is
+    /// not done.
+    #[cfg(feature = "journal")]
+    pub fn journal(mut self, journal: crate::journal::Journal) -> Self {
+        self.setting.journal = Some(journal);
+        self
+    }
+
     /// Ends when so many are obtained; the others are cancelled.
     pub fn until(mut self, goal: Goal) -> Self {
         self.setting.goal = goal;
@@ -227,6 +243,9 @@ where
                 Ok(None) => {
                     collect.was_held_back(setting.held_back_times());
                     collect.budget_left(setting.budget());
+                    if let Some(error) = setting.journal_error() {
+                        collect.was_not_recorded(error);
+                    }
                     return Poll::Ready(collect.end());
                 }
                 Err(error) => return Poll::Ready(collect.fail(error)),
@@ -328,6 +347,10 @@ impl Collect for Saved {
         self.0.note_budget(budget);
     }
 
+    fn was_not_recorded(&mut self, error: Error) {
+        self.0.note_fatal(error);
+    }
+
     fn end(&mut self) -> Self::Output {
         let report = std::mem::take(&mut self.0);
         match report.fatal() {
@@ -370,7 +393,7 @@ impl Outcome {
     pub(super) fn of_error(error: Error) -> Self {
         let url = error.url().unwrap_or_default().into();
         let verdict = crate::outcome::Verdict::Not(error);
-        Self { seq: 0, url, line: None, verdict, record: crate::outcome::Record::default() }
+        Self::new(0, None, url, verdict, crate::outcome::Record::default())
     }
 }
 

@@ -14,6 +14,7 @@ use super::asked::{Asked, wishes};
 use super::handle::JobHandle;
 use crate::engine::control::Control;
 use crate::engine::core::Core;
+use crate::engine::job::ledger::Ledger;
 use crate::engine::job::{Job, JobPlan};
 use crate::error::Error;
 use crate::event::{HeldBack, HeldBackTimes, Progress, Slow, Tallies};
@@ -41,6 +42,8 @@ pub(super) struct Setting<S> {
     /// Where bodies go, unless the caller named a sink.
     memory: Memory,
     job: Option<Box<Job>>,
+    #[cfg(feature = "journal")]
+    pub(super) journal: Option<crate::journal::Journal>,
 }
 
 impl<S: Source> Setting<S> {
@@ -60,6 +63,8 @@ impl<S: Source> Setting<S> {
             tallies: Arc::default(),
             memory: Memory::new(client.core.memory_each, client.core.memory_all),
             job: None,
+            #[cfg(feature = "journal")]
+            journal: None,
         }
     }
 
@@ -90,12 +95,28 @@ impl<S: Source> Setting<S> {
             deadline: [deadline, timeout].into_iter().flatten().min(),
             control: Arc::clone(&self.control),
             tallies: Arc::clone(&self.tallies),
+            ledger: self.ledger()?,
         };
         Ok(Job::new(Arc::clone(&self.core), lane, terms, self.asked.wait_for_tokens()))
     }
 }
 
 impl<S> Setting<S> {
+    #[cfg(feature = "journal")]
+    fn ledger(&self) -> Result<Option<Ledger>, Error> {
+        self.journal.as_ref().map(crate::journal::Journal::begin).transpose()
+    }
+
+    #[cfg(not(feature = "journal"))]
+    fn ledger(&self) -> Result<Option<Ledger>, Error> {
+        Ok(None)
+    }
+
+    /// What went wrong with the job's journal.
+    pub(super) fn journal_error(&self) -> Option<Error> {
+        self.job.as_ref().and_then(|job| job.ledger_error())
+    }
+
     pub(super) fn held_back_times(&self) -> HeldBackTimes {
         self.job.as_ref().map_or_else(HeldBackTimes::default, |job| job.held_back_times())
     }
@@ -134,6 +155,17 @@ impl<S> FetchEach<S> {
     /// At most so many fetches at once (default 64), or [`Concurrency::AUTO`]; a host's own limit rules beside it.
     pub fn concurrency(mut self, fetches: impl Into<Concurrency>) -> Self {
         self.setting.concurrency = fetches.into();
+        self
+    }
+
+    /// Keeps what settles in `journal`, and takes from there what had settled before.
+    ///
+    /// # Cancel safety
+    /// Dropping the job keeps what has settled: it is committed by the journal's own thread. What was under way is
+    /// not done.
+    #[cfg(feature = "journal")]
+    pub fn journal(mut self, journal: crate::journal::Journal) -> Self {
+        self.setting.journal = Some(journal);
         self
     }
 
@@ -201,7 +233,7 @@ impl<S> FetchEach<S> {
         self.setting.control.drain();
     }
 
-    /// Why the job could not even begin, or `None`.
+    /// Why the job could not even begin, or, once it has ended, what went wrong with its journal; or `None`.
     pub fn error(&self) -> Option<&Error> {
         self.over.as_ref()
     }
@@ -250,6 +282,7 @@ impl<S: Source + Unpin> Stream for FetchEach<S> {
             }
             Ok(None) => {
                 self.ended = true;
+                self.over = self.setting.journal_error();
                 None
             }
             Err(error) => {

@@ -40,6 +40,7 @@ use crate::source::{Input, Source};
 
 use held::{Held, Supply};
 use late::Late;
+use ledger::Ledger;
 use places::Places;
 use running::Running;
 use starting::Turn;
@@ -47,6 +48,7 @@ use starting::Turn;
 mod away;
 mod held;
 pub(crate) mod late;
+pub(crate) mod ledger;
 mod places;
 mod running;
 mod starting;
@@ -62,6 +64,8 @@ pub(crate) struct JobPlan {
     pub(crate) deadline: Option<Moment>,
     pub(crate) control: Arc<Control>,
     pub(crate) tallies: Arc<Tallies>,
+    /// What has settled in earlier runs, and what this one settles.
+    pub(crate) ledger: Option<Ledger>,
 }
 
 /// A job under way.
@@ -204,7 +208,9 @@ impl Job {
                     self.input_ended();
                     continue;
                 }
-                if let Poll::Ready(input) = source.poll_next(cx) {
+                if self.may_read(cx).is_ready()
+                    && let Poll::Ready(input) = source.poll_next(cx)
+                {
                     reads += 1;
                     self.read(input);
                     continue;
@@ -213,6 +219,7 @@ impl Job {
             }
             if self.is_over() {
                 self.change_held(None);
+                std::task::ready!(self.poll_recorded(cx));
                 return Poll::Ready(None);
             }
             // After a stop the source is waited for a little, for what it still holds.
@@ -327,10 +334,14 @@ impl Job {
     }
 
     fn read(&mut self, input: Option<Input>) {
-        let Some(Input { line, request }) = input else { return self.input_ended() };
+        let Some(mut input) = input else { return self.input_ended() };
         let seq = self.inputs;
         self.inputs += 1;
         self.tell(&Event::Read { seq });
+        if let Some(outcome) = self.known(seq, &mut input) {
+            return self.done.push_back(outcome);
+        }
+        let Input { line, request } = input;
         let schemes = self.terms.plan.schemes;
         let mut request = match request.and_then(|request| schemes.check(request)) {
             Ok(request) => request,
@@ -365,6 +376,7 @@ impl Job {
 
     fn input_ended(&mut self) {
         self.reading = Reading::Over;
+        self.tell_ledger_of_end();
         self.tell(&Event::InputEnded { inputs: self.inputs });
         if self.tally.input_ended(self.inputs) == Step::Met {
             self.stop(Stop::Cancelled);
@@ -384,16 +396,15 @@ impl Job {
     }
 
     fn settle_unstarted(&mut self, seq: u64, line: Option<u64>, url: Box<str>, verdict: Verdict) {
-        let now = Some(Clock::wall());
-        let record = Record { started: None, ended: now, ..Record::default() };
-        self.done.push_back(Outcome { seq, url, line, verdict, record });
+        self.done.push_back(unstarted_as(seq, line, url, verdict));
     }
 
     fn settled(&mut self, outcome: &Outcome) {
         self.terms.sink.settled(outcome.seq);
+        self.record(outcome);
         self.tell(&Event::Settled(outcome));
         self.note_done();
-        if outcome.ending() == Ending::Ok {
+        if outcome.ending() == Ending::Ok && !outcome.is_from_journal() {
             self.late.obtained(self.core.clock.now());
         }
         match self.tally.settled(outcome.ending()) {
@@ -426,6 +437,12 @@ fn is_fatal(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::DiskFull | ErrorKind::ReadOnly | ErrorKind::SinkClosed)
 }
 
+/// Settled before anything of it was sent.
+fn unstarted_as(seq: u64, line: Option<u64>, url: Box<str>, verdict: Verdict) -> Outcome {
+    let record = Record { started: None, ended: Some(Clock::wall()), ..Record::default() };
+    Outcome::new(seq, line, url, verdict, record)
+}
+
 fn unstarted(waiting: Waiting, why: Stop, core: &Core) -> Outcome {
     let Waiting { seq, line, request, read_at } = waiting;
     let (kind, message) = match why {
@@ -436,5 +453,5 @@ fn unstarted(waiting: Waiting, why: Stop, core: &Core) -> Outcome {
     let error = Error::new(kind, Phase::Queue, message).of_url(url.clone());
     let queued = core.clock.now().since(read_at);
     let record = Record { queued, ended: Some(Clock::wall()), ..Record::default() };
-    Outcome { seq, url, line, verdict: Verdict::Not(error), record }
+    Outcome::new(seq, line, url, Verdict::Not(error), record)
 }

@@ -356,6 +356,11 @@ impl Sink for Files {
         Ok(admission)
     }
 
+    /// Its name is not given to others.
+    fn known(&self, seq: u64, request: &mut Request) {
+        drop(self.choose(seq, request));
+    }
+
     fn begin(&self, seq: u64, request: &Request, head: &ReplyHead) -> Result<Box<dyn Part>, Error> {
         let place = match (&self.places, request.place()) {
             (Places::Below(_), _) => self.place_below(seq, request),

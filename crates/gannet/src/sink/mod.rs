@@ -42,6 +42,12 @@ pub trait Sink: Send + Sync {
         Ok(Admission::Fetch)
     }
 
+    /// Takes note of a request that is not fetched, since an earlier run of its job has settled it. Stands in the place
+    /// of [`admit`](Self::admit), in input order, and by default calls it.
+    fn known(&self, seq: u64, request: &mut Request) {
+        drop(self.admit(seq, request));
+    }
+
     /// Says which requests may start now. The context's waker is woken when the answer changes.
     fn room(&self, context: &mut Context<'_>) -> Room {
         let _ = context;

@@ -1,6 +1,6 @@
 //! Makes each kind of error occur that only the library can meet; the program's tests make the others.
 
-#![cfg(all(feature = "cookies", feature = "json", feature = "tls", feature = "http1"))]
+#![cfg(all(feature = "cookies", feature = "journal", feature = "json", feature = "tls", feature = "http1"))]
 
 mod of_the_library;
 
@@ -9,7 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gannet::sink::{Memory, Ordered, Sink};
-use gannet::{BoxFuture, Client, Cookies, Error, ErrorKind, Outcome, Reply, Request, Transport, WireRequest};
+use gannet::{
+    BoxFuture, Client, Cookies, Durability, Error, ErrorKind, Journal, Outcome, Reply, Request, Transport,
+    WireRequest,
+};
 use gannet_origin::Origin;
 
 use crate::of_the_library::OF_THE_LIBRARY;
@@ -68,8 +71,48 @@ async fn make(kind: ErrorKind, origin: &Origin) -> Option<Error> {
         ErrorKind::Transport => {
             client.transport(Broken).build().ok()?.get(origin.url("/")).text().await.err()
         }
-        _ => None,
+        _ => of_journal(kind).await,
     }
+}
+
+/// The errors of a journal, of one whose only line was not finished.
+async fn of_journal(kind: ErrorKind) -> Option<Error> {
+    let folder = std::env::temp_dir().join(format!("gannet-codes-{}-{}", std::process::id(), kind.code()));
+    std::fs::create_dir_all(&folder).ok()?;
+    let path = folder.join("journal.sqlite");
+    let open = || Journal::open(&path, Durability::Process);
+    let client = Client::builder().retries(0).build().ok()?;
+    let error = match kind {
+        ErrorKind::JournalLocked => {
+            let _first = open().ok()?;
+            open().err()
+        }
+        ErrorKind::JournalFailed => Journal::read(folder.join("none")).err(),
+        ErrorKind::JournalDamaged => {
+            std::fs::write(&path, "no journal".repeat(1000)).ok()?;
+            open().err()
+        }
+        ErrorKind::JournalNewer => {
+            drop(open().ok()?);
+            let mut bytes = std::fs::read(&path).ok()?;
+            // `user_version` in SQLite's file format.
+            bytes[63] += 1;
+            std::fs::write(&path, bytes).ok()?;
+            open().err()
+        }
+        ErrorKind::JournalOtherList => {
+            let journal = open().ok()?;
+            let mut first = client.fetch_each(["http://127.0.0.1:1/", "http://127.0.0.1:1/"]);
+            first = first.concurrency(1).journal(journal.clone()).fail_early();
+            while first.next().await.is_some() {}
+            drop((first, journal));
+            let mut other = client.fetch_each(["http://127.0.0.1:2/"]).journal(open().ok()?);
+            other.next().await?.error().cloned()
+        }
+        _ => None,
+    };
+    drop(std::fs::remove_dir_all(folder));
+    error
 }
 
 #[tokio::test]

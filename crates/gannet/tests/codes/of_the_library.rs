@@ -4,7 +4,7 @@
 use gannet::ErrorKind;
 
 /// What the library alone can meet.
-pub(crate) const OF_THE_LIBRARY: [ErrorKind; 10] = [
+pub(crate) const OF_THE_LIBRARY: [ErrorKind; 15] = [
     ErrorKind::BadCookie,
     ErrorKind::NoInput,
     ErrorKind::NoRuntime,
@@ -13,6 +13,11 @@ pub(crate) const OF_THE_LIBRARY: [ErrorKind; 10] = [
     ErrorKind::QueueTimeout,
     ErrorKind::SinkClosed,
     ErrorKind::MemoryFull,
+    ErrorKind::JournalLocked,
+    ErrorKind::JournalNewer,
+    ErrorKind::JournalDamaged,
+    ErrorKind::JournalOtherList,
+    ErrorKind::JournalFailed,
     ErrorKind::Transport,
     ErrorKind::Settings,
 ];

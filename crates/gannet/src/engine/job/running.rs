@@ -32,6 +32,6 @@ impl Running {
             Err(error) => Verdict::Not(error),
         };
         let url = std::mem::take(&mut self.url);
-        Outcome { seq: self.seq, url, line: self.line, verdict, record: settled.record }
+        Outcome::new(self.seq, self.line, url, verdict, settled.record)
     }
 }

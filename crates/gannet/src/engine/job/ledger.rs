@@ -1,0 +1,98 @@
+//! The job's dealings with its journal, if it has one: what is known of a line is asked before it is queued, what has
+//! settled is handed over. What a journal says is decided in `journal`.
+
+use std::task::{Context, Poll};
+
+use super::{Job, Reading, Stop, unstarted_as};
+use crate::error::Error;
+use crate::outcome::{Outcome, Verdict};
+use crate::request::Request;
+use crate::source::Input;
+
+#[cfg(feature = "journal")]
+pub(crate) use crate::journal::{Known, Run as Ledger, Whole};
+#[cfg(not(feature = "journal"))]
+pub(crate) use absent::{Known, Ledger, Whole};
+
+#[cfg(not(feature = "journal"))]
+mod absent;
+
+impl Job {
+    /// Whether the job's journal can say what it knows of the next line, and take what comes of it. A journal that has
+    /// failed stops the job.
+    pub(super) fn may_read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(ledger) = &mut self.terms.ledger else { return Poll::Ready(()) };
+        match ledger.poll_ready(cx, self.inputs) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(())) => Poll::Ready(()),
+            // What the source still holds is accounted for.
+            Poll::Ready(Err(_)) => {
+                self.stop(Stop::Cancelled);
+                Poll::Ready(())
+            }
+        }
+    }
+
+    /// Asks the journal about an input; `None` if it is to be fetched, or has an error of its own that is told.
+    pub(super) fn known(&mut self, seq: u64, input: &mut Input) -> Option<Outcome> {
+        if self.stopped.is_some() {
+            return None;
+        }
+        let ledger = self.terms.ledger.as_mut()?;
+        match ledger.admit(seq, input.line, &input.request) {
+            Ok(Known::Open) => None,
+            Ok(Known::Settled(outcome)) => {
+                if let Ok(request) = &mut input.request {
+                    self.terms.sink.known(seq, request);
+                }
+                Some(*outcome)
+            }
+            Err(error) => {
+                let url = url_of(&input.request);
+                let outcome = unstarted_as(seq, input.line, url.clone(), Verdict::Not(error.of_url(url)));
+                self.stop(Stop::Cancelled);
+                Some(outcome)
+            }
+        }
+    }
+
+    /// Hands over what has settled.
+    pub(super) fn record(&mut self, outcome: &Outcome) {
+        if let Some(ledger) = &mut self.terms.ledger {
+            ledger.settled(outcome);
+            if ledger.error().is_some() {
+                self.stop(Stop::Cancelled);
+            }
+        }
+    }
+
+    /// The list has ended.
+    pub(super) fn tell_ledger_of_end(&mut self) {
+        let is_whole = self.stopped.is_none();
+        if let Some(ledger) = self.terms.ledger.as_mut().filter(|_| is_whole) {
+            ledger.input_ended(self.inputs);
+        }
+    }
+
+    /// Ready when the journal has all that has settled.
+    pub(super) fn poll_recorded(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let whole =
+            if self.stopped.is_none() && self.reading == Reading::Over { Whole::Yes } else { Whole::No };
+        match &mut self.terms.ledger {
+            Some(ledger) => ledger.poll_end(cx, whole),
+            None => Poll::Ready(()),
+        }
+    }
+
+    /// What went wrong with the journal, if something did.
+    pub(crate) fn ledger_error(&self) -> Option<Error> {
+        self.terms.ledger.as_ref().and_then(Ledger::error)
+    }
+}
+
+fn url_of(request: &Result<Request, Error>) -> Box<str> {
+    match request {
+        Ok(request) => request.url().into(),
+        Err(error) => error.url().unwrap_or_default().into(),
+    }
+}

@@ -1,0 +1,51 @@
+//! Stands for the journal where the feature `journal` is off: there is none.
+
+use std::task::{Context, Poll};
+
+use crate::error::Error;
+use crate::outcome::Outcome;
+use crate::request::Request;
+
+/// No journal.
+pub(crate) enum Ledger {}
+
+pub(crate) enum Known {
+    Open,
+    Settled(Box<Outcome>),
+}
+
+pub(crate) enum Whole {
+    Yes,
+    No,
+}
+
+impl Ledger {
+    pub(crate) fn poll_ready(&mut self, _: &mut Context<'_>, _: u64) -> Poll<Result<(), Error>> {
+        match *self {}
+    }
+
+    pub(crate) fn admit(
+        &mut self,
+        _: u64,
+        _: Option<u64>,
+        _: &Result<Request, Error>,
+    ) -> Result<Known, Error> {
+        match *self {}
+    }
+
+    pub(crate) fn settled(&mut self, _: &Outcome) {
+        match *self {}
+    }
+
+    pub(crate) fn error(&self) -> Option<Error> {
+        match *self {}
+    }
+
+    pub(crate) fn input_ended(&mut self, _: u64) {
+        match *self {}
+    }
+
+    pub(crate) fn poll_end(&mut self, _: &mut Context<'_>, _: Whole) -> Poll<()> {
+        match *self {}
+    }
+}

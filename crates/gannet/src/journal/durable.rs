@@ -1,0 +1,51 @@
+//! Bodies made durable before the rows that say they are there. What the disk refuses once is never asked for again:
+//! the kernel may have dropped the pages (Rebello et al., "Can Applications Recover from fsync Failures?", 2020).
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use super::{place, trouble};
+use crate::error::Error;
+use crate::outcome::{Ending, Recorded};
+
+/// From so many bodies of a group on, their file systems are synced as a whole.
+const EACH: usize = 16;
+
+/// Syncs the bodies of these rows and the folders of their names.
+pub(super) fn bodies<'r>(rows: impl Iterator<Item = &'r Recorded>) -> Result<(), Error> {
+    let obtained = rows.filter(|row| row.ending == Ending::Ok).filter_map(|row| row.path.as_deref());
+    // A device or FIFO has nothing to sync, and opening it could wait for ever.
+    let paths: Vec<&Path> =
+        obtained.filter(|path| path.symlink_metadata().is_ok_and(|met| met.is_file())).collect();
+    let folders: BTreeSet<&Path> = paths.iter().map(|path| place::folder_of(path)).collect();
+    let refused = |path: &Path, cause| trouble::of_io(path, "make durable", cause);
+    if paths.len() >= EACH && CAN_SYNC_WHOLE {
+        return folders
+            .iter()
+            .try_for_each(|folder| sync_whole(folder).map_err(|cause| refused(folder, cause)));
+    }
+    let all = paths.iter().chain(&folders);
+    all.copied().try_for_each(|path| sync(path).map_err(|cause| refused(path, cause)))
+}
+
+fn sync(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+#[cfg(target_os = "linux")]
+const CAN_SYNC_WHOLE: bool = true;
+#[cfg(not(target_os = "linux"))]
+const CAN_SYNC_WHOLE: bool = false;
+
+/// Syncs the file system of this folder: data, names, and what it has failed to write since (Linux 5.8).
+#[cfg(target_os = "linux")]
+fn sync_whole(folder: &Path) -> io::Result<()> {
+    Ok(rustix::fs::syncfs(File::open(folder)?)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn sync_whole(folder: &Path) -> io::Result<()> {
+    sync(folder)
+}

@@ -1,0 +1,284 @@
+//! What a job has settled, durable: a file that a run leaves behind and the next one goes on from. One file is one
+//! job; its tables are described in docs/JOURNAL.md. Nothing in this room fetches, writes a body or decides what is
+//! tried again.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use crate::error::{Error, ErrorKind, Phase};
+use crate::outcome::Ending;
+
+mod durable;
+mod place;
+mod reading;
+mod rows;
+mod run;
+mod schema;
+mod scribe;
+mod store;
+mod sum;
+mod trouble;
+
+pub use reading::{JobSummary, JournalReader, JournalRows};
+pub(crate) use run::{Known, Run, Whole};
+
+use place::Lock;
+use scribe::Scribe;
+use store::{Store, Write};
+
+/// What a row of a [`Journal`] survives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Durability {
+    /// The death of the process at any instant, by `kill -9` too. A power cut may lose the bodies of rows that say
+    /// they are done.
+    Process,
+    /// A power cut: bodies and the folders of their names are synced before their rows, and the rows are synced as they
+    /// are committed. Costs a sync of each file, or of its file system, for each group of rows.
+    Power,
+}
+
+/// The durable record of what a job has settled: the next run with the same list goes on where this one stopped.
+///
+/// A journal belongs to one list. A line is identified by what it asks for: method, URL, mirrors, name of its file, the
+/// caller's own id; what may be secret (userinfo, header fields, bodies) is neither compared nor kept.
+///
+/// - What was obtained, skipped or failed has settled: it is not fetched again, and its outcome comes from the journal
+///   ([`Outcome::recorded`](crate::Outcome::recorded)). [`reopen_failed`](Self::reopen_failed) opens what failed.
+/// - What was stopped or never begun is fetched.
+/// - A list that only grew is taken: its new lines are new work.
+/// - An unfinished job with another list is refused with [`JournalOtherList`](ErrorKind::JournalOtherList), which names
+///   the first line that differs; nothing is sent for that line and those behind it. After a finished job another
+///   list is a new job. The old journal is kept as history beside it, and lines that both lists begin with are
+///   taken over.
+///
+/// Rows are written by a thread of the journal's own, in groups, at most 50 ms after their outcome; a job's end waits
+/// for the last of them. A row comes after its body has its name. Up to 16,384 rows wait for the thread, then the list
+/// waits too.
+///
+/// It is a handle: clones stand for the same journal, and the lock is held until the last is dropped, which waits for
+/// the thread. A journal serves one job at a time.
+#[derive(Debug, Clone)]
+pub struct Journal(Arc<Handle>);
+
+/// What all handles share.
+#[derive(Debug)]
+struct Handle {
+    path: PathBuf,
+    scribe: Arc<Scribe>,
+    thread: Mutex<Option<(JoinHandle<Store>, Lock)>>,
+    known: Mutex<Resumed>,
+    settings: String,
+    reopens_failed: AtomicBool,
+    is_in_use: AtomicBool,
+}
+
+/// What a journal knew of its job when it was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Resumed {
+    /// Lines of the list that had been read.
+    pub lines: u64,
+    /// Of these, those that were obtained.
+    pub ok: u64,
+    /// Those that were there already.
+    pub skipped: u64,
+    /// Those that failed.
+    pub failed: u64,
+    /// Bytes of the bodies obtained.
+    pub bytes: u64,
+    /// Whether all of the list had settled.
+    pub is_finished: bool,
+}
+
+impl Resumed {
+    /// Lines that had been read and are still to be fetched.
+    pub fn open(&self) -> u64 {
+        self.lines.saturating_sub(self.ok + self.skipped + self.failed)
+    }
+}
+
+impl Journal {
+    /// Opens the journal in the file `path`, or makes an empty one. Its folder is made for its owner alone (0700), as
+    /// its files are (0600). What a killed process has left half-written is cleaned up.
+    ///
+    /// Blocks for a few file operations, and longer if another program reads the file.
+    ///
+    /// # Errors
+    /// - [`JournalLocked`](ErrorKind::JournalLocked): another process works with it, or another [`Journal`] of this one.
+    /// - [`JournalNewer`](ErrorKind::JournalNewer): a newer version wrote it; it is left as it is.
+    /// - [`JournalDamaged`](ErrorKind::JournalDamaged): it does not hold what was written; it is left as it is. Only
+    ///   the header is looked at here. Rows are checked as they are met, and end the job with the same error.
+    /// - [`DiskFull`](ErrorKind::DiskFull), [`ReadOnly`](ErrorKind::ReadOnly),
+    ///   [`JournalFailed`](ErrorKind::JournalFailed): the system refused something.
+    pub fn open(path: impl AsRef<Path>, durability: Durability) -> Result<Self, Error> {
+        let path = path.as_ref();
+        let lock = place::lock(path)?;
+        let store = Store::open(path, durability)?;
+        let header = store.header();
+        let count = |ending: Ending| header.endings[ending as usize];
+        let known = Resumed {
+            lines: header.lines,
+            ok: count(Ending::Ok),
+            skipped: count(Ending::Skipped),
+            failed: count(Ending::Failed),
+            bytes: header.bytes,
+            is_finished: header.finished == 1,
+        };
+        let settings = header.settings.clone();
+        let started = Scribe::start(store);
+        let (scribe, thread) = started.map_err(|cause| trouble::of_io(path, "start a thread for", cause))?;
+        Ok(Self(Arc::new(Handle {
+            path: path.to_owned(),
+            scribe,
+            thread: Mutex::new(Some((thread, lock))),
+            known: Mutex::new(known),
+            settings,
+            reopens_failed: AtomicBool::new(false),
+            is_in_use: AtomicBool::new(false),
+        })))
+    }
+
+    /// Reads the journal in the file `path`, also while another process works with it. Nothing is changed.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), but for the lock.
+    pub fn read(path: impl AsRef<Path>) -> Result<JournalReader, Error> {
+        JournalReader::open(path.as_ref())
+    }
+
+    /// The journals of earlier jobs beside the one in the file `path`, the oldest first: `journal.1.sqlite` beside
+    /// `journal.sqlite`.
+    pub fn history(path: impl AsRef<Path>) -> Vec<PathBuf> {
+        place::history(path.as_ref())
+    }
+
+    /// The file that it lies in.
+    pub fn path(&self) -> &Path {
+        &self.0.path
+    }
+
+    /// What it knew when it was opened.
+    pub fn resumed(&self) -> Resumed {
+        self.0.known()
+    }
+
+    /// The settings of the last run, as they were given to [`note_settings`](Self::note_settings); empty if none were.
+    pub fn settings(&self) -> &str {
+        &self.0.settings
+    }
+
+    /// Keeps the caller's own description of the run, such as its command line as JSON; it must hold no secrets.
+    pub fn note_settings(&self, settings: impl Into<String>) {
+        self.0.scribe.push(Write::Settings(settings.into()));
+    }
+
+    /// Opens again what failed, for the next job that is given this journal. To be called before.
+    pub fn reopen_failed(&self) {
+        self.0.reopens_failed.store(true, Ordering::Relaxed);
+    }
+
+    /// Begins a new job, whatever the list; the old one is kept as history. To be called before a job is given this
+    /// journal.
+    ///
+    /// # Errors
+    /// A job is using it.
+    pub fn begin_anew(&self) -> Result<(), Error> {
+        if self.0.is_in_use.load(Ordering::Acquire) {
+            return Err(in_use(&self.0.path));
+        }
+        if self.0.known().lines > 0 {
+            self.0.scribe.push(Write::Fork(0));
+        }
+        *self.0.lock_known() = Resumed::default();
+        Ok(())
+    }
+
+    /// Why writing has failed, if it has; what is not committed then is not done, and nothing more is written.
+    pub fn error(&self) -> Option<Error> {
+        self.0.scribe.error()
+    }
+
+    /// Waits until all that has settled is committed, and closes the file; the lock is held until the last handle is
+    /// gone. Nothing is written down after this.
+    ///
+    /// Blocks for one commit.
+    ///
+    /// # Errors
+    /// What [`error`](Self::error) gives, or closing has failed.
+    pub fn close(&self) -> Result<(), Error> {
+        self.0.close().map(drop)
+    }
+
+    /// Closes it and removes its files, those of earlier jobs apart.
+    ///
+    /// # Errors
+    /// As [`close`](Self::close); the system refused something.
+    pub fn remove(self) -> Result<(), Error> {
+        let Some(lock) = self.0.close()? else { return Ok(()) };
+        let refused = |cause| trouble::of_io(&self.0.path, "remove", cause);
+        for end in ["-shm", "-wal", ""] {
+            match std::fs::remove_file(place::beside(&self.0.path, end)) {
+                Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => return Err(refused(cause)),
+                _ => {}
+            }
+        }
+        lock.remove().map_err(refused)
+    }
+
+    /// Gives it to a job.
+    pub(crate) fn begin(&self) -> Result<Run, Error> {
+        if self.0.is_in_use.swap(true, Ordering::AcqRel) {
+            return Err(in_use(&self.0.path));
+        }
+        Ok(Run::new(Arc::clone(&self.0)))
+    }
+}
+
+fn in_use(path: &Path) -> Error {
+    let message = format!("the journal {} serves another job at this moment", path.display());
+    Error::new(ErrorKind::Settings, Phase::Queue, message)
+}
+
+impl Handle {
+    fn known(&self) -> Resumed {
+        *self.lock_known()
+    }
+
+    fn lock_known(&self) -> MutexGuard<'_, Resumed> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn reopens_failed(&self) -> bool {
+        self.reopens_failed.load(Ordering::Relaxed)
+    }
+
+    /// A job is done with it.
+    fn release(&self) {
+        self.is_in_use.store(false, Ordering::Release);
+    }
+
+    /// Joins the thread; gives the lock to whoever comes first.
+    fn close(&self) -> Result<Option<Lock>, Error> {
+        let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some((thread, lock)) = thread.take() else {
+            return self.scribe.error().map_or(Ok(None), Err);
+        };
+        self.scribe.close();
+        let died = || trouble::of(ErrorKind::JournalFailed, &self.path, "lost its thread");
+        let mut store = thread.join().map_err(|_| died())?;
+        match self.scribe.error() {
+            Some(error) => Err(error),
+            None => store.close().map(|()| Some(lock)),
+        }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        // Whoever wants to know how it went has called `close`.
+        drop(self.close());
+    }
+}

@@ -1,0 +1,113 @@
+//! Where a journal lies: its folder, its lock, the journals of earlier jobs beside it. Nothing here reads a table.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::trouble;
+use crate::error::Error;
+
+/// Held while a process works with a journal; the system lets go of it when the process dies.
+#[derive(Debug)]
+pub(super) struct Lock {
+    file: File,
+    path: PathBuf,
+}
+
+/// Earlier jobs that are looked for beside a journal.
+const HISTORY: u32 = 100_000;
+
+/// Makes the folder of a journal, for its owner alone, and takes the lock.
+pub(super) fn lock(path: &Path) -> Result<Lock, Error> {
+    let folder = folder_of(path);
+    make_folder(folder).map_err(|cause| trouble::of_io(folder, "make the folder", cause))?;
+    let lock = beside(path, ".lock");
+    let refused = |cause| trouble::of_io(&lock, "open", cause);
+    let file = private().create(true).truncate(false).write(true).open(&lock).map_err(refused)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Lock { file, path: lock }),
+        Err(TryLockError::WouldBlock) => Err(trouble::locked(path)),
+        Err(TryLockError::Error(cause)) => Err(refused(cause)),
+    }
+}
+
+impl Lock {
+    /// Removes the lock's file too, before others can take it.
+    pub(super) fn remove(self) -> io::Result<()> {
+        fs::remove_file(&self.path)?;
+        drop(self.file);
+        Ok(())
+    }
+}
+
+/// Makes an empty file for the owner alone, if there is none.
+pub(super) fn make_file(path: &Path) -> Result<(), Error> {
+    let made = private().create(true).truncate(false).write(true).open(path);
+    made.map(drop).map_err(|cause| trouble::of_io(path, "make", cause))
+}
+
+/// Makes what was named or removed in the folder durable.
+pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
+    File::open(folder_of(path))?.sync_all()
+}
+
+pub(super) fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// The path with `end` behind its name.
+pub(super) fn beside(path: &Path, end: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(end);
+    PathBuf::from(name)
+}
+
+/// Where the journal of the n-th earlier job lies: `journal.sqlite` becomes `journal.1.sqlite`.
+fn nth(path: &Path, number: u32) -> PathBuf {
+    let mut name = path.file_stem().unwrap_or_default().to_owned();
+    name.push(format!(".{number}"));
+    if let Some(end) = path.extension() {
+        name.push(".");
+        name.push(end);
+    }
+    path.with_file_name(name)
+}
+
+/// The first free place for the journal of an earlier job.
+pub(super) fn next_free(path: &Path) -> PathBuf {
+    let mut free = (1..HISTORY).map(|number| nth(path, number));
+    free.find(|path| !path.exists()).unwrap_or_else(|| nth(path, HISTORY))
+}
+
+/// The journals of earlier jobs, the oldest first.
+pub(super) fn history(path: &Path) -> Vec<PathBuf> {
+    (1..=HISTORY).map(|number| nth(path, number)).take_while(|path| path.exists()).collect()
+}
+
+#[cfg(unix)]
+fn make_folder(folder: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+#[cfg(not(unix))]
+fn make_folder(folder: &Path) -> io::Result<()> {
+    fs::create_dir_all(folder)
+}
+
+#[cfg(unix)]
+fn private() -> OpenOptions {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let mut options = OpenOptions::new();
+    options.mode(0o600);
+    options
+}
+
+#[cfg(not(unix))]
+fn private() -> OpenOptions {
+    OpenOptions::new()
+}

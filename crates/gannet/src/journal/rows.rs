@@ -1,0 +1,402 @@
+//! The rows of a journal's tables as values, with their checksums. A row that does not match its own is never handed
+//! out. Nothing here opens or locks anything.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, Row, Statement, params};
+
+use super::sum::Sum;
+use super::trouble;
+use crate::error::{Error, ErrorKind, Phase};
+use crate::outcome::{Ending, Recorded, RecordedError, Wanted};
+
+/// The hashes of lines are kept in blocks of so many lines, one row each.
+pub(super) const BLOCK: u64 = 1024;
+
+/// The one row of `header`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Header {
+    pub(super) writer: String,
+    pub(super) job: String,
+    pub(super) created: i64,
+    /// Whether all of its list has settled.
+    pub(super) finished: i64,
+    pub(super) settings: String,
+    /// Lines that were read, counted from the first.
+    pub(super) lines: u64,
+    /// Rows of `fetches` by their outcome, as `Ending` numbers them.
+    pub(super) endings: [u64; 5],
+    pub(super) bytes: u64,
+}
+
+/// Fields of one row, in their order, and what is wrong if they are not what was written.
+struct Fields<'r, 's> {
+    row: &'r Row<'s>,
+    next: usize,
+}
+
+type Read<T> = rusqlite::Result<T>;
+
+impl<'r> Fields<'r, '_> {
+    fn value(&mut self) -> Read<ValueRef<'r>> {
+        self.next += 1;
+        self.row.get_ref(self.next - 1)
+    }
+
+    fn integer(&mut self) -> Read<Option<i64>> {
+        Ok(self.value()?.as_i64_or_null()?)
+    }
+
+    fn text(&mut self) -> Read<Option<&'r str>> {
+        Ok(self.value()?.as_str_or_null()?)
+    }
+
+    fn number(&mut self) -> Read<Option<u64>> {
+        Ok(self.integer()?.map(i64::cast_unsigned))
+    }
+
+    fn boxed(&mut self) -> Read<Option<Box<str>>> {
+        Ok(self.text()?.map(Box::from))
+    }
+}
+
+pub(super) const READ_HEADER: &str = "SELECT format, writer, job, created, finished, settings, \
+settings_digest, lines, ok, failed, unfinished, cancelled, skipped, bytes, sum FROM header";
+
+impl Header {
+    pub(super) fn read(connection: &Connection, path: &Path) -> Result<Self, Error> {
+        let sqlite = |cause| trouble::of_sqlite(path, cause);
+        let mut query = connection.prepare(READ_HEADER).map_err(sqlite)?;
+        let mut rows = query.query(()).map_err(sqlite)?;
+        let row = rows.next().map_err(sqlite)?;
+        let row = row.ok_or_else(|| trouble::damaged(path, "its header is missing"))?;
+        let (header, sum) = Self::of(row).map_err(sqlite)?;
+        if sum != Some(header.sum()) || rows.next().map_err(sqlite)?.is_some() {
+            return Err(trouble::damaged(path, "its header does not match its checksum"));
+        }
+        Ok(header)
+    }
+
+    fn of(row: &Row<'_>) -> Read<(Self, Option<i64>)> {
+        let mut fields = Fields { row, next: 0 };
+        let format = fields.integer()?;
+        let mut header = Self {
+            writer: fields.text()?.unwrap_or_default().to_owned(),
+            job: fields.text()?.unwrap_or_default().to_owned(),
+            created: fields.integer()?.unwrap_or_default(),
+            finished: fields.integer()?.unwrap_or_default(),
+            settings: fields.text()?.unwrap_or_default().to_owned(),
+            ..Self::default()
+        };
+        let digest = fields.integer()?;
+        header.lines = fields.number()?.unwrap_or_default();
+        for count in &mut header.endings {
+            *count = fields.number()?.unwrap_or_default();
+        }
+        header.bytes = fields.number()?.unwrap_or_default();
+        let sum = fields.integer()?;
+        let is_whole = format == Some(super::schema::FORMAT) && digest == Some(header.settings_digest());
+        Ok((header, sum.filter(|_| is_whole)))
+    }
+
+    pub(super) fn write(&self, connection: &Connection) -> rusqlite::Result<()> {
+        let mut write = connection
+            .prepare_cached("INSERT OR REPLACE INTO header VALUES(1,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)")?;
+        let [ok, failed, unfinished, cancelled, skipped] = self.endings.map(u64::cast_signed);
+        write.execute(params![
+            super::schema::FORMAT,
+            self.writer,
+            self.job,
+            self.created,
+            self.finished,
+            self.settings,
+            self.settings_digest(),
+            self.lines.cast_signed(),
+            ok,
+            failed,
+            unfinished,
+            cancelled,
+            skipped,
+            self.bytes.cast_signed(),
+            self.sum(),
+        ])?;
+        Ok(())
+    }
+
+    pub(super) fn settings_digest(&self) -> i64 {
+        super::sum::hash(self.settings.as_bytes()).cast_signed()
+    }
+
+    fn sum(&self) -> i64 {
+        let mut sum = Sum::default();
+        sum.begin("header").integer(Some(1)).integer(Some(super::schema::FORMAT));
+        sum.text(Some(&self.writer)).text(Some(&self.job));
+        sum.integer(Some(self.created)).integer(Some(self.finished)).text(Some(&self.settings));
+        sum.integer(Some(self.settings_digest())).integer(Some(self.lines.cast_signed()));
+        for count in self.endings {
+            sum.integer(Some(count.cast_signed()));
+        }
+        sum.integer(Some(self.bytes.cast_signed())).end()
+    }
+
+    /// A row has come, in the place of another perhaps.
+    pub(super) fn count(&mut self, row: &Recorded, before: Option<(Ending, u64)>) {
+        if let Some((ending, bytes)) = before {
+            self.endings[ending as usize] = self.endings[ending as usize].saturating_sub(1);
+            self.bytes = self.bytes.saturating_sub(bytes);
+        }
+        self.endings[row.ending as usize] += 1;
+        self.bytes += row.bytes;
+    }
+}
+
+/// The hashes of one block of lines.
+pub(super) fn read_hashes(connection: &Connection, path: &Path, block: u64) -> Result<Vec<u64>, Error> {
+    let sqlite = |cause| trouble::of_sqlite(path, cause);
+    let missing = || trouble::damaged(path, format_args!("row {block} of lines is missing"));
+    let wrong = || trouble::damaged(path, format_args!("row {block} of lines does not match its checksum"));
+    let mut query =
+        connection.prepare_cached("SELECT hashes, sum FROM lines WHERE block = ?").map_err(sqlite)?;
+    let mut rows = query.query([block.cast_signed()]).map_err(sqlite)?;
+    let row = rows.next().map_err(sqlite)?.ok_or_else(missing)?;
+    let mut fields = Fields { row, next: 0 };
+    let hashes = fields.value().map_err(sqlite)?.as_blob().map_err(|_| wrong())?;
+    let known = fields.integer().map_err(sqlite)?;
+    if known != Some(sum_of_hashes(&mut Sum::default(), block, hashes)) || hashes.len() % 8 != 0 {
+        return Err(wrong());
+    }
+    let each = hashes.as_chunks::<8>().0.iter();
+    Ok(each.map(|bytes| u64::from_le_bytes(*bytes)).collect())
+}
+
+pub(super) fn write_hashes(connection: &Connection, block: u64, hashes: &[u64]) -> rusqlite::Result<()> {
+    let bytes: Vec<u8> = hashes.iter().flat_map(|hash| hash.to_le_bytes()).collect();
+    let sum = sum_of_hashes(&mut Sum::default(), block, &bytes);
+    connection.prepare_cached("INSERT OR REPLACE INTO lines VALUES(?,?,?)")?.execute(params![
+        block.cast_signed(),
+        bytes,
+        sum
+    ])?;
+    Ok(())
+}
+
+fn sum_of_hashes(sum: &mut Sum, block: u64, hashes: &[u8]) -> i64 {
+    sum.begin("lines").integer(Some(block.cast_signed())).blob(Some(hashes)).end()
+}
+
+/// The columns of `fetches`, with their checksum.
+pub(super) const COLUMNS: &str = "seq, line, url, method, line_hash, outcome, code, phase, message, \
+wanted, status, http, bytes, final_url, path, etag, last_modified, content_type, digests, attempts, winner, tries, \
+started, ended, queued_us, total_us, sum";
+
+const WRITE_FETCH: &str = "INSERT OR REPLACE INTO fetches VALUES\
+(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)";
+
+const ENDINGS: [Ending; 5] =
+    [Ending::Ok, Ending::Failed, Ending::Unfinished, Ending::Cancelled, Ending::Skipped];
+
+/// Reads a row of [`COLUMNS`]. `None` is one that does not match its checksum, or holds what is never written.
+pub(super) fn read_fetch(row: &Row<'_>) -> Read<Option<Recorded>> {
+    let mut fields = Fields { row, next: 0 };
+    let f = &mut fields;
+    let seq = f.number()?.unwrap_or_default();
+    let (line, url, method, line_hash) = (f.number()?, f.boxed()?, f.boxed()?, f.number()?);
+    let ending = f.text()?.and_then(|name| ENDINGS.into_iter().find(|known| known.as_str() == name));
+    let (code, phase) = (f.text()?, f.text()?);
+    let error = RecordedError {
+        kind: code.and_then(ErrorKind::of_code).unwrap_or(ErrorKind::JournalDamaged),
+        phase: phase.and_then(Phase::of_name).unwrap_or(Phase::Sink),
+        message: f.boxed()?.unwrap_or_default(),
+        wanted: f
+            .text()?
+            .and_then(|name| [Wanted::Budget, Wanted::Time].into_iter().find(|known| known.as_str() == name)),
+    };
+    let status = f.integer()?.and_then(|status| u16::try_from(status).ok());
+    let (http, bytes, final_url) = (f.boxed()?, f.number()?.unwrap_or_default(), f.boxed()?);
+    let path = path_of(f.value()?)?;
+    let (etag, last_modified, content_type, digests) = (f.boxed()?, f.boxed()?, f.boxed()?, f.boxed()?);
+    let attempts = f.integer()?.and_then(|count| u32::try_from(count).ok()).unwrap_or_default();
+    let winner = f.integer()?.and_then(|place| usize::try_from(place).ok());
+    let (tries, started, ended) = (f.boxed()?, f.number()?, f.number()?);
+    let (queued, total) = (f.number()?.unwrap_or_default(), f.number()?.unwrap_or_default());
+    let sum = f.integer()?;
+    let (Some(url), Some(method), Some(line_hash), Some(ending)) = (url, method, line_hash, ending) else {
+        return Ok(None);
+    };
+    let row = Recorded {
+        seq,
+        line,
+        url,
+        method,
+        line_hash,
+        ending,
+        error: code.is_some().then_some(error),
+        status,
+        http,
+        bytes,
+        final_url,
+        path,
+        etag,
+        last_modified,
+        content_type,
+        digests,
+        winner,
+        started: started.map(at_millis),
+        ended: ended.map(at_millis),
+        queued: Duration::from_micros(queued),
+        total: Duration::from_micros(total),
+        attempts,
+        tries,
+        parsed: OnceLock::new(),
+    };
+    // What is never written would be summed up as something else.
+    Ok((sum == Some(sum_of_fetch(&mut Sum::default(), &row))).then_some(row))
+}
+
+/// Writes rows of `fetches`; the statement and the scratch are kept from one to the next.
+pub(super) struct FetchWriter<'c> {
+    statement: rusqlite::CachedStatement<'c>,
+    sum: Sum,
+}
+
+impl<'c> FetchWriter<'c> {
+    pub(super) fn new(connection: &'c Connection) -> rusqlite::Result<Self> {
+        Ok(Self { statement: connection.prepare_cached(WRITE_FETCH)?, sum: Sum::default() })
+    }
+
+    pub(super) fn write(&mut self, row: &Recorded) -> rusqlite::Result<()> {
+        let sum = sum_of_fetch(&mut self.sum, row);
+        let mut fields = Bound { statement: &mut self.statement, next: 1 };
+        each_field(row, |field| fields.bind(&field))?;
+        fields.bind(&Field::Integer(Some(sum)))?;
+        self.statement.raw_execute()?;
+        Ok(())
+    }
+}
+
+struct Bound<'a, 'c> {
+    statement: &'a mut Statement<'c>,
+    next: usize,
+}
+
+impl Bound<'_, '_> {
+    fn bind(&mut self, field: &Field<'_>) -> rusqlite::Result<()> {
+        self.next += 1;
+        self.statement.raw_bind_parameter(self.next - 1, field)
+    }
+}
+
+/// One field, borrowed.
+enum Field<'a> {
+    Integer(Option<i64>),
+    Text(Option<&'a str>),
+    Blob(&'a [u8]),
+}
+
+impl rusqlite::ToSql for Field<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        let value = match self {
+            Self::Integer(Some(number)) => ValueRef::Integer(*number),
+            Self::Text(Some(text)) => ValueRef::Text(text.as_bytes()),
+            Self::Blob(bytes) => ValueRef::Blob(bytes),
+            Self::Integer(None) | Self::Text(None) => ValueRef::Null,
+        };
+        Ok(ToSqlOutput::Borrowed(value))
+    }
+}
+
+fn sum_of_fetch(sum: &mut Sum, row: &Recorded) -> i64 {
+    sum.begin("fetches");
+    let added: Result<(), std::convert::Infallible> = each_field(row, |field| {
+        match field {
+            Field::Integer(number) => sum.integer(number),
+            Field::Text(text) => sum.text(text),
+            Field::Blob(bytes) => sum.blob(Some(bytes)),
+        };
+        Ok(())
+    });
+    match added {
+        Ok(()) => sum.end(),
+    }
+}
+
+/// All fields of a row of `fetches` but its checksum, in the order of their columns.
+fn each_field<'a, E>(row: &'a Recorded, mut each: impl FnMut(Field<'a>) -> Result<(), E>) -> Result<(), E> {
+    let number = |number: u64| Field::Integer(Some(number.cast_signed()));
+    let maybe = |number: Option<u64>| Field::Integer(number.map(u64::cast_signed));
+    let text = |text: &'a Option<Box<str>>| Field::Text(text.as_deref());
+    let error = row.error.as_ref();
+    each(number(row.seq))?;
+    each(maybe(row.line))?;
+    each(Field::Text(Some(&row.url)))?;
+    each(Field::Text(Some(&row.method)))?;
+    each(number(row.line_hash))?;
+    each(Field::Text(Some(row.ending.as_str())))?;
+    each(Field::Text(error.map(|error| error.kind.code())))?;
+    each(Field::Text(error.map(|error| error.phase.as_str())))?;
+    each(Field::Text(error.map(|error| &*error.message)))?;
+    each(Field::Text(error.and_then(|error| error.wanted).map(Wanted::as_str)))?;
+    each(maybe(row.status.map(u64::from)))?;
+    each(text(&row.http))?;
+    each(number(row.bytes))?;
+    each(text(&row.final_url))?;
+    each(path_field(row.path.as_deref()))?;
+    each(text(&row.etag))?;
+    each(text(&row.last_modified))?;
+    each(text(&row.content_type))?;
+    each(text(&row.digests))?;
+    each(number(u64::from(row.attempts)))?;
+    each(maybe(row.winner.map(|place| place as u64)))?;
+    each(text(&row.tries))?;
+    each(maybe(row.started.map(millis_of)))?;
+    each(maybe(row.ended.map(millis_of)))?;
+    each(number(micros_of(row.queued)))?;
+    each(number(micros_of(row.total)))
+}
+
+/// A path as text where it is text, else as its bytes.
+fn path_field(path: Option<&Path>) -> Field<'_> {
+    match path {
+        None => Field::Text(None),
+        Some(path) => match path.to_str() {
+            Some(text) => Field::Text(Some(text)),
+            None => Field::Blob(path.as_os_str().as_encoded_bytes()),
+        },
+    }
+}
+
+fn path_of(value: ValueRef<'_>) -> Read<Option<PathBuf>> {
+    match value {
+        ValueRef::Null => Ok(None),
+        ValueRef::Blob(bytes) => Ok(Some(PathBuf::from(os_string(bytes)))),
+        other => Ok(Some(PathBuf::from(other.as_str()?))),
+    }
+}
+
+#[cfg(unix)]
+fn os_string(bytes: &[u8]) -> OsString {
+    std::os::unix::ffi::OsStringExt::from_vec(bytes.to_vec())
+}
+
+#[cfg(not(unix))]
+fn os_string(bytes: &[u8]) -> OsString {
+    String::from_utf8_lossy(bytes).into_owned().into()
+}
+
+pub(super) fn at_millis(millis: u64) -> SystemTime {
+    // A year beyond all calendars is no reason to panic.
+    UNIX_EPOCH.checked_add(Duration::from_millis(millis)).unwrap_or(UNIX_EPOCH)
+}
+
+pub(super) fn millis_of(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn micros_of(length: Duration) -> u64 {
+    u64::try_from(length.as_micros()).unwrap_or(u64::MAX)
+}

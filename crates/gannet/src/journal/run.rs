@@ -1,0 +1,259 @@
+//! One job's use of its journal: what is known of each line, in the order of the list, and what becomes of it.
+
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use super::rows::BLOCK;
+use super::store::{Block, Write};
+use super::{Handle, sum, trouble};
+use crate::error::{Error, ErrorKind};
+use crate::number::ByNumber;
+use crate::outcome::{Ending, Outcome, Recorded};
+use crate::request::Request;
+
+/// One job's use of its journal.
+#[derive(Debug)]
+pub(crate) struct Run {
+    handle: Arc<Handle>,
+    /// Lines that are known from earlier runs, if the list is theirs.
+    known: u64,
+    is_finished: bool,
+    reopens_failed: bool,
+    block: Option<Block>,
+    /// Lines that were admitted and have not settled.
+    open: ByNumber<Admitted>,
+    /// Whether every line that was met has settled for good.
+    open_ends: u64,
+    /// Something is wrong: nothing more is written.
+    failed: Option<Error>,
+}
+
+/// What is known of a line that is being worked on.
+#[derive(Debug)]
+struct Admitted {
+    hash: u64,
+    method: http::Method,
+    before: Option<(Ending, u64)>,
+}
+
+/// What is known of a line of the list.
+pub(crate) enum Known {
+    /// Nothing that settles it.
+    Open,
+    /// It has settled.
+    Settled(Box<Outcome>),
+}
+
+impl Run {
+    pub(super) fn new(handle: Arc<Handle>) -> Self {
+        let summary = handle.known();
+        let reopens_failed = handle.reopens_failed();
+        handle.scribe.read_from(0..summary.lines.div_ceil(BLOCK));
+        Self {
+            handle,
+            known: summary.lines,
+            is_finished: summary.is_finished,
+            reopens_failed,
+            block: None,
+            open: ByNumber::default(),
+            open_ends: 0,
+            failed: None,
+        }
+    }
+
+    /// Ready when it can be said of the line of this number what is known of it, and something can be written down.
+    ///
+    /// # Errors
+    /// The journal is damaged, or writing it has failed; the job is over.
+    pub(crate) fn poll_ready(&mut self, cx: &mut Context<'_>, seq: u64) -> Poll<Result<(), Error>> {
+        if let Some(error) = &self.failed {
+            return Poll::Ready(Err(error.clone()));
+        }
+        ready!(self.check(self.handle.scribe.poll_room(cx)))?;
+        let has_it = |block: &Block| seq < block.first + block.hashes.len() as u64;
+        while seq < self.known && !self.block.as_ref().is_some_and(has_it) {
+            let block = ready!(self.handle.scribe.poll_block(cx));
+            let missing = || trouble::damaged(&self.handle.path, "its lines are missing");
+            match block.and_then(|block| block.ok_or_else(missing)) {
+                Ok(block) => self.block = Some(block),
+                Err(error) => return self.check(Poll::Ready(Err(error))),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn check(&mut self, polled: Poll<Result<(), Error>>) -> Poll<Result<(), Error>> {
+        if let Poll::Ready(Err(error)) = &polled {
+            self.failed.get_or_insert_with(|| error.clone());
+        }
+        polled
+    }
+
+    /// What is known of the next line of the list. To be called after [`poll_ready`](Self::poll_ready).
+    ///
+    /// # Errors
+    /// The line is another one than that of the unfinished job; nothing more is written down.
+    pub(crate) fn admit(
+        &mut self,
+        seq: u64,
+        line: Option<u64>,
+        request: &Result<Request, Error>,
+    ) -> Result<Known, Error> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        let hash = hash_of(request);
+        let before = self.compare(seq, line, hash, request)?;
+        let before = match before {
+            Some(row) if self.settles(&row) => {
+                let mut outcome = row.into_outcome();
+                // The list may have grown comments since.
+                outcome.line = line.or(outcome.line);
+                return Ok(Known::Settled(Box::new(outcome)));
+            }
+            other => other.map(|row| (row.ending, row.bytes)),
+        };
+        let method = request.as_ref().map_or(http::Method::GET, |request| request.http_method().clone());
+        self.open.insert(seq, Admitted { hash, method, before });
+        Ok(Known::Open)
+    }
+
+    /// The row of this line, if it is a line of the job; a line that is new is written down.
+    fn compare(
+        &mut self,
+        seq: u64,
+        line: Option<u64>,
+        hash: u64,
+        request: &Result<Request, Error>,
+    ) -> Result<Option<Recorded>, Error> {
+        if seq >= self.known {
+            self.handle.scribe.push(Write::Line(hash));
+            return Ok(None);
+        }
+        let block = self.block.as_mut().expect("a line is admitted when its block is there");
+        let place = usize::try_from(seq - block.first).expect("a block is short");
+        if block.hashes.get(place) == Some(&hash) {
+            let row = block.rows.pop_front_if(|row| row.seq == seq);
+            return match row {
+                // Two lines of one hash are not one line.
+                Some(row) if *row.url != *url_of(request) => Err(self.other_list(seq, line, Some(&row))),
+                row => Ok(row),
+            };
+        }
+        if self.is_finished {
+            self.handle.scribe.push(Write::Fork(seq));
+            self.handle.scribe.push(Write::Line(hash));
+            self.known = seq;
+            return Ok(None);
+        }
+        let row = block.rows.pop_front_if(|row| row.seq == seq);
+        Err(self.other_list(seq, line, row.as_ref()))
+    }
+
+    /// Whether the row is the last word on its line.
+    fn settles(&self, row: &Recorded) -> bool {
+        match row.ending {
+            Ending::Ok | Ending::Skipped => true,
+            Ending::Failed => !self.reopens_failed,
+            Ending::Unfinished | Ending::Cancelled => false,
+        }
+    }
+
+    fn other_list(&mut self, seq: u64, line: Option<u64>, row: Option<&Recorded>) -> Error {
+        let which = match line {
+            Some(line) => format!("line {line}"),
+            None => format!("request {}", seq + 1),
+        };
+        let was = row.map_or_else(String::new, |row| format!(", which was {}", row.url));
+        let message = format!("belongs to an unfinished job with another list: {which} differs{was}");
+        let error = trouble::of(ErrorKind::JournalOtherList, &self.handle.path, message);
+        self.failed.get_or_insert(error).clone()
+    }
+
+    /// Something has settled. What was stopped before it was tried leaves no row: it is not done.
+    pub(crate) fn settled(&mut self, outcome: &Outcome) {
+        if outcome.is_from_journal() {
+            return;
+        }
+        let Some(admitted) = self.open.remove(&outcome.seq()) else { return };
+        let is_stopped = matches!(outcome.ending(), Ending::Unfinished | Ending::Cancelled);
+        self.open_ends += u64::from(is_stopped);
+        if self.failed.is_some() || (is_stopped && outcome.attempts().is_empty()) {
+            return;
+        }
+        let row = Recorded::of(outcome, admitted.method.as_str(), admitted.hash);
+        self.handle.scribe.push(Write::Row(Box::new(row), admitted.before));
+    }
+
+    /// What has gone wrong with the journal.
+    pub(crate) fn error(&self) -> Option<Error> {
+        self.failed.clone().or_else(|| self.handle.scribe.error())
+    }
+
+    /// The list has ended, after so many lines.
+    pub(crate) fn input_ended(&mut self, inputs: u64) {
+        if inputs < self.known && !self.is_finished && self.failed.is_none() {
+            let message = format!(
+                "belongs to an unfinished job with another list: this one ends after {inputs} of {} lines",
+                self.known
+            );
+            let error = trouble::of(ErrorKind::JournalOtherList, &self.handle.path, message);
+            self.failed = Some(error);
+        }
+    }
+
+    /// Nothing more comes: ready when all that has settled is committed. `seen` is the number of lines that were read.
+    pub(crate) fn poll_end(&mut self, cx: &mut Context<'_>, whole: Whole) -> Poll<()> {
+        if whole == Whole::Yes && self.open_ends == 0 && self.open.is_empty() && self.failed.is_none() {
+            // Once.
+            self.open_ends = u64::MAX;
+            self.handle.scribe.push(Write::Finish);
+        }
+        self.handle.scribe.poll_committed(cx).map(|committed| {
+            if let Err(error) = committed {
+                self.failed.get_or_insert(error);
+            }
+        })
+    }
+}
+
+/// Whether the whole list was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Whole {
+    /// It was.
+    Yes,
+    /// The job was stopped before.
+    No,
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        self.handle.release();
+    }
+}
+
+/// Identifies a line by all that it asks for, but for what may be secret: credentials, header fields, body.
+fn hash_of(request: &Result<Request, Error>) -> u64 {
+    let mut bytes = Vec::with_capacity(128);
+    let mut add = |part: &[u8]| {
+        bytes.extend_from_slice(&(part.len() as u64).to_le_bytes());
+        bytes.extend_from_slice(part);
+    };
+    match request {
+        Ok(request) => {
+            add(request.http_method().as_str().as_bytes());
+            (0..request.mirror_count()).for_each(|index| add(request.mirror_url(index).as_str().as_bytes()));
+            add(request.place().map_or(&[], |place| place.as_os_str().as_encoded_bytes()));
+            add(request.id().unwrap_or_default().as_bytes());
+        }
+        Err(error) => add(error.url().unwrap_or_default().as_bytes()),
+    }
+    sum::hash(&bytes)
+}
+
+fn url_of(request: &Result<Request, Error>) -> &str {
+    match request {
+        Ok(request) => request.url(),
+        Err(error) => error.url().unwrap_or_default(),
+    }
+}

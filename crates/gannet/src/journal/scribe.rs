@@ -1,0 +1,235 @@
+//! The journal's own thread, and the queues to and from it: what is new goes in and is committed in groups, blocks of
+//! what is known come out, read a little ahead. The thread belongs to the journal's last handle, which joins it.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use futures_util::task::AtomicWaker;
+
+use super::store::{Block, Store, Write};
+use crate::error::Error;
+
+/// How long a group of rows is waited for after its first.
+const GROUP_TIME: Duration = Duration::from_millis(50);
+/// A group of so many rows and lines is committed at once.
+const GROUP: usize = 4096;
+/// Rows and lines that may wait for the thread; when so many do, the list waits for it. What is under way then may
+/// still add its rows.
+pub(super) const QUEUE: usize = 16_384;
+/// Blocks of what is known that are read ahead.
+const AHEAD: usize = 3;
+
+/// The queues.
+#[derive(Debug)]
+pub(super) struct Scribe {
+    state: Mutex<State>,
+    /// The thread waits here.
+    told: Condvar,
+    /// The job waits here.
+    waker: AtomicWaker,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    writes: Vec<Write>,
+    /// Whether the thread is to commit without waiting for more.
+    hurry: Hurry,
+    /// Whether the thread is committing a group that was in `writes`.
+    is_committing: bool,
+    blocks: VecDeque<Block>,
+    /// Blocks from the first to the second are still to be read.
+    to_read: std::ops::Range<u64>,
+    failed: Option<Error>,
+    is_closing: bool,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Hurry {
+    #[default]
+    No,
+    Yes,
+}
+
+/// What the thread does next.
+enum Step {
+    Read(u64),
+    Commit(Vec<Write>),
+    Close,
+}
+
+impl Scribe {
+    /// Starts the thread.
+    pub(super) fn start(store: Store) -> std::io::Result<(Arc<Self>, JoinHandle<Store>)> {
+        let scribe =
+            Arc::new(Self { state: Mutex::default(), told: Condvar::new(), waker: AtomicWaker::new() });
+        let shared = Arc::clone(&scribe);
+        let thread = std::thread::Builder::new()
+            .name("gannet-journal".to_owned())
+            .spawn(move || shared.work(store))?;
+        Ok((scribe, thread))
+    }
+
+    /// From here on blocks are read ahead.
+    pub(super) fn read_from(&self, blocks: std::ops::Range<u64>) {
+        let mut state = self.lock();
+        state.blocks.clear();
+        state.to_read = blocks;
+        drop(state);
+        self.told.notify_one();
+    }
+
+    /// The next block of what is known.
+    ///
+    /// # Errors
+    /// The journal is damaged or gone.
+    pub(super) fn poll_block(&self, cx: &mut Context<'_>) -> Poll<Result<Option<Block>, Error>> {
+        self.waker.register(cx.waker());
+        let mut state = self.lock();
+        if let Some(error) = &state.failed {
+            return Poll::Ready(Err(error.clone()));
+        }
+        let block = state.blocks.pop_front();
+        let is_over = state.to_read.is_empty();
+        drop(state);
+        match block {
+            Some(block) => {
+                self.told.notify_one();
+                Poll::Ready(Ok(Some(block)))
+            }
+            None if is_over => Poll::Ready(Ok(None)),
+            None => Poll::Pending,
+        }
+    }
+
+    /// Ready when there is room for more, or the error that ended it.
+    pub(super) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        let is_full = || self.lock().writes.len() >= QUEUE;
+        if let Some(error) = self.error() {
+            return Poll::Ready(Err(error));
+        }
+        if !is_full() {
+            return Poll::Ready(Ok(()));
+        }
+        self.waker.register(cx.waker());
+        if is_full() { Poll::Pending } else { Poll::Ready(Ok(())) }
+    }
+
+    /// Hands something over; it is committed with its group.
+    pub(super) fn push(&self, write: Write) {
+        let mut state = self.lock();
+        if state.failed.is_some() {
+            return;
+        }
+        state.writes.push(write);
+        let wakes = state.writes.len() == 1 || state.writes.len() == GROUP;
+        drop(state);
+        if wakes {
+            self.told.notify_one();
+        }
+    }
+
+    /// Ready when all that was handed over is committed.
+    pub(super) fn poll_committed(&self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.waker.register(cx.waker());
+        let mut state = self.lock();
+        if let Some(error) = &state.failed {
+            return Poll::Ready(Err(error.clone()));
+        }
+        if state.writes.is_empty() && !state.is_committing {
+            return Poll::Ready(Ok(()));
+        }
+        state.hurry = Hurry::Yes;
+        drop(state);
+        self.told.notify_one();
+        Poll::Pending
+    }
+
+    /// What has ended it.
+    pub(super) fn error(&self) -> Option<Error> {
+        self.lock().failed.clone()
+    }
+
+    /// The thread commits what there is, and ends.
+    pub(super) fn close(&self) {
+        self.lock().is_closing = true;
+        self.told.notify_one();
+    }
+
+    fn work(&self, mut store: Store) -> Store {
+        loop {
+            match self.next_step() {
+                Step::Read(block) => {
+                    let found = store.read(block);
+                    let mut state = self.lock();
+                    match found {
+                        Ok(block) => state.blocks.push_back(block),
+                        Err(error) => state.fail(error),
+                    }
+                }
+                Step::Commit(group) => {
+                    let committed = store.commit(&group);
+                    let mut state = self.lock();
+                    state.is_committing = false;
+                    if let Err(error) = committed {
+                        state.fail(error);
+                    }
+                }
+                Step::Close => return store,
+            }
+            self.waker.wake();
+        }
+    }
+
+    /// Waits for something to do. A group is waited for once; if the wait is cut short, it goes as it is.
+    fn next_step(&self) -> Step {
+        let mut state = self.lock();
+        loop {
+            if state.wants_block() {
+                let block = state.to_read.start;
+                state.to_read.start += 1;
+                return Step::Read(block);
+            }
+            if !state.writes.is_empty() {
+                if !state.is_urgent() {
+                    let waited = self
+                        .told
+                        .wait_timeout_while(state, GROUP_TIME, |state| !state.is_urgent())
+                        .unwrap_or_else(PoisonError::into_inner);
+                    state = waited.0;
+                }
+                state.hurry = Hurry::No;
+                state.is_committing = true;
+                return Step::Commit(std::mem::take(&mut state.writes));
+            }
+            state.hurry = Hurry::No;
+            if state.is_closing {
+                return Step::Close;
+            }
+            state = self.told.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn wants_block(&self) -> bool {
+        !self.to_read.is_empty() && self.blocks.len() < AHEAD && !self.is_closing
+    }
+
+    fn is_urgent(&self) -> bool {
+        self.hurry == Hurry::Yes || self.is_closing || self.writes.len() >= GROUP || self.wants_block()
+    }
+
+    /// Nothing more is read or written: what was not committed is not trusted, and not tried again.
+    fn fail(&mut self, error: Error) {
+        self.failed.get_or_insert(error);
+        self.writes.clear();
+        self.to_read = 0..0;
+    }
+}

@@ -1,0 +1,301 @@
+//! One journal's database, as the journal's thread uses it: blocks of what is known are read, groups of what is new
+//! are committed. Nothing here waits for work or knows a job.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::rows::{self, BLOCK, COLUMNS, FetchWriter, Header};
+use super::{Durability, durable, place, schema, trouble};
+use crate::clock::Clock;
+use crate::error::{Error, ErrorKind};
+use crate::outcome::{Ending, Recorded};
+
+/// How long a commit waits for a reader that copies the log, in milliseconds.
+const BUSY: u32 = 10_000;
+
+/// An open journal.
+#[derive(Debug)]
+pub(super) struct Store {
+    path: PathBuf,
+    durability: Durability,
+    /// `None` only while one file takes the place of another.
+    connection: Option<Connection>,
+    header: Header,
+    /// The hashes of the last block of lines, which is not full.
+    tail: Vec<u64>,
+    tail_is_new: bool,
+}
+
+/// What is known of a block of lines.
+#[derive(Debug)]
+pub(super) struct Block {
+    /// The first line's sequence number.
+    pub(super) first: u64,
+    pub(super) hashes: Vec<u64>,
+    /// The rows of those that have settled, in order.
+    pub(super) rows: std::collections::VecDeque<Recorded>,
+}
+
+/// One thing to be written down.
+#[derive(Debug)]
+pub(super) enum Write {
+    /// The next line of the list.
+    Line(u64),
+    /// A row, and what the row in its place counted for.
+    Row(Box<Recorded>, Option<(Ending, u64)>),
+    /// All of the list has settled.
+    Finish,
+    Settings(String),
+    /// From this line on the list is another one: the job before is history.
+    Fork(u64),
+}
+
+impl Store {
+    /// Opens the journal, or makes an empty one.
+    pub(super) fn open(path: &Path, durability: Durability) -> Result<Self, Error> {
+        place::make_file(path)?;
+        let sqlite = |cause| trouble::of_sqlite(path, cause);
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags).map_err(sqlite)?;
+        prepare(&connection, durability).map_err(sqlite)?;
+        if schema::is_empty(&connection).map_err(sqlite)? {
+            let header = new_header();
+            make(&connection, &header).map_err(sqlite)?;
+            place::sync_folder(path).map_err(|cause| trouble::of_io(path, "make durable", cause))?;
+        }
+        schema::check(&connection, path)?;
+        let header = Header::read(&connection, path)?;
+        let tail = match header.lines % BLOCK {
+            0 => Vec::new(),
+            _ => rows::read_hashes(&connection, path, header.lines / BLOCK)?,
+        };
+        if tail.len() as u64 != header.lines % BLOCK {
+            return Err(trouble::damaged(path, "its last lines are missing"));
+        }
+        let path = path.to_owned();
+        Ok(Self { path, durability, connection: Some(connection), header, tail, tail_is_new: false })
+    }
+
+    pub(super) fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// What is known of the lines of a block.
+    pub(super) fn read(&self, block: u64) -> Result<Block, Error> {
+        let first = block * BLOCK;
+        let hashes = rows::read_hashes(self.connection(), &self.path, block)?;
+        let wanted = BLOCK.min(self.header.lines.saturating_sub(first));
+        if hashes.len() as u64 != wanted {
+            return Err(trouble::damaged(&self.path, format_args!("row {block} of lines is not whole")));
+        }
+        let sqlite = |cause| trouble::of_sqlite(&self.path, cause);
+        let query = format!("SELECT {COLUMNS} FROM fetches WHERE seq >= ? AND seq < ? ORDER BY seq");
+        let mut query = self.connection().prepare_cached(&query).map_err(sqlite)?;
+        let range = [first.cast_signed(), (first + wanted).cast_signed()];
+        let mut found = query.query(range).map_err(sqlite)?;
+        let mut settled = std::collections::VecDeque::new();
+        let mut next = first;
+        while let Some(row) = found.next().map_err(sqlite)? {
+            let seq: i64 = row.get(0).map_err(sqlite)?;
+            let row = rows::read_fetch(row).map_err(sqlite)?;
+            let row = row.filter(|row| row.seq >= next && row.seq < first + wanted);
+            let row = row.ok_or_else(|| wrong_row(&self.path, seq.cast_unsigned()))?;
+            let of_line = usize::try_from(row.seq - first).ok().and_then(|place| hashes.get(place));
+            if of_line != Some(&row.line_hash) {
+                return Err(wrong_row(&self.path, row.seq));
+            }
+            next = row.seq + 1;
+            settled.push_back(row);
+        }
+        Ok(Block { first, hashes, rows: settled })
+    }
+
+    /// Writes a group down, in its order: bodies first, then their rows, then all at once.
+    pub(super) fn commit(&mut self, group: &[Write]) -> Result<(), Error> {
+        if self.durability == Durability::Power {
+            durable::bodies(group.iter().filter_map(|write| match write {
+                Write::Row(row, _) => Some(&**row),
+                _ => None,
+            }))?;
+        }
+        let mut rest = group;
+        while let Some(place) = rest.iter().position(|write| matches!(write, Write::Fork(_))) {
+            self.commit_plain(&rest[..place])?;
+            if let Write::Fork(at) = rest[place] {
+                self.fork(at)?;
+            }
+            rest = &rest[place + 1..];
+        }
+        self.commit_plain(rest)
+    }
+
+    fn commit_plain(&mut self, group: &[Write]) -> Result<(), Error> {
+        if group.is_empty() {
+            return Ok(());
+        }
+        let path = self.path.clone();
+        self.transact(group).map_err(|cause| trouble::of_sqlite(&path, cause))?;
+        let log = std::fs::metadata(place::beside(&self.path, "-wal")).map_or(0, |log| log.len());
+        if log > schema::LOG { self.empty_log() } else { Ok(()) }
+    }
+
+    fn transact(&mut self, group: &[Write]) -> rusqlite::Result<()> {
+        let connection = self.connection.take().expect("a store is open between its steps");
+        let result = self.transact_on(&connection, group);
+        self.connection = Some(connection);
+        result
+    }
+
+    fn transact_on(&mut self, connection: &Connection, group: &[Write]) -> rusqlite::Result<()> {
+        let transaction = connection.unchecked_transaction()?;
+        let mut fetches = FetchWriter::new(&transaction)?;
+        for write in group {
+            match write {
+                Write::Line(hash) => self.line(&transaction, *hash)?,
+                Write::Row(row, before) => {
+                    fetches.write(row)?;
+                    self.header.count(row, *before);
+                    self.header.finished = 0;
+                }
+                Write::Finish => self.header.finished = 1,
+                Write::Settings(settings) => self.header.settings.clone_from(settings),
+                Write::Fork(_) => unreachable!("a group is cut at its forks"),
+            }
+        }
+        drop(fetches);
+        if self.tail_is_new {
+            rows::write_hashes(&transaction, self.header.lines / BLOCK, &self.tail)?;
+            self.tail_is_new = false;
+        }
+        self.header.writer = WRITER.to_owned();
+        self.header.write(&transaction)?;
+        transaction.commit()
+    }
+
+    fn line(&mut self, connection: &Connection, hash: u64) -> rusqlite::Result<()> {
+        self.tail.push(hash);
+        self.tail_is_new = true;
+        self.header.finished = 0;
+        if self.tail.len() as u64 == BLOCK {
+            rows::write_hashes(connection, self.header.lines / BLOCK, &self.tail)?;
+            self.tail.clear();
+            self.tail_is_new = false;
+        }
+        self.header.lines += 1;
+        Ok(())
+    }
+
+    /// Keeps the journal as it is as history, and goes on with a copy of its first lines.
+    fn fork(&mut self, at: u64) -> Result<(), Error> {
+        let refused = |cause| trouble::of_io(&self.path, "put aside", cause);
+        let (draft, history) = (place::beside(&self.path, ".new"), place::next_free(&self.path));
+        for old in ["", "-wal", "-shm"].map(|end| place::beside(&draft, end)) {
+            if old.exists() {
+                std::fs::remove_file(&old).map_err(refused)?;
+            }
+        }
+        let kept: Vec<u64> = self.hashes_before(at)?;
+        let mut fork = Self::open(&draft, self.durability)?;
+        let path = draft.clone();
+        fork.take_over(self, &kept, at).map_err(|cause| trouble::of_sqlite(&path, cause))?;
+        fork.close()?;
+        self.close()?;
+        std::fs::rename(&self.path, history)
+            .and_then(|()| std::fs::rename(&draft, &self.path))
+            .and_then(|()| place::sync_folder(&self.path))
+            .map_err(|cause| trouble::of_io(&self.path, "put aside", cause))?;
+        *self = Self::open(&self.path, self.durability)?;
+        Ok(())
+    }
+
+    fn hashes_before(&self, at: u64) -> Result<Vec<u64>, Error> {
+        let mut all = Vec::new();
+        for block in 0..at.div_ceil(BLOCK) {
+            all.extend(rows::read_hashes(self.connection(), &self.path, block)?);
+        }
+        all.truncate(usize::try_from(at).unwrap_or(usize::MAX));
+        Ok(all)
+    }
+
+    fn take_over(&mut self, from: &Self, lines: &[u64], at: u64) -> rusqlite::Result<()> {
+        self.header.settings.clone_from(&from.header.settings);
+        let group: Vec<Write> = lines.iter().copied().map(Write::Line).collect();
+        self.transact(&group)?;
+        let query = format!("SELECT {COLUMNS} FROM fetches WHERE seq < ? ORDER BY seq");
+        let mut query = from.connection().prepare(&query)?;
+        let mut found = query.query([at.cast_signed()])?;
+        let mut group = Vec::new();
+        loop {
+            let row = found.next()?.map(rows::read_fetch).transpose()?.flatten();
+            let is_last = row.is_none();
+            group.extend(row.map(|row| Write::Row(Box::new(row), None)));
+            if is_last || group.len() as u64 >= BLOCK {
+                self.transact(&group)?;
+                group.clear();
+            }
+            if is_last {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Copies the log of recent commits into the main file, and closes it. Only then one file is all of the journal.
+    pub(super) fn close(&mut self) -> Result<(), Error> {
+        self.empty_log()?;
+        let Some(connection) = self.connection.take() else { return Ok(()) };
+        connection.close().map_err(|(_, cause)| trouble::of_sqlite(&self.path, cause))
+    }
+
+    fn empty_log(&self) -> Result<(), Error> {
+        let Some(connection) = &self.connection else { return Ok(()) };
+        let emptied = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |row| row.get::<_, i64>(0));
+        match emptied.map_err(|cause| trouble::of_sqlite(&self.path, cause)) {
+            // A reader is in the way: another time.
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == ErrorKind::JournalLocked => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn connection(&self) -> &Connection {
+        self.connection.as_ref().expect("a store is open between its steps")
+    }
+}
+
+/// What the journal says of the program that wrote to it last.
+const WRITER: &str = concat!("gannet ", env!("CARGO_PKG_VERSION"));
+
+fn new_header() -> Header {
+    Header {
+        writer: WRITER.to_owned(),
+        job: std::iter::repeat_with(fastrand::alphanumeric).take(16).collect(),
+        created: rows::millis_of(Clock::wall()).cast_signed(),
+        ..Header::default()
+    }
+}
+
+fn prepare(connection: &Connection, durability: Durability) -> rusqlite::Result<()> {
+    connection.busy_timeout(std::time::Duration::from_millis(u64::from(BUSY)))?;
+    connection.query_row("PRAGMA journal_mode = WAL", (), |row| row.get::<_, String>(0))?;
+    let synchronous = match durability {
+        Durability::Process => "NORMAL",
+        Durability::Power => "FULL",
+    };
+    connection.pragma_update(None, "synchronous", synchronous)?;
+    // The log is emptied between commits, where it holds nobody up.
+    connection.query_row("PRAGMA wal_autocheckpoint = 0", (), |_| Ok(()))
+}
+
+fn make(connection: &Connection, header: &Header) -> rusqlite::Result<()> {
+    let transaction = connection.unchecked_transaction()?;
+    schema::make(&transaction)?;
+    header.write(&transaction)?;
+    transaction.commit()?;
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(()))
+}
+
+/// A row that does not match its checksum; which one it was can only be told by where it was found.
+pub(super) fn wrong_row(path: &Path, seq: u64) -> Error {
+    trouble::damaged(path, format_args!("row {seq} of fetches does not match its checksum"))
+}

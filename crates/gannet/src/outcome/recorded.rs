@@ -1,0 +1,257 @@
+//! What a journal has of one request that has settled, and the outcome that it is made of or becomes again. Plain
+//! data: nothing here reads or writes a journal.
+
+use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use http::header::{CONTENT_TYPE, ETAG, LAST_MODIFIED};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
+
+use super::{AttemptRecord, Ending, Got, Outcome, Receipt, Record, ReplyHead, Verdict};
+use crate::error::{Error, ErrorKind, ErrorReply, Phase};
+
+mod tries;
+
+/// One request that has settled, as its journal has it. Times are by the wall clock of the run that settled it.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Recorded {
+    /// The request's place in the input, from 0.
+    pub seq: u64,
+    /// The line of the list that it came from, from 1.
+    pub line: Option<u64>,
+    /// The URL that was asked for, without credentials.
+    pub url: Box<str>,
+    /// The request's method.
+    pub method: Box<str>,
+    /// Identifies the line: a hash of all that is asked for, credentials, header fields and body apart.
+    pub line_hash: u64,
+    /// How it ended.
+    pub ending: Ending,
+    /// Why it was not obtained.
+    pub error: Option<RecordedError>,
+    /// The reply's status, accepted or not.
+    pub status: Option<u16>,
+    /// The HTTP version of the accepted reply: `0.9`, `1.0`, `1.1`, `2` or `3`.
+    pub http: Option<Box<str>>,
+    /// The body's length in bytes; 0 if nothing was obtained.
+    pub bytes: u64,
+    /// The URL that answered, after redirects, without credentials; `None` for the one that was asked for.
+    pub final_url: Option<Box<str>>,
+    /// The file that holds the body, as it was named to the run that wrote it.
+    pub path: Option<PathBuf>,
+    /// The reply's ETag.
+    pub etag: Option<Box<str>>,
+    /// The reply's Last-Modified.
+    pub last_modified: Option<Box<str>>,
+    /// The reply's Content-Type.
+    pub content_type: Option<Box<str>>,
+    /// Digests of the body, a JSON object of names and values in hexadecimal; `None` if none was computed.
+    pub digests: Option<Box<str>>,
+    /// The attempt whose body was kept, by its place among [`attempts`](Self::attempts).
+    pub winner: Option<usize>,
+    /// When the first attempt started, in whole milliseconds.
+    pub started: Option<SystemTime>,
+    /// When it ended, in whole milliseconds.
+    pub ended: Option<SystemTime>,
+    /// Time spent waiting before the first attempt started, in whole microseconds.
+    pub queued: Duration,
+    /// From the first attempt's start to the end, in whole microseconds.
+    pub total: Duration,
+    /// How many attempts there were.
+    pub(crate) attempts: u32,
+    /// The attempts as JSON, which docs/JOURNAL.md describes.
+    pub(crate) tries: Option<Box<str>>,
+    pub(crate) parsed: OnceLock<Vec<AttemptRecord>>,
+}
+
+/// Why a request of a journal was not obtained.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RecordedError {
+    /// What went wrong.
+    pub kind: ErrorKind,
+    /// In which phase.
+    pub phase: Phase,
+    /// What happened: a lower-case fragment.
+    pub message: Box<str>,
+    /// What it would have needed to be tried again.
+    pub wanted: Option<Wanted>,
+}
+
+/// What a failed request would have needed to be tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Wanted {
+    /// Budget for retries: [`Error::is_out_of_budget`].
+    Budget,
+    /// Time: [`Error::is_out_of_time`].
+    Time,
+}
+
+impl Recorded {
+    /// Every attempt of the run that settled it, in the order in which they started. Their errors have kind, phase and
+    /// message, and no cause.
+    pub fn attempts(&self) -> &[AttemptRecord] {
+        self.parsed.get_or_init(|| self.tries.as_deref().map_or_else(Vec::new, tries::read))
+    }
+
+    /// How many attempts there were; unlike [`attempts`](Self::attempts) it costs nothing.
+    pub fn attempt_count(&self) -> u32 {
+        self.attempts
+    }
+
+    /// The URL that one of its attempts tried first, without credentials.
+    pub fn url_of<'a>(&'a self, attempt: &'a AttemptRecord) -> &'a str {
+        attempt.mirror_url.as_deref().unwrap_or(&self.url)
+    }
+
+    /// What is to be kept of an outcome.
+    pub(crate) fn of(outcome: &Outcome, method: &str, line_hash: u64) -> Self {
+        let reply = outcome.reply();
+        let field = |name: HeaderName| {
+            let value = reply?.headers.get(name)?;
+            Some(Box::from(String::from_utf8_lossy(value.as_bytes())))
+        };
+        let attempts = outcome.attempts();
+        Self {
+            seq: outcome.seq(),
+            line: outcome.line(),
+            url: outcome.url().into(),
+            method: method.into(),
+            line_hash,
+            ending: outcome.ending(),
+            error: outcome.error().map(RecordedError::of),
+            status: outcome.status().map(|status| status.as_u16()),
+            http: reply.map(|reply| name_of(reply.version).into()),
+            bytes: outcome.length(),
+            final_url: reply.map(|reply| &reply.url).filter(|url| ***url != *outcome.url()).cloned(),
+            path: outcome.path().map(PathBuf::from),
+            etag: field(ETAG),
+            last_modified: field(LAST_MODIFIED),
+            content_type: field(CONTENT_TYPE),
+            digests: None,
+            winner: outcome.winner(),
+            started: outcome.started().map(whole_millis),
+            ended: outcome.ended().map(whole_millis),
+            queued: whole_micros(outcome.queued()),
+            total: whole_micros(outcome.total()),
+            attempts: u32::try_from(attempts.len()).unwrap_or(u32::MAX),
+            tries: (!attempts.is_empty()).then(|| tries::write(attempts).into()),
+            parsed: OnceLock::new(),
+        }
+    }
+
+    /// The outcome that it was, as far as it is known: of the reply's fields those that were kept, no body.
+    pub(crate) fn into_outcome(self) -> Outcome {
+        let verdict = match (&self.error, self.ending) {
+            (Some(error), _) => Verdict::Not(error.restore(&self)),
+            (None, Ending::Skipped) => Verdict::Skipped(self.path.clone().unwrap_or_default()),
+            (None, _) => Verdict::Got(Got { reply: self.reply(), receipt: self.receipt() }),
+        };
+        let record = Record {
+            winner: self.winner,
+            queued: self.queued,
+            total: self.total,
+            started: self.started,
+            ended: self.ended,
+            ..Record::default()
+        };
+        let mut outcome = Outcome::new(self.seq, self.line, self.url.clone(), verdict, record);
+        outcome.recorded = Some(Box::new(self));
+        outcome
+    }
+
+    fn reply(&self) -> ReplyHead {
+        let mut headers = HeaderMap::new();
+        let kept =
+            [(ETAG, &self.etag), (LAST_MODIFIED, &self.last_modified), (CONTENT_TYPE, &self.content_type)];
+        for (name, value) in kept {
+            if let Some(value) = value.as_deref().and_then(|value| HeaderValue::from_str(value).ok()) {
+                headers.insert(name, value);
+            }
+        }
+        ReplyHead {
+            status: self.known_status().unwrap_or(StatusCode::OK),
+            version: version_of(self.http.as_deref().unwrap_or_default()),
+            headers,
+            url: self.final_url.as_ref().unwrap_or(&self.url).clone(),
+            is_decoded: false,
+        }
+    }
+
+    fn receipt(&self) -> Receipt {
+        Receipt { path: self.path.clone(), ..Receipt::of_length(self.bytes) }
+    }
+
+    fn known_status(&self) -> Option<StatusCode> {
+        StatusCode::from_u16(self.status?).ok()
+    }
+}
+
+impl RecordedError {
+    fn of(error: &Error) -> Self {
+        let wanted = match () {
+            () if error.is_out_of_budget() => Some(Wanted::Budget),
+            () if error.is_out_of_time() => Some(Wanted::Time),
+            () => None,
+        };
+        let (kind, phase, message) = (error.kind(), error.phase(), error.message().into());
+        Self { kind, phase, message, wanted }
+    }
+
+    fn restore(&self, row: &Recorded) -> Error {
+        let mut error = Error::new(self.kind, self.phase, &*self.message).of_url(row.url.clone());
+        if let Some(status) = row.known_status() {
+            error = error.of_reply(ErrorReply {
+                status,
+                version: Version::HTTP_11,
+                headers: HeaderMap::new(),
+                body: bytes::Bytes::new(),
+                kept: None,
+            });
+        }
+        match self.wanted {
+            Some(Wanted::Budget) => error.for_want_of_budget(),
+            Some(Wanted::Time) => error.for_want_of_time(),
+            None => error,
+        }
+    }
+}
+
+impl Wanted {
+    /// The stable spelling in journals.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Budget => "budget",
+            Self::Time => "time",
+        }
+    }
+}
+
+/// The spellings of HTTP's versions.
+const VERSIONS: [(Version, &str); 5] = [
+    (Version::HTTP_11, "1.1"),
+    (Version::HTTP_2, "2"),
+    (Version::HTTP_10, "1.0"),
+    (Version::HTTP_3, "3"),
+    (Version::HTTP_09, "0.9"),
+];
+
+fn name_of(version: Version) -> &'static str {
+    VERSIONS.iter().find(|(known, _)| *known == version).map_or("1.1", |(_, name)| name)
+}
+
+fn version_of(name: &str) -> Version {
+    VERSIONS.iter().find(|(_, known)| *known == name).map_or(Version::HTTP_11, |(version, _)| *version)
+}
+
+fn whole_millis(time: SystemTime) -> SystemTime {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    UNIX_EPOCH + Duration::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+fn whole_micros(length: Duration) -> Duration {
+    Duration::from_micros(u64::try_from(length.as_micros()).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,206 @@
+//! Attempts as the JSON of a journal's row, and back. Times are in whole microseconds; what is absent or zero is left
+//! out. What cannot be read is left out too: the row's checksum says whether it is what was written.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use http::StatusCode;
+use serde_json::Value;
+
+use crate::error::{Error, ErrorKind, Phase};
+use crate::outcome::{AttemptRecord, ConnectionUsed, Timings, Waited, WaitedFor, WhyStarted, WhyStopped};
+
+/// A JSON array, with one object for each attempt.
+pub(super) fn write(attempts: &[AttemptRecord]) -> String {
+    let mut text = String::with_capacity(192 * attempts.len());
+    text.push('[');
+    for (place, attempt) in attempts.iter().enumerate() {
+        if place > 0 {
+            text.push(',');
+        }
+        write_one(&mut text, attempt);
+    }
+    text.push(']');
+    text
+}
+
+fn write_one(text: &mut String, attempt: &AttemptRecord) {
+    let written = "a string takes all that is written to it";
+    let Timings { queue, dns, connect, tls, wait, body } = attempt.timings;
+    let (started, stopped) = (attempt.why_started.as_str(), attempt.why_stopped.as_str());
+    write!(text, r#"{{"why_started":"{started}","why_stopped":"{stopped}","us":["#).expect(written);
+    for (place, length) in [queue, dns, connect, tls, wait, body].into_iter().enumerate() {
+        let comma = if place > 0 { "," } else { "" };
+        write!(text, "{comma}{}", length.as_micros()).expect(written);
+    }
+    text.push(']');
+    if attempt.mirror > 0 {
+        write!(text, r#","mirror":{}"#, attempt.mirror).expect(written);
+    }
+    if let Some(url) = &attempt.mirror_url {
+        text.push_str(r#","url":"#);
+        quote(text, url);
+    }
+    if let Some(error) = attempt.why_stopped.error() {
+        let (code, phase) = (error.kind().code(), error.phase().as_str());
+        write!(text, r#","code":"{code}","phase":"{phase}","message":"#).expect(written);
+        quote(text, error.message());
+    }
+    if !attempt.began.is_zero() {
+        write!(text, r#","began_us":{}"#, attempt.began.as_micros()).expect(written);
+    }
+    if let Some(waited) = attempt.waited {
+        let (what, length) = (waited.what.as_str(), waited.length.as_micros());
+        write!(text, r#","waited_for":"{what}","waited_us":{length}"#).expect(written);
+    }
+    if let Some(queued_for) = attempt.queued_for {
+        write!(text, r#","queued_for":"{}""#, queued_for.as_str()).expect(written);
+    }
+    if let Some(status) = attempt.status {
+        write!(text, r#","status":{}"#, status.as_u16()).expect(written);
+    }
+    if attempt.bytes > 0 {
+        write!(text, r#","bytes":{}"#, attempt.bytes).expect(written);
+    }
+    if let Some(address) = attempt.address {
+        write!(text, r#","address":"{address}""#).expect(written);
+    }
+    if let Some(used) = attempt.connection {
+        write!(text, r#","conn":{},"reused":{}"#, used.id, used.reused).expect(written);
+    }
+    for (place, hop) in attempt.hops.iter().enumerate() {
+        text.push_str(if place == 0 { r#","hops":["# } else { "," });
+        quote(text, hop);
+    }
+    text.push_str(if attempt.hops.is_empty() { "}" } else { "]}" });
+}
+
+fn quote(text: &mut String, given: &str) {
+    let is_plain = |byte: u8| byte != b'"' && byte != b'\\' && byte >= b' ';
+    if given.bytes().all(is_plain) {
+        text.push('"');
+        text.push_str(given);
+        text.push('"');
+    } else {
+        text.push_str(&Value::from(given).to_string());
+    }
+}
+
+/// What [`write()`] wrote.
+pub(super) fn read(text: &str) -> Vec<AttemptRecord> {
+    let all: Vec<Value> = serde_json::from_str(text).unwrap_or_default();
+    all.iter().filter_map(read_one).collect()
+}
+
+fn read_one(value: &Value) -> Option<AttemptRecord> {
+    let text = |name: &str| value.get(name).and_then(Value::as_str);
+    let number = |name: &str| value.get(name).and_then(Value::as_u64);
+    let micros = |name: &str| number(name).map(Duration::from_micros);
+    let phases = value.get("us")?.as_array()?;
+    let phase =
+        |place: usize| Duration::from_micros(phases.get(place).and_then(Value::as_u64).unwrap_or_default());
+    let connection =
+        |id| ConnectionUsed { id, reused: value.get("reused").and_then(Value::as_bool).unwrap_or_default() };
+    let hops = value.get("hops").and_then(Value::as_array).into_iter().flatten();
+    Some(AttemptRecord {
+        mirror: usize::try_from(number("mirror").unwrap_or_default()).ok()?,
+        mirror_url: text("url").map(Box::from),
+        why_started: why_started(text("why_started")?)?,
+        why_stopped: why_stopped(text("why_stopped")?, &text)?,
+        began: micros("began_us").unwrap_or_default(),
+        waited: text("waited_for")
+            .and_then(waited_for)
+            .map(|what| Waited { what, length: micros("waited_us").unwrap_or_default() }),
+        queued_for: text("queued_for").and_then(waited_for),
+        timings: Timings {
+            queue: phase(0),
+            dns: phase(1),
+            connect: phase(2),
+            tls: phase(3),
+            wait: phase(4),
+            body: phase(5),
+        },
+        hops: hops.filter_map(Value::as_str).map(Box::from).collect(),
+        status: number("status")
+            .and_then(|code| u16::try_from(code).ok())
+            .and_then(|code| StatusCode::from_u16(code).ok()),
+        bytes: number("bytes").unwrap_or_default(),
+        address: text("address").and_then(|address| address.parse().ok()),
+        connection: number("conn").map(connection),
+    })
+}
+
+fn why_started(name: &str) -> Option<WhyStarted> {
+    use WhyStarted::{First, Hedge, Redo, Retry};
+    [First, Retry, Redo, Hedge].into_iter().find(|why| why.as_str() == name)
+}
+
+fn why_stopped<'a>(name: &str, text: &impl Fn(&str) -> Option<&'a str>) -> Option<WhyStopped> {
+    use WhyStopped::{Cancelled, Deadline, Superseded, Won};
+    if name == "failed" {
+        let kind = ErrorKind::of_code(text("code")?)?;
+        let phase = Phase::of_name(text("phase")?)?;
+        return Some(WhyStopped::Failed(Error::new(kind, phase, text("message")?)));
+    }
+    [Won, Superseded, Deadline, Cancelled].into_iter().find(|why| why.as_str() == name)
+}
+
+fn waited_for(name: &str) -> Option<WaitedFor> {
+    use WaitedFor::{Backoff, Breaker, Budget, CoolDown, Gate, Rate, RetryAfter};
+    let all = [Backoff, RetryAfter, Budget, Gate, Breaker, CoolDown, Rate];
+    all.into_iter().find(|what| what.as_str() == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attempts_are_read_as_they_were_written() {
+        let micros = Duration::from_micros;
+        let plain = AttemptRecord {
+            mirror: 0,
+            mirror_url: None,
+            why_started: WhyStarted::First,
+            why_stopped: WhyStopped::Failed(Error::new(
+                ErrorKind::Reset,
+                Phase::Body,
+                "the \"peer\" went\naway",
+            )),
+            began: Duration::ZERO,
+            waited: None,
+            queued_for: None,
+            timings: Timings::default(),
+            hops: Vec::new(),
+            status: None,
+            bytes: 0,
+            address: None,
+            connection: None,
+        };
+        let full = AttemptRecord {
+            mirror: 2,
+            mirror_url: Some("http://m/\u{e9}".into()),
+            why_started: WhyStarted::Retry,
+            why_stopped: WhyStopped::Won,
+            began: micros(7),
+            waited: Some(Waited { what: WaitedFor::RetryAfter, length: micros(9) }),
+            queued_for: Some(WaitedFor::CoolDown),
+            timings: Timings {
+                queue: micros(1),
+                dns: micros(2),
+                connect: micros(3),
+                tls: micros(4),
+                wait: micros(5),
+                body: micros(6),
+            },
+            hops: vec!["http://a/".into(), "http://b/\"".into()],
+            status: Some(StatusCode::PARTIAL_CONTENT),
+            bytes: u64::MAX,
+            address: "[::1]:80".parse().ok(),
+            connection: Some(ConnectionUsed { id: 3, reused: true }),
+        };
+        let all = vec![plain, full];
+        assert_eq!(format!("{:?}", read(&write(&all))), format!("{all:?}"));
+        assert!(read("[{}]").is_empty() && read("nonsense").is_empty());
+    }
+}

@@ -1,0 +1,70 @@
+//! The list of a journal: it may grow; another one is another job, or refused.
+
+use gannet::{ErrorKind, Journal};
+
+use crate::fixture::{Folder, origin, run, run_with, urls};
+
+#[tokio::test]
+async fn a_list_that_grew_has_only_its_new_lines_fetched() {
+    let (folder, origin) = (Folder::new(), origin().await);
+    let list = urls(&origin, &["/a?size=1", "/b?size=1", "/c?size=1"]);
+    run(&folder, &origin, &list[..2]).await;
+    let grown = run(&folder, &origin, &list).await;
+    assert_eq!((&*grown.endings(), grown.sent), ("ok+ ok+ ok", 1));
+    assert!(grown.error.is_none() && Journal::history(folder.journal()).is_empty());
+    assert_eq!(run(&folder, &origin, &list).await.endings(), "ok+ ok+ ok+");
+}
+
+#[tokio::test]
+async fn an_unfinished_job_refuses_another_list_and_names_the_line() {
+    let (folder, origin) = (Folder::new(), origin().await);
+    let list = urls(&origin, &["/a?size=1", "/b?size=1", "/c?size=1", "/d?size=1"]);
+    run_with(&folder.open(), &folder, &origin, &list, 2).await;
+    let other = urls(&origin, &["/a?size=1", "/x?size=1", "/c?size=1", "/y?size=1"]);
+    let refused = run(&folder, &origin, &other).await;
+    let error = refused.error.as_ref().expect("it is refused");
+    assert_eq!(error.kind(), ErrorKind::JournalOtherList);
+    assert!(error.message().contains("request 2 differs, which was http"), "{error}");
+    assert_eq!((&*refused.endings(), refused.sent), ("ok+ failed cancelled cancelled", 0));
+    let shorter = run(&folder, &origin, &list[..1]).await;
+    let error = shorter.error.as_ref().expect("it is refused");
+    assert!(error.message().contains("ends after 1 of"), "{error}");
+    // What was refused has left no trace.
+    let after = run(&folder, &origin, &list).await;
+    assert!(after.error.is_none() && after.outcomes.iter().all(gannet::Outcome::is_obtained));
+}
+
+#[tokio::test]
+async fn after_a_finished_job_another_list_begins_a_new_one() {
+    let (folder, origin) = (Folder::new(), origin().await);
+    let list = urls(&origin, &["/a?size=1", "/b?size=1", "/c?size=1"]);
+    run(&folder, &origin, &list).await;
+    let other = urls(&origin, &["/a?size=1", "/x?size=1", "/c?size=1"]);
+    let ran = run(&folder, &origin, &other).await;
+    assert_eq!((&*ran.endings(), ran.sent), ("ok+ ok ok", 2));
+    assert!(ran.error.is_none());
+    let history = Journal::history(folder.journal());
+    assert_eq!(history, [folder.path().join(".gannet/journal.1.sqlite")]);
+    let urls_of = |path: &std::path::Path| -> Vec<String> {
+        let reader = Journal::read(path).expect("it can be read");
+        reader.rows().map(|row| row.expect("a good row").url.into()).collect()
+    };
+    assert_eq!(urls_of(&history[0]), list);
+    assert_eq!(urls_of(&folder.journal()), other);
+    assert_eq!(run(&folder, &origin, &other).await.endings(), "ok+ ok+ ok+");
+}
+
+#[tokio::test]
+async fn a_job_can_be_begun_anew_whatever_its_journal_says() {
+    let (folder, origin) = (Folder::new(), origin().await);
+    let list = urls(&origin, &["/a?size=1", "/b?size=1", "/c?size=1"]);
+    run_with(&folder.open(), &folder, &origin, &list, 1).await;
+    let journal = folder.open();
+    journal.begin_anew().expect("nobody uses it");
+    let other = urls(&origin, &["/x?size=1"]);
+    let ran = run_with(&journal, &folder, &origin, &other, u64::MAX).await;
+    assert_eq!((&*ran.endings(), ran.error.is_none()), ("ok", true));
+    drop(journal);
+    assert_eq!(Journal::history(folder.journal()).len(), 1);
+    assert_eq!(run(&folder, &origin, &other).await.endings(), "ok+");
+}

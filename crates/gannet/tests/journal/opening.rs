@@ -1,0 +1,100 @@
+//! Who may open a journal, and what is refused.
+
+use gannet::{Durability, ErrorKind, Journal};
+
+use crate::fixture::{Folder, origin, run, urls};
+
+#[test]
+fn a_second_one_is_refused_while_the_first_has_it() {
+    let folder = Folder::new();
+    let first = folder.open();
+    let refused = folder.open_as(Durability::Process).expect_err("it is locked");
+    assert_eq!(refused.kind(), ErrorKind::JournalLocked);
+    assert!(refused.message().contains("journal.sqlite is in use by another process"), "{refused}");
+    assert!(Journal::read(folder.journal()).is_ok(), "reading goes on");
+    drop(first);
+    assert!(folder.open_as(Durability::Process).is_ok());
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn its_folder_and_files_are_for_their_owner_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (folder, origin) = (Folder::new(), origin().await);
+    let journal = folder.open();
+    crate::fixture::run_with(&journal, &folder, &origin, &urls(&origin, &["/a?size=1"]), u64::MAX).await;
+    let mode =
+        |path: &std::path::Path| std::fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
+    let inside = folder.path().join(".gannet");
+    assert_eq!(mode(&inside), 0o700);
+    let mut files = 0;
+    for entry in std::fs::read_dir(inside).expect("it can be listed") {
+        let path = entry.expect("it can be listed").path();
+        assert_eq!(mode(&path), 0o600, "{}", path.display());
+        files += 1;
+    }
+    assert!(files >= 3, "the journal, its log and its lock");
+}
+
+#[tokio::test]
+async fn a_newer_version_and_a_strangers_file_are_refused_and_left_as_they_are() {
+    let (folder, origin) = (Folder::new(), origin().await);
+    run(&folder, &origin, &urls(&origin, &["/a?size=1"])).await;
+    let whole = std::fs::read(folder.journal()).expect("it is there");
+    let mut newer = whole.clone();
+    // `user_version` lies at 60, `application_id` at 68 (SQLite's file format, section 1.3).
+    newer[60..64].copy_from_slice(&2_u32.to_be_bytes());
+    let mut foreign = whole.clone();
+    foreign[68..72].copy_from_slice(b"PNG!");
+    for (bytes, kind, says) in [
+        (newer, ErrorKind::JournalNewer, "has format 2, and this version knows formats up to 1"),
+        (foreign, ErrorKind::JournalDamaged, "not marked as a journal"),
+        (b"plain text, and a lot of it".repeat(300), ErrorKind::JournalDamaged, "not a database"),
+    ] {
+        std::fs::write(folder.journal(), &bytes).expect("it can be written");
+        let error = folder.open_as(Durability::Process).expect_err("it is refused");
+        assert_eq!(error.kind(), kind, "{error}");
+        assert!(error.message().contains(says), "{error}");
+        assert_eq!(Journal::read(folder.journal()).err().map(|error| error.kind()), Some(kind));
+        assert!(std::fs::read(folder.journal()).expect("it is there") == bytes, "it was changed");
+    }
+    std::fs::write(folder.journal(), &whole).expect("it can be written");
+    assert_eq!(folder.open().resumed().ok, 1);
+}
+
+#[tokio::test]
+async fn what_cannot_be_made_is_an_error_that_names_it() {
+    let folder = Folder::new();
+    std::fs::write(folder.path().join(".gannet"), "in the way").expect("it can be written");
+    let error = folder.open_as(Durability::Process).expect_err("its folder cannot be made");
+    assert_eq!(error.kind(), ErrorKind::JournalFailed);
+    assert!(error.message().contains(".gannet"), "{error}");
+}
+
+#[tokio::test]
+async fn a_journal_that_is_not_wanted_any_more_leaves_nothing() {
+    let (folder, origin) = (Folder::new(), origin().await);
+    let journal = folder.open();
+    crate::fixture::run_with(&journal, &folder, &origin, &urls(&origin, &["/a?size=1"]), u64::MAX).await;
+    journal.remove().expect("it goes");
+    let left = std::fs::read_dir(folder.path().join(".gannet")).expect("it can be listed").count();
+    assert_eq!(left, 0);
+}
+
+#[tokio::test]
+async fn credentials_are_never_kept() {
+    let (folder, origin) = (Folder::new(), origin().await);
+    let url = origin.url("/a?size=1").replace("http://", "http://me:sesame@");
+    let request = gannet::Request::new(&url)
+        .expect("a URL")
+        .header(http::header::AUTHORIZATION, http::HeaderValue::from_static("Bearer sesame"))
+        .header(http::header::COOKIE, http::HeaderValue::from_static("id=sesame"));
+    let journal = folder.open();
+    let mut job = gannet::Client::new().fetch_each([request]).journal(journal.clone());
+    assert!(job.next().await.expect("one input").is_obtained());
+    assert!(job.next().await.is_none());
+    journal.close().expect("it is committed");
+    let bytes = std::fs::read(folder.journal()).expect("it is there");
+    assert!(bytes.windows(4).any(|window| window == b"/a?s"), "the URL is there");
+    assert!(!bytes.windows(6).any(|window| window == b"sesame"));
+}

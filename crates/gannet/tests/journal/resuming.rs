@@ -1,0 +1,104 @@
+//! Going on: what has settled is not fetched again, what has not is.
+
+use gannet::{Ending, Journal, WhyStopped};
+
+use crate::fixture::{Folder, origin, run, run_with, urls};
+
+#[tokio::test]
+async fn what_has_settled_is_not_fetched_again_and_comes_from_the_journal() {
+    let (folder, origin) = (Folder::new(), origin().await);
+    let list = urls(&origin, &["/a?size=10&header=ETag:%22x%22", "/b?status=404", "/c?size=30"]);
+    let first = run(&folder, &origin, &list).await;
+    assert_eq!((&*first.endings(), first.sent), ("ok failed ok", 3));
+    let second = run(&folder, &origin, &list).await;
+    assert_eq!((&*second.endings(), second.sent), ("ok+ failed+ ok+", 0));
+    for (one, other) in first.outcomes.iter().zip(&second.outcomes) {
+        assert_eq!((one.seq(), one.url(), one.path()), (other.seq(), other.url(), other.path()));
+        assert_eq!(
+            (one.status(), one.length(), one.winner()),
+            (other.status(), other.length(), other.winner())
+        );
+        assert_eq!(one.attempts().len(), other.attempts().len());
+        assert_eq!(one.reply().map(|reply| &reply.url), other.reply().map(|reply| &reply.url));
+        let kind = |outcome: &gannet::Outcome| outcome.error().map(|error| (error.kind(), error.to_string()));
+        assert_eq!(kind(one), kind(other));
+    }
+    let reply = second.outcomes[0].reply().expect("it was obtained");
+    assert_eq!(reply.headers.get("etag").map(http::HeaderValue::as_bytes), Some(&b"\"x\""[..]));
+    let failed = &second.outcomes[1].attempts()[0];
+    assert!(matches!(&failed.why_stopped, WhyStopped::Failed(error) if error.message().contains("404")));
+}
+
+#[tokio::test]
+async fn what_was_stopped_goes_on_where_it_was() {
+    let (folder, origin) = (Folder::new(), origin().await);
+    let paths: Vec<String> = (0..40).map(|number| format!("/{number}?size=10")).collect();
+    let list = urls(&origin, &paths.iter().map(String::as_str).collect::<Vec<_>>());
+    let first = run_with(&folder.open(), &folder, &origin, &list, 7).await;
+    let done = first.outcomes.iter().filter(|outcome| outcome.ending() == Ending::Ok).count();
+    assert!((7..40).contains(&done), "{done}");
+    let journal = folder.open();
+    assert_eq!((journal.resumed().ok, journal.resumed().is_finished), (done as u64, false));
+    let second = run_with(&journal, &folder, &origin, &list, u64::MAX).await;
+    assert_eq!(second.sent, 40 - done as u64);
+    assert_eq!(second.outcomes.iter().filter(|outcome| outcome.is_obtained()).count(), 40);
+    assert_eq!(second.outcomes.iter().filter(|outcome| outcome.is_from_journal()).count(), done);
+    drop(journal);
+    assert!(folder.open().resumed().is_finished);
+}
+
+#[tokio::test]
+async fn what_failed_is_settled_until_it_is_reopened() {
+    let (folder, origin) = (Folder::new(), origin().await);
+    let list = urls(&origin, &["/a?size=10", "/b?status=500,200&size=5", "/c?status=404"]);
+    assert_eq!(run(&folder, &origin, &list).await.endings(), "ok failed failed");
+    assert_eq!(run(&folder, &origin, &list).await.endings(), "ok+ failed+ failed+");
+    let journal = folder.open();
+    journal.reopen_failed();
+    let again = run_with(&journal, &folder, &origin, &list, u64::MAX).await;
+    assert_eq!(again.sent, 2);
+    assert!(again.outcomes[0].is_from_journal());
+    drop(journal);
+    let counts = Journal::read(folder.journal()).expect("it can be read").summary();
+    assert_eq!(counts.rows(), 3);
+    let after = run(&folder, &origin, &list).await;
+    assert_eq!(after.sent, 0);
+}
+
+#[tokio::test]
+async fn a_job_that_is_dropped_keeps_what_had_settled() {
+    let (folder, origin) = (Folder::new(), origin().await);
+    let list = urls(&origin, &["/a?size=10", "/b?size=10", "/c?silent"]);
+    let journal = folder.open();
+    let client = gannet::Client::builder().retries(0).build().expect("it fits together");
+    let mut job = client.fetch_each(list.clone()).journal(journal.clone());
+    let mut seen = 0;
+    while seen < 2 {
+        seen += u64::from(job.next().await.expect("three inputs").ending() == Ending::Ok);
+    }
+    drop(job);
+    journal.close().expect("it is committed");
+    drop(journal);
+    let resumed = folder.open().resumed();
+    assert_eq!((resumed.lines, resumed.ok, resumed.open()), (3, 2, 1));
+}
+
+#[tokio::test]
+async fn a_journal_serves_one_job_at_a_time() {
+    let folder = Folder::new();
+    let journal = folder.open();
+    let client = gannet::Client::new();
+    let (sender, receiver) = futures::channel::mpsc::unbounded::<String>();
+    drop(receiver);
+    drop(sender);
+    let mut one = client.fetch_each(["http://127.0.0.1:1/"]).journal(journal.clone());
+    let first = futures::poll!(Box::pin(one.next()));
+    assert!(first.is_pending());
+    let mut other = client.fetch_each(["http://127.0.0.1:1/"]).journal(journal.clone());
+    let refused = other.next().await.expect("an outcome that says why");
+    assert_eq!(refused.error().map(gannet::Error::kind), Some(gannet::ErrorKind::Settings));
+    drop(one);
+    let mut third = client.fetch_each(["http://127.0.0.1:1/"]).retry(0).journal(journal);
+    let outcome = third.next().await.expect("one input has one outcome");
+    assert_eq!(outcome.ending(), Ending::Failed, "{outcome:?}");
+}
