@@ -40,7 +40,7 @@ good_bytes INTEGER, path, sum INTEGER)";
 pub(super) const LOG: u64 = 4 << 20;
 
 /// How the connection behaves, whoever opened it.
-const SETTINGS: &str =
+pub(super) const SETTINGS: &str =
     "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY;";
 
 /// Makes the tables in an empty database.

@@ -277,6 +277,7 @@ fn new_header() -> Header {
 
 fn prepare(connection: &Connection, durability: Durability) -> rusqlite::Result<()> {
     connection.busy_timeout(std::time::Duration::from_millis(u64::from(BUSY)))?;
+    connection.execute_batch(schema::SETTINGS)?;
     connection.query_row("PRAGMA journal_mode = WAL", (), |row| row.get::<_, String>(0))?;
     let synchronous = match durability {
         Durability::Process => "NORMAL",

@@ -15,8 +15,18 @@ static COUNT: AtomicU64 = AtomicU64::new(0);
 
 impl Folder {
     pub(crate) fn new() -> Self {
+        Self::below(&std::env::temp_dir())
+    }
+
+    /// One that no disk is waited for, where there is such a place.
+    pub(crate) fn in_memory() -> Self {
+        let memory = Path::new("/dev/shm");
+        if memory.is_dir() { Self::below(memory) } else { Self::new() }
+    }
+
+    fn below(parent: &Path) -> Self {
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("gannet-journal-{}-{number}", std::process::id()));
+        let path = parent.join(format!("gannet-journal-{}-{number}", std::process::id()));
         std::fs::create_dir(&path).expect("the temporary folder takes another");
         Self(path)
     }

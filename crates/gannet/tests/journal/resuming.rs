@@ -88,9 +88,6 @@ async fn a_journal_serves_one_job_at_a_time() {
     let folder = Folder::new();
     let journal = folder.open();
     let client = gannet::Client::new();
-    let (sender, receiver) = futures::channel::mpsc::unbounded::<String>();
-    drop(receiver);
-    drop(sender);
     let mut one = client.fetch_each(["http://127.0.0.1:1/"]).journal(journal.clone());
     let first = futures::poll!(Box::pin(one.next()));
     assert!(first.is_pending());
