@@ -54,6 +54,8 @@
 //! - `tracing`: a span `fetch` for each fetch, a span `attempt` for each of its attempts, and events within them: `hop`,
 //!   `led`, `failed`, `retried`, `settled`; target `gannet`, levels info and debug, never with credentials.
 //! - `tower`: [`Client`] is a `tower_service::Service` of `http::Request`s, so that tower's layers stand around it.
+//! - `journal`: `Journal`, the durable record of what a job has settled ([`FetchEach`] and [`FetchAll`] take it with
+//!   `journal`): the next run goes on where this one stopped, after `kill -9` too.
 //! - `robots`: robots.txt and X-Robots-Tag are obeyed, if `ClientBuilder::robots` says so.
 //! - `sim`: `gannet::sim`, scripted replies and seeded faults in the place of the network, in virtual time, for tests of
 //!   code that uses a client.

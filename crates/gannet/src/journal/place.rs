@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use super::trouble;
@@ -45,6 +45,14 @@ impl Lock {
 pub(super) fn make_file(path: &Path) -> Result<(), Error> {
     let made = private().create(true).truncate(false).write(true).open(path);
     made.map(drop).map_err(|cause| trouble::of_io(path, "make", cause))
+}
+
+/// Whether the file says of itself, in the bytes 18 and 19 of SQLite's file format, that it has a log of recent commits.
+/// Of one that says otherwise SQLite would pass over the log, or write nothing. An empty file says nothing yet.
+pub(super) fn has_log(path: &Path) -> io::Result<bool> {
+    let mut marks = Vec::with_capacity(20);
+    File::open(path)?.take(20).read_to_end(&mut marks)?;
+    Ok(!marks.starts_with(b"SQLite format 3\0") || marks.get(18..20) == Some(&[2, 2]))
 }
 
 /// Makes what was named or removed in the folder durable.

@@ -54,9 +54,7 @@ impl JobSummary {
 impl JournalReader {
     pub(super) fn open(path: &Path) -> Result<Self, Error> {
         let sqlite = |cause| trouble::of_sqlite(path, cause);
-        if let Err(cause) = std::fs::metadata(path) {
-            return Err(trouble::of_io(path, "read", cause));
-        }
+        schema::check_file(path)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags).map_err(sqlite)?;
         connection.busy_timeout(std::time::Duration::from_secs(10)).map_err(sqlite)?;

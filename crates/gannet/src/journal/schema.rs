@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::trouble;
+use super::{place, trouble};
 use crate::error::Error;
 
 /// The format that is written, as `user_version`. It rises when an older version could misread what is written; the
@@ -56,6 +56,15 @@ pub(super) fn make(connection: &Connection) -> rusqlite::Result<()> {
 pub(super) fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
     let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get(0))?;
     Ok(tables == 0 && version(connection)? == 0)
+}
+
+/// Looks at the file before SQLite does.
+pub(super) fn check_file(path: &Path) -> Result<(), Error> {
+    match place::has_log(path) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(trouble::damaged(path, "it is not in SQLite's WAL mode")),
+        Err(cause) => Err(trouble::of_io(path, "read", cause)),
+    }
 }
 
 /// Looks at whose the database is, of which version, and whether its tables are those of the version.

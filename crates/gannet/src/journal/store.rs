@@ -55,6 +55,7 @@ impl Store {
     /// Opens the journal, or makes an empty one.
     pub(super) fn open(path: &Path, durability: Durability) -> Result<Self, Error> {
         place::make_file(path)?;
+        schema::check_file(path)?;
         let sqlite = |cause| trouble::of_sqlite(path, cause);
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags).map_err(sqlite)?;
