@@ -133,7 +133,7 @@ impl Run {
         let block = self.block.as_mut().expect("a line is admitted when its block is there");
         let place = usize::try_from(seq - block.first).expect("a block is short");
         if block.hashes.get(place) == Some(&hash) {
-            let row = block.rows.pop_front_if(|row| row.seq == seq);
+            let row = block.take(seq);
             return match row {
                 // Two lines of one hash are not one line.
                 Some(row) if *row.url != *url_of(request) => Err(self.other_list(seq, line, Some(&row))),
@@ -146,7 +146,7 @@ impl Run {
             self.known = seq;
             return Ok(None);
         }
-        let row = block.rows.pop_front_if(|row| row.seq == seq);
+        let row = block.take(seq);
         Err(self.other_list(seq, line, row.as_ref()))
     }
 

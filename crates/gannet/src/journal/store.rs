@@ -37,6 +37,14 @@ pub(super) struct Block {
     pub(super) rows: std::collections::VecDeque<Recorded>,
 }
 
+impl Block {
+    /// The row of this line, if it comes next.
+    pub(super) fn take(&mut self, seq: u64) -> Option<Recorded> {
+        let is_next = self.rows.front().is_some_and(|row| row.seq == seq);
+        if is_next { self.rows.pop_front() } else { None }
+    }
+}
+
 /// One thing to be written down.
 #[derive(Debug)]
 pub(super) enum Write {

@@ -9,6 +9,7 @@ use crate::request::Request;
 /// No journal.
 pub(crate) enum Ledger {}
 
+#[expect(dead_code, reason = "without a journal nothing is known")]
 pub(crate) enum Known {
     Open,
     Settled(Box<Outcome>),
