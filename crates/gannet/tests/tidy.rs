@@ -18,8 +18,9 @@ const ROOMS: [(&str, &[&str]); 8] = [
     ("lib", &["client", "engine", "policy", "sim", "source", "sink", "transport"]),
 ];
 
-const NOUNS: [&str; 10] =
-    ["clock", "cookies", "error", "event", "moment", "number", "outcome", "permit", "report", "request"];
+const NOUNS: [&str; 11] = [
+    "clock", "cookies", "error", "event", "moment", "number", "outcome", "part", "permit", "report", "request",
+];
 
 /// The longest file, in lines, without its tests.
 const FILE: usize = 500;
