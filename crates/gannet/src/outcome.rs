@@ -134,6 +134,8 @@ pub struct Receipt {
     pub path: Option<PathBuf>,
     /// Its length in bytes.
     pub length: u64,
+    /// How many bytes of it were there when the attempt began that brought the rest; 0 if it brought all.
+    pub resumed_from: u64,
 }
 
 impl Receipt {
@@ -144,12 +146,13 @@ impl Receipt {
 
     /// A receipt for a body in memory.
     pub fn in_memory(body: Bytes) -> Self {
-        Self { length: body.len() as u64, body: Some(body), path: None }
+        let length = body.len() as u64;
+        Self { body: Some(body), ..Self::of_length(length) }
     }
 
     /// A receipt for a file of `length` bytes at `path`.
     pub fn in_file(path: PathBuf, length: u64) -> Self {
-        Self { length, body: None, path: Some(path) }
+        Self { path: Some(path), ..Self::of_length(length) }
     }
 }
 
@@ -405,6 +408,15 @@ impl Outcome {
     pub fn length(&self) -> u64 {
         match &self.verdict {
             Verdict::Got(got) => got.receipt.length,
+            Verdict::Skipped(_) | Verdict::Not(_) => 0,
+        }
+    }
+
+    /// How many bytes of the body were there already when the attempt began that brought the rest, from an attempt
+    /// before it or an earlier run; 0 if one attempt brought all, or nothing was obtained.
+    pub fn resumed_from(&self) -> u64 {
+        match &self.verdict {
+            Verdict::Got(got) => got.receipt.resumed_from,
             Verdict::Skipped(_) | Verdict::Not(_) => 0,
         }
     }

@@ -274,9 +274,15 @@ mod tests {
         assert_eq!(read("bytes 2-4/9"), Some(Bytes { first: 2, end: 5, total: Some(9) }));
         assert_eq!(read("bytes 2-4/*"), Some(Bytes { first: 2, end: 5, total: None }));
         assert_eq!(read("bytes */9"), Some(Unsatisfied { total: 9 }));
-        for nonsense in
-            ["bytes 4-2/9", "bytes 2-9/9", "bytes */*", "lines 1-2/3", "bytes 2-4", "bytes -4/9", "bytes +2-4/9"]
-        {
+        for nonsense in [
+            "bytes 4-2/9",
+            "bytes 2-9/9",
+            "bytes */*",
+            "lines 1-2/3",
+            "bytes 2-4",
+            "bytes -4/9",
+            "bytes +2-4/9",
+        ] {
             assert_eq!(read(nonsense), None, "{nonsense}");
         }
     }

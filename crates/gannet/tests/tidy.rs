@@ -19,7 +19,8 @@ const ROOMS: [(&str, &[&str]); 8] = [
 ];
 
 const NOUNS: [&str; 11] = [
-    "clock", "cookies", "error", "event", "moment", "number", "outcome", "part", "permit", "report", "request",
+    "clock", "cookies", "error", "event", "moment", "number", "outcome", "part", "permit", "report",
+    "request",
 ];
 
 /// The longest file, in lines, without its tests.

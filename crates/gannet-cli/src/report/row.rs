@@ -169,7 +169,7 @@ impl<'a> Body<'a> {
     fn of(outcome: &'a Outcome) -> Option<Self> {
         let path = outcome.path().map(Path::to_string_lossy);
         let obtained = matches!(outcome.ending(), Ending::Ok | Ending::Skipped);
-        obtained.then_some(Self { path, sha256: None, resumed_from: 0 })
+        obtained.then_some(Self { path, sha256: None, resumed_from: outcome.resumed_from() })
     }
 }
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{
-    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, LOCATION,
-    REFERER, TRANSFER_ENCODING, USER_AGENT,
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap,
+    HeaderName, LOCATION, REFERER, TRANSFER_ENCODING, USER_AGENT,
 };
 use http::{Method, StatusCode};
 use percent_encoding::{CONTROLS, percent_encode};
@@ -152,7 +152,9 @@ pub(crate) async fn lead(
             return Err(Box::pin(refused(head, body)).await);
         }
         let promised = body.promised();
-        admit(&errand, &head, promised)?;
+        if !goes.is_complete() {
+            admit(&errand, &head, promised)?;
+        }
         let first = if body.is_over() || goes.is_complete() {
             None
         } else {

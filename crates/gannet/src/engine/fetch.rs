@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use super::attempt::{self, Led, Place};
+use super::attempt::{self, Begins, Led, Place};
 use super::book::Book;
 use super::copy::Copy;
 use super::drive::{Drive, Limits, Listening, Work};
@@ -28,6 +28,7 @@ use crate::transport::leg::Ground;
 
 use advice::{Adviser, Met};
 pub(crate) use look::Look;
+use parts::Parts;
 use refused::Refused;
 use words::{broken, too_slow};
 
@@ -38,6 +39,7 @@ mod advice;
 mod heard;
 mod limits;
 mod look;
+pub(crate) mod parts;
 mod refused;
 mod words;
 
@@ -70,7 +72,7 @@ pub(crate) fn drive(errand: Errand, place: Option<Place>, queued_at: Moment) -> 
     Box::pin(Drive::new(Rest::new(Arc::new(errand), attempt::lead, place, queued_at)))
 }
 
-type Launch<A> = fn(Arc<Errand>, u32, Arc<Leg>, Place) -> A;
+type Launch<A> = fn(Arc<Errand>, u32, Arc<Leg>, Place, Begins) -> A;
 
 /// What an attempt of a fetch comes to.
 trait Attempting: Future<Output = Result<Box<Led>, Error>> {}
@@ -84,6 +86,7 @@ struct Rest<A> {
     machine: Machine,
     led: Option<(u32, Box<Led>)>,
     copy: Option<Copy>,
+    parts: Parts<A>,
     got: Option<Got>,
     failure: Option<Error>,
     refused: Refused,
@@ -129,6 +132,7 @@ impl<A: Attempting> Work for Rest<A> {
 
     fn begins(&mut self, now: Moment) {
         self.trace.began(self.errand.seq, self.errand.target(0).1);
+        self.reopen();
         self.tell(Fact::Began, now);
     }
 
@@ -154,7 +158,8 @@ impl<A: Attempting> Work for Rest<A> {
         if let Some(what) = place.permit.as_ref().and_then(Permit::queued_for) {
             self.book.queued_for(attempt, what);
         }
-        (self.launch)(errand, mirror, leg, place)
+        let begins = self.parts.begins(mirror, &errand);
+        (self.launch)(errand, mirror, leg, place, begins)
     }
 
     fn poll_attempt(
@@ -168,15 +173,7 @@ impl<A: Attempting> Work for Rest<A> {
     }
 
     fn poll_leader(&mut self, cx: &mut Context<'_>) -> Poll<(u32, Result<Brought, Error>)> {
-        let Some(copy) = &mut self.copy else { return Poll::Pending };
-        let errand = &self.errand;
-        let mut received = |bytes| errand.tell(&Event::Received { seq: errand.seq, bytes });
-        let attempt = copy.attempt;
-        let _span = self.trace.enter(attempt);
-        copy.poll(cx, &mut received).map(|result| {
-            let restartable = copy.is_restartable();
-            (attempt, result.map(Brought::Copied).map_err(|error| broken(error, restartable)))
-        })
+        self.poll_copy(cx)
     }
 
     fn happened(&mut self, attempt: u32, brought: Result<Brought, Error>, now: Moment) {
@@ -202,6 +199,7 @@ impl<A: Attempting> Work for Rest<A> {
             }
             Ok(Brought::Copied(got)) => {
                 self.copy = None;
+                self.parts.copied();
                 self.got = Some(got);
                 self.tell(Fact::Completed { attempt }, now);
             }
@@ -235,7 +233,8 @@ impl<A: Attempting> Work for Rest<A> {
             return Limits::LookAt([next, self.listening.look_at()].into_iter().flatten().min());
         };
         self.retire(attempt);
-        let error = broken(error, self.is_restartable());
+        let mendable = self.is_mendable(&error);
+        let error = broken(error, mendable);
         Limits::Over { attempt, failure: self.fail(attempt, error, now) }
     }
 
@@ -326,6 +325,7 @@ impl<A> Rest<A> {
             errand,
             led: None,
             copy: None,
+            parts: Parts::default(),
             got: None,
             failure: None,
             refused: Refused::None,
@@ -341,20 +341,22 @@ impl<A> Rest<A> {
 
     /// Drops what an attempt has brought, and writes down why.
     fn end_attempt(&mut self, attempt: u32, why: WhyStopped, now: Moment) {
+        self.set_aside(attempt, &why);
         self.book.ended(attempt, why, now);
         self.trace.ended(attempt);
         self.led.take_if(|(number, _)| *number == attempt);
-        self.copy.take_if(|copy| copy.attempt == attempt);
     }
 
     /// The leader's body goes into a part of the sink, if it is to be kept here.
     fn receive(&mut self) -> Result<(), Error> {
         let Keep::Whole(sink) = &self.errand.keep else { return Ok(()) };
+        let sink = Arc::clone(sink);
         let Some((attempt, led)) = self.led.take() else { return Ok(()) };
-        let (request, _) = self.errand.target(self.book.mirror(attempt));
-        let part = sink.begin(self.errand.seq, request, &led.reply)?;
+        let (place, head) = self.place_for(attempt, &led, &*sink)?;
         let leg = Arc::clone(self.book.leg(attempt).expect("a leader was started"));
-        self.copy = Some(Copy::new(attempt, leg, led, part, self.errand.plan.max_body));
+        let copy = Copy::new(attempt, leg, led, place, self.errand.plan.max_body);
+        self.copy = Some(copy.with_head(head));
+        self.tell_of_part();
         Ok(())
     }
 
@@ -368,9 +370,9 @@ impl<A> Rest<A> {
         }
     }
 
-    /// Whether no byte of the leader's body has left our hands.
-    fn is_restartable(&self) -> bool {
-        self.copy.as_ref().is_none_or(Copy::is_restartable)
+    /// Whether a further attempt could bring the leader's body after this.
+    fn is_mendable(&self, error: &Error) -> bool {
+        self.copy.as_ref().is_none_or(|copy| copy.is_mendable(error))
     }
 
     /// Closes the books.

@@ -148,10 +148,9 @@ fn is_same_version(part: &Part, toward: Toward, answer: &Answer, total: Option<u
             same_date && answer.etag.is_none() && !moved
         }
         None => {
-            let unlike = |one: &Option<Box<str>>, other: &Option<Box<str>>| {
-                matches!((one, other), (Some(one), Some(other)) if opaque(one) != opaque(other))
-            };
-            let differs = unlike(&part.etag, &answer.etag) || unlike(&part.last_modified, &answer.last_modified);
+            let unlike = |one: &Option<Box<str>>, other: &Option<Box<str>>| matches!((one, other), (Some(one), Some(other)) if opaque(one) != opaque(other));
+            let differs =
+                unlike(&part.etag, &answer.etag) || unlike(&part.last_modified, &answer.last_modified);
             total.is_some() && total == part.total && !differs && !moved
         }
     }
@@ -165,9 +164,7 @@ fn opaque(tag: &str) -> &str {
 /// Whether a reply that no range can be had says that nothing is missing.
 fn is_complete(part: &Part, asked: &Ask, answer: &Answer) -> bool {
     let Some(ContentRange::Unsatisfied { total }) = answer.range else { return mutated!(Any416) };
-    let unlike = |own: Option<&str>, other: &Option<Box<str>>| {
-        matches!((own, other), (Some(own), Some(other)) if own != &**other)
-    };
+    let unlike = |own: Option<&str>, other: &Option<Box<str>>| matches!((own, other), (Some(own), Some(other)) if own != &**other);
     let (tag, date) = match part.validator() {
         Some(Validator::Etag(tag)) => (Some(tag), None),
         Some(Validator::Modified(date)) => (None, Some(date)),

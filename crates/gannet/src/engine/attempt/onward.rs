@@ -88,7 +88,8 @@ impl Onward {
     pub(super) fn ask(&self, headers: &mut HeaderMap, chosen: Option<HeaderName>) {
         let range = format!("bytes={}-", self.asked.from);
         headers.insert(RANGE, range.parse().expect("digits can stand in a field"));
-        if let Some(version) = self.asked.version.as_deref().and_then(|text| HeaderValue::from_str(text).ok()) {
+        if let Some(version) = self.asked.version.as_deref().and_then(|text| HeaderValue::from_str(text).ok())
+        {
             headers.insert(IF_RANGE, version);
         }
         if chosen.is_none() {

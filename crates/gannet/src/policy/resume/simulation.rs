@@ -208,7 +208,8 @@ fn live(seed: u64) -> Result<&'static str, String> {
             _ => Toward::Same,
         };
         let asked = body.as_ref().and_then(|body| ask(&body.part, toward, ResumeParts::Safe));
-        if asked.as_ref().is_some_and(|ask| ask.version.as_deref().is_none_or(|text| text.starts_with("W/"))) {
+        if asked.as_ref().is_some_and(|ask| ask.version.as_deref().is_none_or(|text| text.starts_with("W/")))
+        {
             return Err(format!("a range is asked for without a strong validator: {asked:?}"));
         }
         let manner = MANNERS[dice.usize(0..MANNERS.len())];
@@ -299,7 +300,8 @@ fn no_life_of_a_body_puts_two_versions_together_or_loses_a_byte() {
 #[test]
 fn the_lives_catch_every_mutant() {
     for mutant in Mutant::ALL {
-        let caught = with(*mutant, || (0..MUTANT_COUNT).find_map(|seed| live(seed).err().map(|what| (seed, what))));
+        let caught =
+            with(*mutant, || (0..MUTANT_COUNT).find_map(|seed| live(seed).err().map(|what| (seed, what))));
         let (seed, what) = caught.unwrap_or_else(|| panic!("{mutant:?} is not caught"));
         eprintln!("{mutant:?}: first caught by seed {seed}: {what}");
     }

@@ -121,7 +121,11 @@ fn every_reply_under_every_validator_is_judged_by_the_table() {
             let Some(asked) = ask(&part, Toward::Same, rule) else { continue };
             for (name, answer) in replies(&part) {
                 let expected = expected(had, name);
-                assert_eq!(judge(&part, &asked, Toward::Same, &answer), expected, "{had:?}, {rule:?}: {name}");
+                assert_eq!(
+                    judge(&part, &asked, Toward::Same, &answer),
+                    expected,
+                    "{had:?}, {rule:?}: {name}"
+                );
             }
         }
     }
@@ -163,9 +167,7 @@ fn a_mirror_goes_on_only_with_equal_length_and_equal_strong_etag() {
         judge(&part, &asked, Toward::Mirror, &elsewhere)
     };
     assert_eq!(judged("bytes 40-99/100", TAG), Judged::GoOn { end: 100, total: Some(100) });
-    for (range, etag) in
-        [("bytes 40-99/101", TAG), ("bytes 40-99/*", TAG), ("bytes 40-99/100", "\"two\"")]
-    {
+    for (range, etag) in [("bytes 40-99/101", TAG), ("bytes 40-99/*", TAG), ("bytes 40-99/100", "\"two\"")] {
         assert_eq!(judged(range, etag), Judged::StartAgain, "{range} {etag}");
     }
 }
@@ -189,7 +191,8 @@ fn what_ends_by_its_own_fault_leaves_no_good_bytes() {
     for kind in ErrorKind::ALL {
         let good = leaves_good_bytes(*kind);
         let code = kind.code();
-        let of_the_wire = ["connection.reset", "body.truncated", "body.stalled", "body.too_slow", "transport.failed"];
+        let of_the_wire =
+            ["connection.reset", "body.truncated", "body.stalled", "body.too_slow", "transport.failed"];
         assert_eq!(good, of_the_wire.contains(&code), "{code}");
     }
 }
