@@ -10,6 +10,7 @@ mod heads;
 mod lists;
 mod losers;
 mod network;
+mod parts;
 mod process;
 mod redirects;
 mod signals;

@@ -28,6 +28,7 @@ use crate::transport::leg::Ground;
 
 use advice::{Adviser, Met};
 pub(crate) use look::Look;
+pub(crate) use parts::Mend;
 use parts::Parts;
 use refused::Refused;
 use words::{broken, too_slow};
@@ -52,7 +53,7 @@ pub(crate) struct Settled {
 /// What a fetch was for.
 pub(crate) enum Prize {
     Kept(Got),
-    Head(Box<Led>, Arc<Leg>),
+    Head(Box<Led>, Arc<Leg>, Option<Box<Mend>>),
 }
 
 /// A fetch under way, whatever its attempts are made of.
@@ -70,6 +71,14 @@ pub(crate) trait Driven: Future<Output = Settled> {
 /// Starts a fetch; lazy until polled.
 pub(crate) fn drive(errand: Errand, place: Option<Place>, queued_at: Moment) -> Pin<Box<dyn Driven + Send>> {
     Box::pin(Drive::new(Rest::new(Arc::new(errand), attempt::lead, place, queued_at)))
+}
+
+/// Goes on with a body that broke in the caller's hands; lazy until polled.
+pub(crate) fn drive_on(mend: &Mend, good: u64, broken: Error) -> Pin<Box<dyn Driven + Send>> {
+    let now = mend.errand.core.clock.now();
+    let mut rest = Rest::new(Arc::new(mend.errand()), attempt::lead, None, now);
+    rest.parts.hand_on(mend, good, broken);
+    Box::pin(Drive::new(rest))
 }
 
 type Launch<A> = fn(Arc<Errand>, u32, Arc<Leg>, Place, Begins) -> A;
@@ -126,7 +135,8 @@ impl<A: Attempting> Work for Rest<A> {
     fn tell(&mut self, fact: Fact, now: Moment) {
         let core = &self.errand.core;
         let mut dice = || core.dice();
-        let adviser = Adviser::new(&self.errand, &self.met, now);
+        let mut adviser = Adviser::new(&self.errand, &self.met, now);
+        adviser.pays_in = !self.parts.is_handed_on();
         self.machine.on(fact, &mut Means { now, purse: &adviser, hosts: &adviser, dice: &mut dice });
     }
 
@@ -151,14 +161,16 @@ impl<A: Attempting> Work for Rest<A> {
         let (_, url) = errand.target(mirror);
         let other = (mirror > 0).then(|| shown(url));
         self.book.started(Arc::clone(&leg), (mirror, other), why, now, Clock::wall());
-        self.trace.started(mirror, url, why, now);
-        errand.tell(&Event::AttemptStarted { seq: errand.seq, url: url.as_str(), why });
+        let begins = self.parts.begins((attempt, mirror), &errand);
+        if !matches!(begins, Begins::Broken(_)) {
+            self.trace.started(mirror, url, why, now);
+            errand.tell(&Event::AttemptStarted { seq: errand.seq, url: url.as_str(), why });
+        }
         let place = self.place.take();
         let place = place.unwrap_or_else(|| Place::at(self.met.of(&errand, mirror)));
         if let Some(what) = place.permit.as_ref().and_then(Permit::queued_for) {
             self.book.queued_for(attempt, what);
         }
-        let begins = self.parts.begins(mirror, &errand);
         (self.launch)(errand, mirror, leg, place, begins)
     }
 
@@ -385,7 +397,11 @@ impl<A> Rest<A> {
                 self.book.ended(attempt, WhyStopped::Won, now);
                 match (self.got.take(), self.led.take(), leg) {
                     (Some(got), _, _) => Ok(Prize::Kept(got)),
-                    (None, Some((_, led)), Some(leg)) => Ok(Prize::Head(led, leg)),
+                    (None, Some((_, led)), Some(leg)) => {
+                        let mend =
+                            Mend::of(&self.errand, &led, self.book.mirror(attempt), self.book.retries());
+                        Ok(Prize::Head(led, leg, mend))
+                    }
                     _ => unreachable!("a winner has its body"),
                 }
             }

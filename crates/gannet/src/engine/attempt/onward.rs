@@ -57,6 +57,23 @@ impl Goes {
         self != Self::Anew
     }
 
+    /// How many bytes were there.
+    pub(crate) fn from(self) -> Option<u64> {
+        match self {
+            Self::Anew => None,
+            Self::On { from, .. } | Self::Complete { from } => Some(from),
+        }
+    }
+
+    /// The length of the whole, if it is known.
+    pub(crate) fn total(self) -> Option<u64> {
+        match self {
+            Self::On { total, .. } => total,
+            Self::Complete { from } => Some(from),
+            Self::Anew => None,
+        }
+    }
+
     pub(super) fn is_complete(self) -> bool {
         matches!(self, Self::Complete { .. })
     }

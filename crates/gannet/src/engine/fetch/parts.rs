@@ -41,9 +41,61 @@ pub(crate) struct Had {
     pub(crate) reply: Option<ReplyHead>,
 }
 
+/// What the caller has of a body that broke in its hands.
+struct HandedOn {
+    known: part::Part,
+    mirror: u32,
+    broken: Error,
+}
+
+impl HandedOn {
+    /// The first attempt is the one that broke.
+    fn begins(&self, attempt: u32, mirror: u32, errand: &Errand) -> Begins {
+        let toward = if self.mirror == mirror { Toward::Same } else { Toward::Mirror };
+        let asked = resume::ask(&self.known, toward, errand.plan.resume).filter(|_| attempt > 0);
+        let part = || self.known.clone();
+        asked.map_or_else(
+            || Begins::Broken(self.broken.clone()),
+            |asked| Begins::At(Arc::new(Onward { part: part(), asked, toward, if_not: IfNot::Lost })),
+        )
+    }
+}
+
+/// What a body can be gone on with that breaks in the caller's hands.
+pub(crate) struct Mend {
+    pub(super) errand: Arc<Errand>,
+    known: part::Part,
+    mirror: u32,
+    retried: u32,
+}
+
+impl Mend {
+    /// `None` if the body cannot be gone on with.
+    pub(super) fn of(errand: &Arc<Errand>, led: &Led, mirror: u32, retried: u32) -> Option<Box<Self>> {
+        let known = *known_of(errand, led)?;
+        Some(Box::new(Self { errand: Arc::clone(errand), known, mirror, retried }))
+    }
+
+    /// So many more retries were made for it.
+    pub(crate) fn retried(&mut self, more: u32) {
+        self.retried += more;
+    }
+
+    /// The fetch that goes on, with the retries that are left.
+    pub(super) fn errand(&self) -> Errand {
+        let mut errand = Errand::clone(&self.errand);
+        let plan = Arc::make_mut(&mut errand.plan);
+        plan.retries = plan.retries.map(|retries| retries.saturating_sub(self.retried));
+        plan.hedge = None;
+        errand
+    }
+}
+
 /// The parts of a fetch.
 pub(super) struct Parts<A> {
     had: Option<Box<Had>>,
+    /// What the caller has of a body that broke in its hands.
+    handed_on: Option<Box<HandedOn>>,
     /// Asks for more of the leader's body, of which the server gave less than it was asked for.
     further: Option<Pin<Box<A>>>,
     /// How many bytes on the disk were told of; `None` if there is nothing to tell.
@@ -52,13 +104,16 @@ pub(super) struct Parts<A> {
 
 impl<A> Default for Parts<A> {
     fn default() -> Self {
-        Self { had: None, further: None, told: None }
+        Self { had: None, handed_on: None, further: None, told: None }
     }
 }
 
 impl<A> Parts<A> {
-    /// What an attempt at this mirror begins with.
-    pub(super) fn begins(&self, mirror: u32, errand: &Errand) -> Begins {
+    /// What this attempt at this mirror begins with.
+    pub(super) fn begins(&mut self, (attempt, mirror): (u32, u32), errand: &Errand) -> Begins {
+        if let Some(handed_on) = &self.handed_on {
+            return handed_on.begins(attempt, mirror, errand);
+        }
         let Some(had) = &self.had else { return Begins::Anew };
         let toward = if had.mirror == mirror { Toward::Same } else { Toward::Mirror };
         let if_not = if had.part.restartable() { IfNot::StartAgain } else { IfNot::Lost };
@@ -66,6 +121,16 @@ impl<A> Parts<A> {
             Some(asked) => Begins::At(Arc::new(Onward { part: had.known.clone(), asked, toward, if_not })),
             None => Begins::Anew,
         }
+    }
+
+    /// Its caller has the first `good` bytes, and then the body broke.
+    pub(super) fn hand_on(&mut self, mend: &Mend, good: u64, broken: Error) {
+        let known = part::Part { good, ..mend.known.clone() };
+        self.handed_on = Some(Box::new(HandedOn { known, mirror: mend.mirror, broken }));
+    }
+
+    pub(super) fn is_handed_on(&self) -> bool {
+        self.handed_on.is_some()
     }
 
     /// The body has its place.
