@@ -116,6 +116,10 @@ impl<A> Parts<A> {
         }
         let Some(had) = &self.had else { return Begins::Anew };
         let toward = if had.mirror == mirror { Toward::Same } else { Toward::Mirror };
+        // The legs of a race of several requests need not be one content.
+        if toward == Toward::Mirror && errand.requests.len() > 1 {
+            return Begins::Anew;
+        }
         let if_not = if had.part.restartable() { IfNot::StartAgain } else { IfNot::Lost };
         match resume::ask(&had.known, toward, errand.plan.resume) {
             Some(asked) => Begins::At(Arc::new(Onward { part: had.known.clone(), asked, toward, if_not })),
@@ -269,6 +273,11 @@ impl<A> Rest<A> {
     pub(super) fn set_aside(&mut self, attempt: u32, why: &WhyStopped) {
         let Some(copy) = self.copy.take_if(|copy| copy.attempt == attempt) else { return };
         let asked_on = self.parts.further.take().is_some();
+        // What was written before the output failed is as good as it was, for a later run.
+        if matches!(why, WhyStopped::Failed(error) if error.phase() == Phase::Sink && self.parts.told.is_some())
+        {
+            return;
+        }
         let is_good = match why {
             WhyStopped::Failed(error) => asked_on || resume::leaves_good_bytes(error.kind()),
             // It was stopped, not wrong.
