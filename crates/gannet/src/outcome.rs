@@ -134,7 +134,7 @@ pub struct Receipt {
     pub path: Option<PathBuf>,
     /// Its length in bytes.
     pub length: u64,
-    /// How many bytes of it were there when the attempt began that brought the rest; 0 if it brought all.
+    /// How many bytes were there when the attempt began that brought the rest; 0 if it brought all.
     pub resumed_from: u64,
 }
 
@@ -412,13 +412,10 @@ impl Outcome {
         }
     }
 
-    /// How many bytes of the body were there already when the attempt began that brought the rest, from an attempt
-    /// before it or an earlier run; 0 if one attempt brought all, or nothing was obtained.
+    /// How many bytes of the body were there when the attempt began that brought the rest; 0 if it brought all.
     pub fn resumed_from(&self) -> u64 {
-        match &self.verdict {
-            Verdict::Got(got) => got.receipt.resumed_from,
-            Verdict::Skipped(_) | Verdict::Not(_) => 0,
-        }
+        let Verdict::Got(got) = &self.verdict else { return 0 };
+        got.receipt.resumed_from
     }
 
     /// Every attempt, in the order in which they started.

@@ -118,7 +118,7 @@ pub(crate) async fn lead(
             false => permit,
         };
         #[cfg_attr(not(feature = "cookies"), expect(unused_mut, reason = "cookies are marked in it"))]
-        let (mut head, mut body) = send(&errand, &host, (mirror, &hop), permit, &leg).await?;
+        let (mut head, body) = send(&errand, &host, (mirror, &hop), permit, &leg).await?;
         #[cfg(feature = "cookies")]
         if let Some(cookies) = &errand.core.cookies {
             cookies.take(&mut head.headers, &hop.url);
@@ -151,28 +151,42 @@ pub(crate) async fn lead(
             }
             return Err(Box::pin(refused(head, body)).await);
         }
-        let promised = body.promised();
-        if !goes.is_complete() {
-            admit(&errand, &head, promised)?;
-        }
-        let first = if body.is_over() || goes.is_complete() {
-            None
-        } else {
-            std::future::poll_fn(|cx| body.poll_chunk(cx)).await.transpose()?
-        };
-        leg.enter(Phase::Body);
-        let reply = ReplyHead {
-            status: head.status,
-            version: head.version,
-            headers: head.headers,
-            url: hop.url.as_str().into(),
-            is_decoded: false,
-        };
-        let led = Led { reply, body, first, promised: goes.promised(promised), refused: None, goes };
-        #[cfg(feature = "compression")]
-        let led = super::coding::decoded(&errand, mirror, led)?;
-        return Ok(Box::new(led));
+        return begin(&errand, mirror, &hop.url, (head, body), goes, &leg).await;
     }
+}
+
+/// Waits for the first byte of the body of a reply that is taken.
+async fn begin(
+    errand: &Errand,
+    mirror: u32,
+    url: &Url,
+    (head, mut body): (http::response::Parts, WireBody),
+    goes: Goes,
+    leg: &Leg,
+) -> Result<Box<Led>, Error> {
+    let promised = body.promised();
+    if !goes.is_complete() {
+        admit(errand, &head, promised)?;
+    }
+    let first = if body.is_over() || goes.is_complete() {
+        None
+    } else {
+        std::future::poll_fn(|cx| body.poll_chunk(cx)).await.transpose()?
+    };
+    leg.enter(Phase::Body);
+    let reply = ReplyHead {
+        status: head.status,
+        version: head.version,
+        headers: head.headers,
+        url: url.as_str().into(),
+        is_decoded: false,
+    };
+    let led = Led { reply, body, first, promised: goes.promised(promised), refused: None, goes };
+    #[cfg(feature = "compression")]
+    let led = super::coding::decoded(errand, mirror, led)?;
+    #[cfg(not(feature = "compression"))]
+    let _ = mirror;
+    Ok(Box::new(led))
 }
 
 /// Refuses a reply of an accepted status whose head says that its body is not to be taken.

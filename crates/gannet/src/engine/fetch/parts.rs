@@ -190,7 +190,7 @@ impl<A: Attempting> Rest<A> {
         let leg: Arc<Leg> = Arc::clone(self.book.leg(attempt)?);
         leg.enter(Phase::Queue);
         let onward = Onward { part, asked, toward: Toward::Same, if_not: IfNot::Fail };
-        let place = AtHost { host: self.met.of(&self.errand, mirror), permit: None };
+        let place = AtHost::at(self.met.of(&self.errand, mirror));
         let errand = Arc::clone(&self.errand);
         Some((self.launch)(errand, mirror, leg, place, Begins::At(Arc::new(onward))))
     }
@@ -322,6 +322,11 @@ fn asks_plainly(errand: &Errand) -> bool {
 
 /// What a further attempt could go on by, if the leader breaks off.
 fn known_of(errand: &Errand, led: &Led) -> Option<Box<part::Part>> {
+    // Most bodies come whole with their first chunk, and cost nothing here.
+    let here = led.first.as_ref().map_or(0, |first| first.len() as u64);
+    if led.body.is_over() || led.promised.is_some_and(|promised| promised <= here) {
+        return None;
+    }
     if led.reply.status != StatusCode::OK || led.reply.is_decoded || !asks_plainly(errand) {
         return None;
     }

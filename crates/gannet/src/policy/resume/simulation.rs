@@ -230,27 +230,12 @@ fn live(seed: u64) -> Result<&'static str, String> {
         let cut = if dice.bool() { reply.body.len() } else { dice.usize(0..reply.body.len() + 1) };
         let whole = cut == reply.body.len();
         reply.body.truncate(cut);
-        let (kept, done) = match judged {
-            Judged::AsAny | Judged::StartAgain => {
-                body = body.filter(|_| judged == Judged::AsAny);
-                continue;
-            }
-            Judged::TakeWhole => {
-                let total = if chunked { None } else { reply.answer.length };
-                let answer = &reply.answer;
-                let date = Some("Sun, 06 Nov 1994 09:00:00 GMT".into());
-                let (etag, last_modified) = (answer.etag.clone(), answer.last_modified.clone());
-                let part = Part { etag, last_modified, date, total, ..Part::new(at.url()) };
-                (Body { part, bytes: reply.body, from_mirror: to_mirror }, whole)
-            }
-            Judged::Complete => (body.take().expect("something was gone on with"), true),
-            Judged::GoOn { end, total } => {
-                let mut had = body.take().expect("something was gone on with");
-                had.bytes.append(&mut reply.body);
-                had.part.total = total;
-                (had, whole && total.is_none_or(|total| end >= total))
-            }
-        };
+        if matches!(judged, Judged::AsAny | Judged::StartAgain) {
+            body = body.filter(|_| judged == Judged::AsAny);
+            continue;
+        }
+        let framing = if chunked { Framing::Chunks } else { Framing::Length };
+        let (mut kept, done) = taken(judged, reply, body.take(), (whole, framing, to_mirror));
         is_of_one_version(&kept.bytes).map_err(|what| format!("{manner:?}, {tells:?}: {what}"))?;
         if done {
             let version = kept.bytes.first().map_or(0, |byte| byte.0);
@@ -260,11 +245,42 @@ fn live(seed: u64) -> Result<&'static str, String> {
                 other => Err(format!("{manner:?}: {length} bytes of {other:?} were taken for the whole")),
             };
         }
-        let mut kept = kept;
         kept.part.good = kept.bytes.len() as u64;
         body = Some(kept);
     }
     Ok("given up")
+}
+
+/// How a reply tells where its body ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Framing {
+    Length,
+    Chunks,
+}
+
+/// What a reply leaves that is taken, and whether nothing is missing.
+fn taken(
+    judged: Judged,
+    mut reply: Reply,
+    had: Option<Body>,
+    (whole, framing, from_mirror): (bool, Framing, bool),
+) -> (Body, bool) {
+    match (judged, had) {
+        (Judged::GoOn { end, total }, Some(mut had)) => {
+            had.bytes.append(&mut reply.body);
+            had.part.total = total;
+            (had, whole && total.is_none_or(|total| end >= total))
+        }
+        (Judged::Complete, Some(had)) => (had, true),
+        _ => {
+            let answer = reply.answer;
+            let total = answer.length.filter(|_| framing == Framing::Length);
+            let date = Some("Sun, 06 Nov 1994 09:00:00 GMT".into());
+            let (etag, last_modified) = (answer.etag, answer.last_modified);
+            let part = Part { etag, last_modified, date, total, ..Part::new(answer.url) };
+            (Body { part, bytes: reply.body, from_mirror }, whole)
+        }
+    }
 }
 
 /// Whether these bytes begin one version, and hold no other.
