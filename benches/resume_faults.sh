@@ -38,9 +38,11 @@ with_curl() {
     run curl -fsS -C - -o f "$url/x"
 }
 
+# With -O it asks for the whole again, whatever -c says, so it names the file itself.
 with_wget2() {
-    run wget2 -q -t 1 -c -O f "$url/x"
-    run wget2 -q -t 1 -c -O f "$url/x"
+    run wget2 -q -t 1 -c "$url/x"
+    run wget2 -q -t 1 -c "$url/x"
+    if [ -f x ]; then mv x f; fi
 }
 
 with_aria2c() {
