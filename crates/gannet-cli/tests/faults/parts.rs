@@ -115,21 +115,3 @@ fn row_66_the_page_of_an_error_is_never_written_into_a_file() {
         }
     }
 }
-
-#[test]
-fn row_67_mirrors_are_never_mixed_unless_length_and_strong_etag_agree() {
-    for (mirror, from, seed) in [
-        ("size=300k&seed=1&etag=one", CUT, 1),
-        ("size=300k&seed=2&etag=two&range=ignore-if-range", 0, 2),
-        ("size=300k&seed=2&etag=W/%22one%22&range=ignore-if-range", 0, 2),
-        ("size=301k&seed=2&etag=one&range=ignore-if-range", 0, 2),
-    ] {
-        let builder = Origin::builder().script("/a", ["size=300k&seed=1&etag=one&truncate=200k"]);
-        let server = Speech::Http1.serve(builder.script("/b", [mirror]));
-        let options = format!("--retry 1 --mirror {}", server.origin.url("/b"));
-        let end = server.trial(["/a"]).with(&options).run();
-        assert_eq!((end.code, resumed_from(&end)), (0, from), "{mirror}: {end:?}");
-        let length = if mirror.contains("301k") { 301 << 10 } else { WHOLE };
-        assert!(end.body(0) == body(length, seed), "{mirror}: {end:?}");
-    }
-}
