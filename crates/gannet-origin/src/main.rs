@@ -52,7 +52,7 @@ async fn serve(flags: &Flags) -> io::Result<()> {
         builder = builder.file(path, "", std::fs::read(file)?);
     }
     for (prefix, query) in &flags.behave {
-        builder = builder.behave(prefix, query);
+        builder = builder.script(prefix, query.split('|'));
     }
     for (prefix, query) in &flags.limits {
         builder = builder.limits(prefix, query);
@@ -243,7 +243,8 @@ Usage: gannet-origin [FLAGS]
                  what is wrong with HTTP/2, and for how many connections; default: all
   --file /P=FILE serve that file at that path; repeatable
   --behave /P=QUERY
-                 treat the paths that start so as if they came with that query; repeatable
+                 treat the paths that start so as if they came with that query; repeatable; of several with | between,
+                 each request of a path takes the next, and the last stays
   --limits /P=QUERY
                  hold the paths that start so, together, to rate, concurrency and workers; repeatable
   --counts-every N

@@ -8,6 +8,7 @@ use http::StatusCode;
 
 use crate::error::Phase;
 use crate::outcome::{Ending, Outcome, WhyStarted};
+use crate::part::Part;
 
 /// One thing that happened. Told synchronously: a watcher must not block.
 #[derive(Debug)]
@@ -44,6 +45,21 @@ pub enum Event<'a> {
         seq: u64,
         /// How many.
         bytes: u64,
+    },
+    /// A part file stands for a body that a later run could go on with: told before its first byte is written, and
+    /// each time that more of it is on the disk. Only of fetches whose parts are left
+    /// ([`ClientBuilder::leave_parts`](crate::ClientBuilder::leave_parts)).
+    Part {
+        /// The request's place in the input.
+        seq: u64,
+        /// What is known of it.
+        part: &'a Part,
+    },
+    /// The part file that was told of, or given by [`Request::part`](crate::Request::part), is not gone on with: it was
+    /// removed, and its body is begun anew.
+    PartGone {
+        /// The request's place in the input.
+        seq: u64,
     },
     /// A request has settled.
     Settled(&'a Outcome),
@@ -291,7 +307,7 @@ impl Tallies {
                     WhyStarted::Hedge => add(&self.hedges, 1),
                 }
             }
-            Event::BudgetRefused { .. } => {}
+            Event::BudgetRefused { .. } | Event::Part { .. } | Event::PartGone { .. } => {}
             Event::Received { bytes, .. } => add(&self.bytes, *bytes),
             Event::Settled(outcome) => {
                 add(&self.settled, 1);

@@ -147,6 +147,8 @@ pub struct Receipt {
     pub path: Option<PathBuf>,
     /// Its length in bytes.
     pub length: u64,
+    /// How many bytes were there when the attempt began that brought the rest; 0 if it brought all.
+    pub resumed_from: u64,
 }
 
 impl Receipt {
@@ -157,12 +159,13 @@ impl Receipt {
 
     /// A receipt for a body in memory.
     pub fn in_memory(body: Bytes) -> Self {
-        Self { length: body.len() as u64, body: Some(body), path: None }
+        let length = body.len() as u64;
+        Self { body: Some(body), ..Self::of_length(length) }
     }
 
     /// A receipt for a file of `length` bytes at `path`.
     pub fn in_file(path: PathBuf, length: u64) -> Self {
-        Self { length, body: None, path: Some(path) }
+        Self { path: Some(path), ..Self::of_length(length) }
     }
 }
 
@@ -290,6 +293,12 @@ impl Outcome {
             Verdict::Got(got) => got.receipt.length,
             Verdict::Skipped(_) | Verdict::Not(_) => 0,
         }
+    }
+
+    /// How many bytes of the body were there when the attempt began that brought the rest; 0 if it brought all.
+    pub fn resumed_from(&self) -> u64 {
+        let Verdict::Got(got) = &self.verdict else { return 0 };
+        got.receipt.resumed_from
     }
 
     /// Every attempt, in the order in which they started; of what comes from a journal, those of the run that settled

@@ -11,6 +11,7 @@ use url::Url;
 #[cfg(feature = "digests")]
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Phase};
+use crate::part::Part;
 
 pub(crate) mod body;
 mod file;
@@ -28,6 +29,7 @@ pub struct Request {
     pub(crate) mirrors: Option<Box<[Mirror]>>,
     pub(crate) place: Option<Box<Path>>,
     id: Option<Box<str>>,
+    pub(crate) part: Option<Box<Part>>,
     pub(crate) raced: bool,
     /// From the URL's userinfo, which is taken out of the URL.
     pub(crate) authorization: Option<Box<HeaderValue>>,
@@ -91,6 +93,7 @@ impl Request {
             mirrors: None,
             place: None,
             id: None,
+            part: None,
             raced: false,
             authorization: authorization.map(Box::new),
             #[cfg(feature = "digests")]
@@ -181,6 +184,14 @@ impl Request {
         self
     }
 
+    /// Goes on with what an earlier run has left of its body, as [`Event::Part`](crate::Event::Part) told it. The file
+    /// is looked at first: one that is shorter, or whose end was edited, is removed, and the body begun anew; so it is
+    /// where the sink keeps no parts, and where the server has another version by now (RFC 9110, section 13.1.5).
+    pub fn part(mut self, part: Part) -> Self {
+        self.part = Some(Box::new(part));
+        self
+    }
+
     /// The caller's own id, given with [`identified`](Self::identified).
     pub fn id(&self) -> Option<&str> {
         self.id.as_deref()
@@ -233,6 +244,7 @@ impl Request {
             mirrors: None,
             place: None,
             id: None,
+            part: None,
             raced: false,
             authorization: None,
             #[cfg(feature = "digests")]

@@ -20,7 +20,7 @@ use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcomm
 pub(crate) use options::{
     AlternativeArgs, BodyArgs, CheckArgs, ChecksumArgs, ColourRule, ConnectionArgs, CrowdArgs, DataKind,
     DataPiece, ExistsRule, GetArgs, GoalArgs, HabitArgs, InputArgs, ModeArgs, ProgressStyle, RaceArgs,
-    RecordArgs, RequestArgs, RetryArgs, RowOrder, SharedArgs, TimeArgs,
+    RecordArgs, RequestArgs, Resume, RetryArgs, RowOrder, SharedArgs, TimeArgs,
 };
 pub(crate) use settings::{Settings, Surroundings};
 pub(crate) use values::{Crowding, Deadline, GiveUp, GivenHeader, Hedge, Retries};

@@ -8,7 +8,7 @@ mod request;
 
 use std::time::Duration;
 
-use clap::{ArgAction, Args};
+use clap::{ArgAction, Args, ValueEnum};
 use gannet::Goal;
 use gannet::digest::Digest;
 
@@ -307,7 +307,22 @@ pub(crate) struct RetryArgs {
     /// and this time is over, what waits for the host fails. With --retry inf it is never given up.
     #[arg(long, value_name = "TIME", hide_short_help = true, allow_hyphen_values = true)]
     pub(crate) host_give_up: Option<GiveUp>,
+    /// Which bodies are gone on with where they broke off: safe, always, never [default: safe]
+    ///
+    /// safe: those that a strong ETag vouches for, or, without any ETag, a Last-Modified at least a minute before the
+    /// reply's Date; all others begin anew. always: others too, if the server says the same total length again; that is
+    /// unsafe, for a body that changed and kept its length is put together from both. never: each retry begins anew.
+    #[arg(long, value_name = "WHICH", value_enum, hide_possible_values = true, hide_short_help = true)]
+    pub(crate) resume_parts: Option<Resume>,
     /// Accepted, without effect in this version
     #[arg(long, value_name = "DIR", hide = true)]
     pub(crate) journal: Option<String>,
+}
+
+/// Which bodies are gone on with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Resume {
+    Safe,
+    Always,
+    Never,
 }

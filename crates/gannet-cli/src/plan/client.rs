@@ -4,14 +4,14 @@
 use std::time::Duration;
 
 use gannet::{
-    Client, ClientBuilder, Cookies, Decoding, ErrorKind, HttpVersions, MediaTypes, Redirects, RetryErrors,
-    Robots, Schemes, TlsVersion,
+    Client, ClientBuilder, Cookies, Decoding, ErrorKind, HttpVersions, MediaTypes, Redirects, ResumeParts,
+    RetryErrors, Robots, Schemes, TlsVersion,
 };
 
 use super::proto;
 use crate::args::{
-    BodyArgs, ConnectionArgs, CrowdArgs, Deadline, GiveUp, RequestArgs, Retries, RetryArgs, SharedArgs,
-    TimeArgs,
+    BodyArgs, ConnectionArgs, CrowdArgs, Deadline, GiveUp, RequestArgs, Resume, Retries, RetryArgs,
+    SharedArgs, TimeArgs,
 };
 use crate::say::{Complaint, as_given, hint};
 
@@ -111,6 +111,11 @@ fn retried(mut builder: ClientBuilder, retry: &RetryArgs) -> ClientBuilder {
     if let Some(GiveUp(after)) = retry.host_give_up {
         builder = builder.host_give_up(after);
     }
+    builder = match retry.resume_parts {
+        Some(Resume::Always) => builder.resume_parts(ResumeParts::Always),
+        Some(Resume::Never) => builder.resume_parts(ResumeParts::Never),
+        Some(Resume::Safe) | None => builder,
+    };
     if let Some(budget) = retry.retry_budget {
         builder = builder.retry_budget(budget.share());
     }

@@ -171,7 +171,11 @@ impl<'a> Body<'a> {
         let path = outcome.path().map(Path::to_string_lossy);
         let obtained = matches!(outcome.ending(), Ending::Ok | Ending::Skipped);
         let sha256 = outcome.digests().iter().find(|digest| digest.algorithm() == Algorithm::Sha256);
-        obtained.then_some(Self { path, sha256: sha256.map(Digest::to_hex), resumed_from: 0 })
+        obtained.then_some(Self {
+            path,
+            sha256: sha256.map(Digest::to_hex),
+            resumed_from: outcome.resumed_from(),
+        })
     }
 }
 

@@ -11,6 +11,7 @@ mod integrity;
 mod lists;
 mod losers;
 mod network;
+mod parts;
 mod process;
 mod redirects;
 mod signals;

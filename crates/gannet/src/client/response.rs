@@ -14,7 +14,7 @@ use crate::Moment;
 #[cfg(feature = "compression")]
 use crate::engine::coding::Unasked;
 use crate::engine::control::Tokens;
-use crate::engine::fetch::{Prize, Settled, below, seconds};
+use crate::engine::fetch::{Driven, Mend, Prize, Settled, below, seconds};
 use crate::engine::timer::Timer;
 use crate::error::{Error, ErrorKind, Phase};
 use crate::outcome::{AttemptRecord, ReplyHead};
@@ -25,15 +25,18 @@ use crate::transport::coding::body::Decoded;
 use crate::transport::coding::{Decoder, codings};
 use crate::transport::{Leg, WireBody};
 
+mod mending;
+
 /// A reply whose head has come. Its body is read with [`text`](Self::text), [`bytes`](Self::bytes),
-/// [`json`](Self::json), [`chunk`](Self::chunk) or [`chunks`](Self::chunks); a body that breaks off is an error of
-/// kind [`BodyNotResumable`](ErrorKind::BodyNotResumable), since it cannot be begun anew under the caller's hands.
+/// [`json`](Self::json), [`chunk`](Self::chunk) or [`chunks`](Self::chunks). A body that breaks off is gone on with
+/// within the retries if a strong validator vouches for it ([`ResumeParts`](crate::ResumeParts)); else, or if its rest
+/// cannot be had, it is an error of kind [`BodyNotResumable`](ErrorKind::BodyNotResumable), since it cannot be begun anew
+/// under the caller's hands.
 ///
 /// As long as its body is not read to the end, it holds a connection and a place at its host's gate; dropping it
 /// gives both back.
 pub struct Response {
     reply: ReplyHead,
-    attempts: Vec<AttemptRecord>,
     body: Body,
 }
 
@@ -42,6 +45,12 @@ struct Body {
     first: Option<Bytes>,
     taken: u64,
     promised: Option<u64>,
+    /// Where the bytes of the wire end.
+    ends_at: Option<u64>,
+    attempts: Vec<AttemptRecord>,
+    /// How it is gone on with if it breaks.
+    mend: Option<Box<Mend>>,
+    mending: Option<Pin<Box<dyn Driven + Send>>>,
     asked_at: Option<Moment>,
     lately: Lately,
     leg: Arc<Leg>,
@@ -53,8 +62,8 @@ struct Body {
 impl Response {
     pub(super) fn of(settled: Settled, aftermath: Aftermath) -> Result<Self, Error> {
         let Settled { end, record } = settled;
-        let (led, leg) = match end? {
-            Prize::Head(led, leg) => (*led, leg),
+        let (led, leg, mend) = match end? {
+            Prize::Head(led, leg, mend) => (*led, leg, mend),
             Prize::Kept(_) => unreachable!("a response's body is not kept by the engine"),
         };
         let tokens = aftermath.asked.wait_for_tokens();
@@ -63,6 +72,10 @@ impl Response {
             first: led.first,
             taken: 0,
             promised: led.promised,
+            ends_at: led.promised,
+            attempts: record.attempts,
+            mend,
+            mending: None,
             asked_at: None,
             lately: Lately::default(),
             leg,
@@ -70,7 +83,7 @@ impl Response {
             tokens,
             timer: Timer::default(),
         };
-        Ok(Self { reply: led.reply, attempts: record.attempts, body })
+        Ok(Self { reply: led.reply, body })
     }
 
     /// The reply's status.
@@ -100,7 +113,7 @@ impl Response {
 
     /// Every attempt that was made for it.
     pub fn attempts(&self) -> &[AttemptRecord] {
-        &self.attempts
+        &self.body.attempts
     }
 
     /// The next piece of the body, `None` at its end.
@@ -169,6 +182,9 @@ impl Response {
         if codings.is_empty() {
             return;
         }
+        // Where the wire broke says nothing of where the decoded body did.
+        body.mend = None;
+        body.ends_at = None;
         let Some(first) = body.first.take() else { return };
         let wire = body.wire.take().expect("a body of which nothing was read is there");
         let decoded = Decoded::new(Decoder::new(&codings), wire, first, body.promised.take());
@@ -218,7 +234,8 @@ impl Body {
         }
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
+    /// The next piece off the wire.
+    fn poll_wire(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
         // A reader who is slow while there is always something to read is held to the limits too.
         if self.wire.is_some()
             && let Some(error) = self.cut_short(cx)
@@ -258,11 +275,14 @@ impl Body {
                 }
                 return Poll::Ready(Some(Ok(chunk)));
             }
-            Poll::Ready(Some(Err(cause))) => Some(Err(handed_on(cause))),
-            Poll::Ready(None) => match self.promised {
-                Some(promised) if promised != self.taken => {
-                    let message = format!("the body has {} bytes, {promised} were announced", self.taken);
-                    Some(Err(Error::new(ErrorKind::BodyNotResumable, Phase::Verify, message)))
+            Poll::Ready(Some(Err(cause))) => Some(Err(cause)),
+            Poll::Ready(None) => match self.ends_at {
+                Some(end) if end != self.taken => {
+                    let message = match end {
+                        u64::MAX => "the server gave a piece of the body, and not the rest of it".to_owned(),
+                        _ => format!("the body has {} bytes, {end} were announced", self.taken),
+                    };
+                    Some(Err(Error::new(ErrorKind::BodyTruncated, Phase::Verify, message)))
                 }
                 _ => None,
             },
@@ -340,7 +360,21 @@ impl Body {
 
 /// The caller may have acted on the bytes that it was given. What no further attempt could cure keeps its name.
 fn handed_on(cause: Error) -> Error {
-    if matches!(cause.kind(), ErrorKind::CodingBroken | ErrorKind::Bomb | ErrorKind::Digest) {
+    use ErrorKind as Kind;
+    let keeps_its_name = matches!(
+        cause.kind(),
+        Kind::CodingBroken
+            | Kind::Bomb
+            | Kind::Digest
+            | Kind::BodyTooLarge
+            | Kind::BodyStalled
+            | Kind::BodyTooSlow
+            | Kind::BodyNotResumable
+            | Kind::Cancelled
+            | Kind::JobDeadline
+            | Kind::ItemDeadline
+    );
+    if keeps_its_name {
         return cause;
     }
     Error::new(ErrorKind::BodyNotResumable, Phase::Body, cause.message().to_owned()).caused_by(cause)

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, LOCATION,
-    REFERER, TRANSFER_ENCODING, USER_AGENT,
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap,
+    HeaderName, LOCATION, REFERER, TRANSFER_ENCODING, USER_AGENT,
 };
 use http::{Method, StatusCode};
 use percent_encoding::{CONTROLS, percent_encode};
@@ -36,9 +36,11 @@ use heard::{nothing_left, retry_after};
 
 pub(crate) use entry::{Place, closed, queues_for};
 pub(crate) use heard::{is_of_host, of_error};
+pub(crate) use onward::{Begins, Goes, IfNot, Onward};
 
 mod entry;
 mod heard;
+mod onward;
 
 /// An attempt that leads: an accepted head, and the body from its first byte on.
 #[derive(Debug)]
@@ -50,6 +52,8 @@ pub(crate) struct Led {
     pub(crate) promised: Option<u64>,
     /// The status is not accepted: nothing leads, but the body may be wanted.
     pub(crate) refused: Option<Error>,
+    /// Whether its bytes follow others that are there.
+    pub(crate) goes: Goes,
 }
 
 /// The longest redirect target, in bytes.
@@ -71,6 +75,8 @@ struct Hop {
     secrets: Fields,
     /// Fields that describe a body, which a redirect to GET has not.
     content: Fields,
+    /// What is asked for, if not the whole.
+    onward: Option<Arc<Onward>>,
 }
 
 /// Whether a group of header fields goes along.
@@ -89,8 +95,10 @@ pub(crate) async fn lead(
     mirror: u32,
     leg: Arc<Leg>,
     place: Place,
+    begins: Begins,
 ) -> Result<Box<Led>, Error> {
     let mut hop = first_hop(&errand, mirror)?;
+    hop.onward = begins.onward()?;
     let mut place = Some(place);
     loop {
         #[cfg_attr(
@@ -126,28 +134,63 @@ pub(crate) async fn lead(
             Box::pin(wait_as_asked(&errand, &head)).await?;
             continue;
         }
+        let goes = match onward::judge(&hop, &head)? {
+            Some(goes) => goes,
+            None => {
+                // As with a redirect: its place goes back first.
+                drop(body);
+                leg.enter(Phase::Queue);
+                hop.onward = None;
+                continue;
+            }
+        };
         let returned = head.status.is_redirection() && errand.plan.redirects == Redirects::Return;
-        if !errand.plan.ok_status.contains(head.status) && !returned {
+        if !goes.follows() && !errand.plan.ok_status.contains(head.status) && !returned {
             if errand.plan.refused_body == RefusedBody::Kept && matches!(errand.keep, Keep::Whole(_)) {
                 return Ok(held(hop, head, body));
             }
             return Err(Box::pin(refused(head, body)).await);
         }
-        let promised = body.promised();
-        admit(&errand, &head, promised)?;
-        #[cfg(feature = "digests")]
-        let body = super::digests::sent(&errand, &hop.method, &head, body);
-        let mut body = body;
-        let first = if body.is_over() {
-            None
-        } else {
-            std::future::poll_fn(|cx| body.poll_chunk(cx)).await.transpose()?
-        };
-        leg.enter(Phase::Body);
-        let (status, version, headers) = (head.status, head.version, head.headers);
-        let reply = ReplyHead { status, version, headers, url: hop.url.as_str().into(), is_decoded: false };
-        return leading(&errand, mirror, Led { reply, body, first, promised, refused: None });
+        return begin(&errand, mirror, (&hop.method, &hop.url), (head, body), goes, &leg).await;
     }
+}
+
+/// Waits for the first byte of the body of a reply that is taken.
+async fn begin(
+    errand: &Errand,
+    mirror: u32,
+    (method, url): (&http::Method, &Url),
+    (head, mut body): (http::response::Parts, WireBody),
+    goes: Goes,
+    leg: &Leg,
+) -> Result<Box<Led>, Error> {
+    let promised = body.promised();
+    if !goes.is_complete() {
+        admit(errand, &head, promised)?;
+    }
+    // What follows bytes that are there is no whole that could be compared.
+    #[cfg(feature = "digests")]
+    if goes == Goes::Anew {
+        body = super::digests::sent(errand, method, &head, body);
+    }
+    let first = if body.is_over() || goes.is_complete() {
+        None
+    } else {
+        std::future::poll_fn(|cx| body.poll_chunk(cx)).await.transpose()?
+    };
+    leg.enter(Phase::Body);
+    let reply = ReplyHead {
+        status: head.status,
+        version: head.version,
+        headers: head.headers,
+        url: url.as_str().into(),
+        is_decoded: false,
+    };
+    leading(
+        errand,
+        mirror,
+        Led { reply, body, first, promised: goes.promised(promised), refused: None, goes },
+    )
 }
 
 /// The attempt with its body as the caller wants it: decoded, and compared with what he expects.
@@ -249,6 +292,7 @@ fn first_hop(errand: &Errand, mirror: u32) -> Result<Hop, Error> {
         body: template.body.clone(),
         secrets: Fields::Sent,
         content: Fields::Sent,
+        onward: None,
     })
 }
 
@@ -281,6 +325,10 @@ fn headers(errand: &Errand, mirror: u32, hop: &Hop) -> HeaderMap {
     // The framing follows from the body alone (RFC 9112, section 6), whatever the caller wrote.
     for name in [CONTENT_LENGTH, TRANSFER_ENCODING] {
         headers.remove(name);
+    }
+    if let Some(onward) = &hop.onward {
+        let chosen = defaults.contains_key(ACCEPT_ENCODING) || template.headers.contains_key(ACCEPT_ENCODING);
+        onward.ask(&mut headers, chosen.then_some(ACCEPT_ENCODING));
     }
     if hop.content == Fields::Dropped {
         for name in [CONTENT_TYPE, CONTENT_ENCODING] {
@@ -389,10 +437,12 @@ fn next_hop(hop: &Hop, status: StatusCode, url: Url) -> Hop {
         StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND => hop.method == Method::POST,
         _ => false,
     };
+    let onward = hop.onward.clone();
     if becomes_get {
-        return Hop { url, method: Method::GET, body: Body::default(), secrets, content: Fields::Dropped };
+        let content = Fields::Dropped;
+        return Hop { url, method: Method::GET, body: Body::default(), secrets, content, onward };
     }
-    Hop { url, method: hop.method.clone(), body: hop.body.clone(), secrets, content: hop.content }
+    Hop { url, method: hop.method.clone(), body: hop.body.clone(), secrets, content: hop.content, onward }
 }
 
 /// Takes out what another origin must not see.
@@ -438,7 +488,7 @@ fn held(hop: Hop, head: http::response::Parts, body: WireBody) -> Box<Led> {
     let (status, version, headers) = (head.status, head.version, head.headers);
     let reply = ReplyHead { status, version, headers, url: hop.url.as_str().into(), is_decoded: false };
     let promised = body.promised();
-    Box::new(Led { reply, body, first: None, promised, refused: Some(error) })
+    Box::new(Led { reply, body, first: None, promised, refused: Some(error), goes: Goes::Anew })
 }
 
 fn status_error(status: StatusCode, version: http::Version, headers: HeaderMap, body: Bytes) -> Error {
@@ -474,7 +524,8 @@ mod tests {
 
     fn hop(url: &str) -> Hop {
         let url = url.parse().expect("a URL");
-        Hop { url, method: Method::POST, body: "x".into(), secrets: Fields::Sent, content: Fields::Sent }
+        let (secrets, content) = (Fields::Sent, Fields::Sent);
+        Hop { url, method: Method::POST, body: "x".into(), secrets, content, onward: None }
     }
 
     #[test]

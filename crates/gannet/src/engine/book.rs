@@ -147,6 +147,11 @@ impl Book {
         self.pages.iter().filter_map(|page| page.leg.connection()).collect()
     }
 
+    /// How many attempts were retries.
+    pub(crate) fn retries(&self) -> u32 {
+        self.pages.iter().filter(|page| page.why == WhyStarted::Retry).count() as u32
+    }
+
     pub(crate) fn first_started(&self) -> Option<Moment> {
         self.first_started.map(|(first, _)| first)
     }

@@ -48,13 +48,14 @@ pub(super) fn decoded(errand: &Errand, mirror: u32, led: Led) -> Result<Led, Err
         return Ok(led);
     }
     let codings = codings(&led.reply.headers)?;
-    let Led { reply, body, first: Some(first), promised, refused } = led else { return Ok(led) };
+    let Led { reply, body, first: Some(first), promised, refused, goes } = led else { return Ok(led) };
     if codings.is_empty() {
-        return Ok(Led { reply, body, first: Some(first), promised, refused });
+        return Ok(Led { reply, body, first: Some(first), promised, refused, goes });
     }
     let decoded = Decoded::new(Decoder::new(&codings), body, first, promised);
     let reply = ReplyHead { is_decoded: true, ..reply };
-    Ok(Led { reply, body: WireBody::Decoded(Box::new(decoded)), first: None, promised: None, refused })
+    let body = WireBody::Decoded(Box::new(decoded));
+    Ok(Led { reply, body, first: None, promised: None, refused, goes })
 }
 
 /// What may be done about a body that comes in a content coding though none was asked for.

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use super::attempt::Led;
+use super::attempt::{Goes, Led};
+use super::fetch::parts::{Had, Place};
 use crate::Moment;
 use crate::error::{Error, ErrorKind, Phase};
-use crate::outcome::Got;
+use crate::outcome::{Got, ReplyHead};
 use crate::permit::Left;
+use crate::policy::resume::leaves_good_bytes;
 use crate::policy::speed::{Asking, Found, Lately, LowestSpeed};
 use crate::sink::Part;
 use crate::transport::Leg;
@@ -18,9 +20,21 @@ pub(crate) struct Copy {
     leg: Arc<Leg>,
     led: Box<Led>,
     part: Option<Box<dyn Part>>,
+    /// What a further attempt can go on by, if it can.
+    known: Option<Box<crate::part::Part>>,
+    /// How much of the body was there before.
+    resumed_from: u64,
     limit: Option<u64>,
     waits_for: WaitsFor,
     lately: Lately,
+}
+
+/// What a copy has come to.
+pub(crate) enum Copied {
+    /// The body has its place.
+    All(Box<Got>),
+    /// What the server gave at once; the rest is to be asked for.
+    Some,
 }
 
 /// What a copy that is pending waits for; a stall is the server's only while we ask it for more.
@@ -35,14 +49,16 @@ impl Copy {
         attempt: u32,
         leg: Arc<Leg>,
         led: Box<Led>,
-        part: Box<dyn Part>,
+        Place { part, known }: Place,
         limit: Option<u64>,
     ) -> Self {
         Self {
             attempt,
             leg,
             led,
+            resumed_from: part.length(),
             part: Some(part),
+            known,
             limit,
             waits_for: WaitsFor::Wire,
             lately: Lately::default(),
@@ -56,13 +72,17 @@ impl Copy {
         self.lately.look(lowest, self.leg.bytes(), now, asking)
     }
 
-    /// Ready when the body has its final place, or will not get it. `received` hears of each chunk's length.
+    /// Ready when the body has its final place, or will not get it, or the rest has to be asked for. `received` hears of
+    /// each chunk's length.
     pub(crate) fn poll(
         &mut self,
         cx: &mut Context<'_>,
         received: &mut dyn FnMut(u64),
-    ) -> Poll<Result<Got, Error>> {
+    ) -> Poll<Result<Copied, Error>> {
         loop {
+            if matches!(self.led.goes, Goes::Complete { .. }) {
+                break;
+            }
             if self.led.first.is_some() {
                 self.waits_for = WaitsFor::Sink;
                 ready!(self.part_mut().poll_ready(cx))?;
@@ -83,9 +103,75 @@ impl Copy {
                 None => break,
             }
         }
+        if self.is_cut() {
+            return Poll::Ready(Ok(Copied::Some));
+        }
         self.waits_for = WaitsFor::Sink;
         ready!(self.part_mut().poll_flush(cx))?;
-        Poll::Ready(self.commit())
+        Poll::Ready(self.commit().map(|got| Copied::All(Box::new(got))))
+    }
+
+    /// Whether all came that the server would give at once, and more is to be had: it may give less than was asked for
+    /// (RFC 9110, section 15.3.7).
+    fn is_cut(&mut self) -> bool {
+        let Goes::On { end, total, .. } = self.led.goes else { return false };
+        total.is_none_or(|total| end < total) && self.part_mut().length() == end
+    }
+
+    /// What is known of the body so far, to ask for the rest.
+    pub(crate) fn known(&mut self) -> Option<crate::part::Part> {
+        let good = self.part_mut().length();
+        let mut known = self.known.as_deref().cloned()?;
+        if let Goes::On { total: Some(total), .. } = self.led.goes {
+            known.total = Some(total);
+        }
+        Some(crate::part::Part { good, ..known })
+    }
+
+    /// Goes on with the rest that was asked for; `false` if it is none.
+    pub(crate) fn goes_on(&mut self, led: Box<Led>) -> bool {
+        let follows = led.goes != Goes::Anew;
+        if follows {
+            self.led = led;
+        }
+        follows
+    }
+
+    /// Where the bytes lie that a later run would find, with what is known of them.
+    pub(crate) fn on_disk(&self) -> Option<(u64, &crate::part::OnDisk, &crate::part::Part)> {
+        let (good, on_disk) = self.part.as_ref()?.on_disk()?;
+        Some((good, on_disk, self.known.as_deref()?))
+    }
+
+    /// What stays of it for a further attempt, if there is anything to go on by.
+    pub(crate) fn into_had(mut self, mirror: u32) -> Option<Had> {
+        let known = self.known()?;
+        let part = self.part.take()?;
+        Some(Had { part, known, mirror, reply: Some(self.led.reply.take()) })
+    }
+
+    /// Whether it is of use to a further attempt, or to a later run.
+    pub(crate) fn is_worth_keeping(&self, is_good: bool) -> bool {
+        let part = self.part.as_ref().filter(|_| is_good && self.known.is_some());
+        part.is_some_and(|part| {
+            let length = part.length();
+            length > 0 && self.led.promised.is_none_or(|promised| length <= promised)
+        })
+    }
+
+    /// It is of no use to a further attempt.
+    pub(crate) fn discard(self) {
+        if let Some(part) = self.part {
+            part.discard();
+        }
+    }
+
+    /// It goes on with what an earlier attempt has brought, whose reply tells more of the body.
+    pub(crate) fn with_head(mut self, head: Option<ReplyHead>) -> Self {
+        if let (Goes::Complete { .. }, Some(head)) = (self.led.goes, head) {
+            self.led.reply = head;
+        }
+        self
     }
 
     /// Counts what came over the wire, with a chunk of this length if there is one.
@@ -108,9 +194,11 @@ impl Copy {
         self.waits_for
     }
 
-    /// Whether no byte of the body has left our hands.
-    pub(crate) fn is_restartable(&self) -> bool {
-        self.part.as_ref().is_none_or(|part| part.restartable())
+    /// Whether a further attempt could still bring the body: no byte has left our hands, or there is something to go
+    /// on by.
+    pub(crate) fn is_mendable(&self, error: &Error) -> bool {
+        let goes_on = self.known.is_some() && leaves_good_bytes(error.kind());
+        goes_on || self.part.as_ref().is_none_or(|part| part.restartable())
     }
 
     fn commit(&mut self) -> Result<Got, Error> {
@@ -121,7 +209,8 @@ impl Copy {
             let message = format!("the body has {} bytes, {promised} were announced", part.length());
             return Err(Error::new(ErrorKind::BodyTruncated, Phase::Verify, message));
         }
-        let receipt = part.commit()?;
+        let mut receipt = part.commit()?;
+        receipt.resumed_from = self.resumed_from;
         Ok(Got {
             reply: self.led.reply.take(),
             receipt,

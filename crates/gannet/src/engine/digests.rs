@@ -36,6 +36,12 @@ pub(super) fn sent(errand: &Errand, method: &Method, head: &Parts, body: WireBod
     }
 }
 
+/// Whether the caller wants digests of the body. It is fetched whole then: what was there before went through no hasher.
+pub(super) fn are_wanted(errand: &Errand) -> bool {
+    let are_given = errand.requests.iter().any(|request| !request.digests().is_empty());
+    are_given || !errand.plan.digests.is_empty()
+}
+
 /// The same attempt, its body verified by what the caller expects of it, as it reaches him. A reply to HEAD has no body.
 pub(super) fn expected(errand: &Errand, mirror: u32, led: Led) -> Led {
     let (request, _) = errand.target(mirror);
@@ -44,7 +50,7 @@ pub(super) fn expected(errand: &Errand, mirror: u32, led: Led) -> Led {
         return led;
     }
     let claims = request.digests().iter().cloned().map(Claim::of_caller);
-    let Led { reply, mut body, first, promised, refused } = led;
+    let Led { reply, mut body, first, promised, refused, goes } = led;
     let passed = first.as_deref().unwrap_or_default();
     if let WireBody::Verified(verified) = &mut body
         && !verified.is_over()
@@ -55,5 +61,5 @@ pub(super) fn expected(errand: &Errand, mirror: u32, led: Led) -> Led {
         checks.add(claims, wanted, &[]);
         body = WireBody::Verified(Box::new(Verified::new(body, checks, promised, passed)));
     }
-    Led { reply, body, first, promised, refused }
+    Led { reply, body, first, promised, refused, goes }
 }

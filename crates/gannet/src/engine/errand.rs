@@ -20,6 +20,7 @@ use crate::sink::{Room, Sink};
 use crate::transport::leg::Turn;
 
 /// What a fetch is to do, shared by its attempts.
+#[derive(Clone)]
 pub(crate) struct Errand {
     pub(crate) core: Arc<Core>,
     pub(crate) lane: Arc<Lane>,

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use super::attempt::{self, Led, Place};
+use super::attempt::{self, Begins, Led, Place};
 use super::book::Book;
 use super::copy::Copy;
 use super::drive::{Drive, Limits, Listening, Work};
@@ -28,6 +28,8 @@ use crate::transport::leg::Ground;
 
 use advice::{Adviser, Met};
 pub(crate) use look::Look;
+pub(crate) use parts::Mend;
+use parts::Parts;
 use refused::Refused;
 use words::{broken, too_slow};
 
@@ -38,6 +40,7 @@ mod advice;
 mod heard;
 mod limits;
 mod look;
+pub(crate) mod parts;
 mod refused;
 mod words;
 
@@ -50,7 +53,7 @@ pub(crate) struct Settled {
 /// What a fetch was for.
 pub(crate) enum Prize {
     Kept(Got),
-    Head(Box<Led>, Arc<Leg>),
+    Head(Box<Led>, Arc<Leg>, Option<Box<Mend>>),
 }
 
 /// A fetch under way, whatever its attempts are made of.
@@ -70,7 +73,15 @@ pub(crate) fn drive(errand: Errand, place: Option<Place>, queued_at: Moment) -> 
     Box::pin(Drive::new(Rest::new(Arc::new(errand), attempt::lead, place, queued_at)))
 }
 
-type Launch<A> = fn(Arc<Errand>, u32, Arc<Leg>, Place) -> A;
+/// Goes on with a body that broke in the caller's hands; lazy until polled.
+pub(crate) fn drive_on(mend: &Mend, good: u64, broken: Error) -> Pin<Box<dyn Driven + Send>> {
+    let now = mend.errand.core.clock.now();
+    let mut rest = Rest::new(Arc::new(mend.errand()), attempt::lead, None, now);
+    rest.parts.hand_on(mend, good, broken);
+    Box::pin(Drive::new(rest))
+}
+
+type Launch<A> = fn(Arc<Errand>, u32, Arc<Leg>, Place, Begins) -> A;
 
 /// What an attempt of a fetch comes to.
 trait Attempting: Future<Output = Result<Box<Led>, Error>> {}
@@ -84,6 +95,7 @@ struct Rest<A> {
     machine: Machine,
     led: Option<(u32, Box<Led>)>,
     copy: Option<Copy>,
+    parts: Parts<A>,
     got: Option<Got>,
     failure: Option<Error>,
     refused: Refused,
@@ -123,12 +135,14 @@ impl<A: Attempting> Work for Rest<A> {
     fn tell(&mut self, fact: Fact, now: Moment) {
         let core = &self.errand.core;
         let mut dice = || core.dice();
-        let adviser = Adviser::new(&self.errand, &self.met, now);
+        let mut adviser = Adviser::new(&self.errand, &self.met, now);
+        adviser.pays_in = !self.parts.is_handed_on();
         self.machine.on(fact, &mut Means { now, purse: &adviser, hosts: &adviser, dice: &mut dice });
     }
 
     fn begins(&mut self, now: Moment) {
         self.trace.began(self.errand.seq, self.errand.target(0).1);
+        self.reopen();
         self.tell(Fact::Began, now);
     }
 
@@ -147,14 +161,17 @@ impl<A: Attempting> Work for Rest<A> {
         let (_, url) = errand.target(mirror);
         let other = (mirror > 0).then(|| shown(url));
         self.book.started(Arc::clone(&leg), (mirror, other), why, now, Clock::wall());
-        self.trace.started(mirror, url, why, now);
-        errand.tell(&Event::AttemptStarted { seq: errand.seq, url: url.as_str(), why });
+        let begins = self.parts.begins((attempt, mirror), &errand);
+        if !matches!(begins, Begins::Broken(_)) {
+            self.trace.started(mirror, url, why, now);
+            errand.tell(&Event::AttemptStarted { seq: errand.seq, url: url.as_str(), why });
+        }
         let place = self.place.take();
         let place = place.unwrap_or_else(|| Place::at(self.met.of(&errand, mirror)));
         if let Some(what) = place.permit.as_ref().and_then(Permit::queued_for) {
             self.book.queued_for(attempt, what);
         }
-        (self.launch)(errand, mirror, leg, place)
+        (self.launch)(errand, mirror, leg, place, begins)
     }
 
     fn poll_attempt(
@@ -168,15 +185,7 @@ impl<A: Attempting> Work for Rest<A> {
     }
 
     fn poll_leader(&mut self, cx: &mut Context<'_>) -> Poll<(u32, Result<Brought, Error>)> {
-        let Some(copy) = &mut self.copy else { return Poll::Pending };
-        let errand = &self.errand;
-        let mut received = |bytes| errand.tell(&Event::Received { seq: errand.seq, bytes });
-        let attempt = copy.attempt;
-        let _span = self.trace.enter(attempt);
-        copy.poll(cx, &mut received).map(|result| {
-            let restartable = copy.is_restartable();
-            (attempt, result.map(Brought::Copied).map_err(|error| broken(error, restartable)))
-        })
+        self.poll_copy(cx)
     }
 
     fn happened(&mut self, attempt: u32, brought: Result<Brought, Error>, now: Moment) {
@@ -202,6 +211,7 @@ impl<A: Attempting> Work for Rest<A> {
             }
             Ok(Brought::Copied(got)) => {
                 self.copy = None;
+                self.parts.copied();
                 self.got = Some(got);
                 self.tell(Fact::Completed { attempt }, now);
             }
@@ -235,7 +245,8 @@ impl<A: Attempting> Work for Rest<A> {
             return Limits::LookAt([next, self.listening.look_at()].into_iter().flatten().min());
         };
         self.retire(attempt);
-        let error = broken(error, self.is_restartable());
+        let mendable = self.is_mendable(&error);
+        let error = broken(error, mendable);
         Limits::Over { attempt, failure: self.fail(attempt, error, now) }
     }
 
@@ -326,6 +337,7 @@ impl<A> Rest<A> {
             errand,
             led: None,
             copy: None,
+            parts: Parts::default(),
             got: None,
             failure: None,
             refused: Refused::None,
@@ -341,20 +353,22 @@ impl<A> Rest<A> {
 
     /// Drops what an attempt has brought, and writes down why.
     fn end_attempt(&mut self, attempt: u32, why: WhyStopped, now: Moment) {
+        self.set_aside(attempt, &why);
         self.book.ended(attempt, why, now);
         self.trace.ended(attempt);
         self.led.take_if(|(number, _)| *number == attempt);
-        self.copy.take_if(|copy| copy.attempt == attempt);
     }
 
     /// The leader's body goes into a part of the sink, if it is to be kept here.
     fn receive(&mut self) -> Result<(), Error> {
         let Keep::Whole(sink) = &self.errand.keep else { return Ok(()) };
+        let sink = Arc::clone(sink);
         let Some((attempt, led)) = self.led.take() else { return Ok(()) };
-        let (request, _) = self.errand.target(self.book.mirror(attempt));
-        let part = sink.begin(self.errand.seq, request, &led.reply)?;
+        let (place, head) = self.place_for(attempt, &led, &*sink)?;
         let leg = Arc::clone(self.book.leg(attempt).expect("a leader was started"));
-        self.copy = Some(Copy::new(attempt, leg, led, part, self.errand.plan.max_body));
+        let copy = Copy::new(attempt, leg, led, place, self.errand.plan.max_body);
+        self.copy = Some(copy.with_head(head));
+        self.tell_of_part();
         Ok(())
     }
 
@@ -368,9 +382,9 @@ impl<A> Rest<A> {
         }
     }
 
-    /// Whether no byte of the leader's body has left our hands.
-    fn is_restartable(&self) -> bool {
-        self.copy.as_ref().is_none_or(Copy::is_restartable)
+    /// Whether a further attempt could bring the leader's body after this.
+    fn is_mendable(&self, error: &Error) -> bool {
+        self.copy.as_ref().is_none_or(|copy| copy.is_mendable(error))
     }
 
     /// Closes the books.
@@ -383,7 +397,11 @@ impl<A> Rest<A> {
                 self.book.ended(attempt, WhyStopped::Won, now);
                 match (self.got.take(), self.led.take(), leg) {
                     (Some(got), _, _) => Ok(Prize::Kept(got)),
-                    (None, Some((_, led)), Some(leg)) => Ok(Prize::Head(led, leg)),
+                    (None, Some((_, led)), Some(leg)) => {
+                        let mend =
+                            Mend::of(&self.errand, &led, self.book.mirror(attempt), self.book.retries());
+                        Ok(Prize::Head(led, leg, mend))
+                    }
                     _ => unreachable!("a winner has its body"),
                 }
             }

@@ -12,6 +12,7 @@ use crate::error::{Error, ErrorKind, Phase, shown};
 use crate::policy::backoff::Backoff;
 use crate::policy::classify::RetryErrors;
 use crate::policy::hedge::HedgeAfter;
+use crate::policy::resume::ResumeParts;
 use crate::policy::speed::LowestSpeed;
 use crate::request::Request;
 
@@ -41,6 +42,8 @@ pub(crate) struct Plan {
     pub(crate) accept_types: Option<MediaTypes>,
     pub(crate) refused_body: RefusedBody,
     pub(crate) max_body: Option<u64>,
+    pub(crate) resume: ResumeParts,
+    pub(crate) parts: UnfinishedParts,
     pub(crate) redirects: Redirects,
     pub(crate) schemes: Schemes,
     #[cfg(feature = "robots")]
@@ -74,6 +77,8 @@ impl Default for Plan {
             accept_types: None,
             refused_body: RefusedBody::InError,
             max_body: None,
+            resume: ResumeParts::Safe,
+            parts: UnfinishedParts::Removed,
             redirects: Redirects::Follow(10),
             schemes: Schemes::HttpAndHttps,
             #[cfg(feature = "robots")]
@@ -151,6 +156,14 @@ pub(crate) enum RefusedBody {
     InError,
     /// That of the last reply goes to the sink.
     Kept,
+}
+
+/// What becomes of a part file when its fetch ends without its body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum UnfinishedParts {
+    Removed,
+    /// It stays if a later run can go on with it, and [`Event::Part`](crate::Event::Part) has told of it.
+    Left,
 }
 
 /// Statuses that count as success.

@@ -190,9 +190,7 @@ async fn fetched(errand: &Errand, url: &Url) -> Result<Bytes, Missed> {
         late: None,
     };
     match drive(own, None, errand.core.clock.now()).await.end {
-        Ok(Prize::Head(led, _leg)) => {
-            text(*led).await.map_err(|error| Missed::Broken(error.message().into()))
-        }
+        Ok(Prize::Head(led, ..)) => text(*led).await.map_err(|error| Missed::Broken(error.message().into())),
         Ok(Prize::Kept(_)) => unreachable!("only a head was asked for"),
         Err(error) => Err(lasting(error)),
     }

@@ -148,7 +148,12 @@ impl Recorded {
         let verdict = match (&self.error, self.ending) {
             (Some(error), _) => Verdict::Not(error.restore(&self)),
             (None, Ending::Skipped) => Verdict::Skipped(self.path.clone().unwrap_or_default()),
-            (None, _) => Verdict::Got(Got { reply: self.reply(), receipt: self.receipt() }),
+            (None, _) => Verdict::Got(Got {
+                reply: self.reply(),
+                receipt: self.receipt(),
+                #[cfg(feature = "digests")]
+                digests: Vec::new(),
+            }),
         };
         let record = Record {
             winner: self.winner,

@@ -11,6 +11,7 @@ pub(crate) mod host;
 pub(crate) mod job;
 pub(crate) mod latency;
 pub(crate) mod queue;
+pub(crate) mod resume;
 pub(crate) mod speed;
 #[cfg(test)]
 mod tail;

@@ -84,6 +84,15 @@ impl Directory {
         Ok(File::from(rustix::fs::openat(&self.descriptor, name, flags, Mode::from_raw_mode(0o666))?))
     }
 
+    /// Opens a file that was left here, to read it and write on; what is no file is `NotFound`.
+    pub(super) fn open_again(&self, name: &OsStr) -> io::Result<File> {
+        if self.look(name)? != Met::File {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let flags = OFlags::RDWR.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
+        Ok(File::from(rustix::fs::openat(&self.descriptor, name, flags, Mode::empty())?))
+    }
+
     /// Removes a file.
     pub(super) fn remove(&self, name: &OsStr) -> io::Result<()> {
         Ok(rustix::fs::unlinkat(&self.descriptor, name, AtFlags::empty())?)

@@ -72,6 +72,13 @@ impl Directory {
         OpenOptions::new().write(true).create_new(true).open(self.path.join(name))
     }
 
+    pub(super) fn open_again(&self, name: &OsStr) -> io::Result<File> {
+        match self.look(name)? {
+            Met::File => OpenOptions::new().read(true).write(true).open(self.path.join(name)),
+            _ => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
     pub(super) fn remove(&self, name: &OsStr) -> io::Result<()> {
         fs::remove_file(self.path.join(name))
     }

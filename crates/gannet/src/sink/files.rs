@@ -5,10 +5,12 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::SystemTime;
 
-use super::directory::{Directory, Make, Met, look_at};
+use http::header::LAST_MODIFIED;
+
+use super::directory::{Directory, Make, Met};
 use super::names::{self, Given};
+use super::own_path::{is_device, own_name};
 use super::part_file::{FinalName, Naming, PartFile};
 use super::template::NameTemplate;
 use super::{Admission, Part, Sink, io_error};
@@ -328,6 +330,36 @@ impl Files {
         }
     }
 
+    /// Where the body of an admitted request goes.
+    fn place_of(&self, seq: u64, request: &Request) -> Result<PathBuf, Error> {
+        match (&self.places, request.place()) {
+            (Places::Below(_), _) => Ok(self.place_below(seq, request)),
+            (Places::At(_) | Places::Own, Some(place)) => Ok(place.to_owned()),
+            (Places::Own, None) => Err(no_place()),
+            (Places::At(paths), None) => Err(no_path(seq, paths.len())),
+        }
+    }
+
+    /// The name that a body gets at its commit, `None` if its folder is not there and is not to be made.
+    fn final_name(
+        &self,
+        place: &Path,
+        make: Make,
+        last_modified: Option<&str>,
+    ) -> Result<Option<FinalName>, Error> {
+        let Some(Located { directory, name }) = self.locate(place, make)? else { return Ok(None) };
+        let rule = match self.if_exists {
+            IfExists::Overwrite => Naming::Replace,
+            IfExists::Skip | IfExists::Fail => Naming::Refuse,
+            IfExists::Rename => Naming::NextFree,
+        };
+        let modified = match self.times {
+            Times::Written => None,
+            Times::Servers => last_modified.and_then(|text| httpdate::parse_http_date(text).ok()),
+        };
+        Ok(Some(FinalName { directory, name, rule, modified }))
+    }
+
     fn is_written_directly(&self, place: &Path) -> bool {
         !matches!(self.places, Places::Below(_)) && is_device(place)
     }
@@ -362,28 +394,32 @@ impl Sink for Files {
     }
 
     fn begin(&self, seq: u64, request: &Request, head: &ReplyHead) -> Result<Box<dyn Part>, Error> {
-        let place = match (&self.places, request.place()) {
-            (Places::Below(_), _) => self.place_below(seq, request),
-            (Places::At(_) | Places::Own, Some(place)) => place.to_owned(),
-            (Places::Own, None) => return Err(no_place()),
-            (Places::At(paths), None) => return Err(no_path(seq, paths.len())),
-        };
+        let place = self.place_of(seq, request)?;
         if self.is_written_directly(&place) {
             return Ok(Box::new(PartFile::to_device(place)));
         }
-        let located = self.locate(&place, Make::IfMissing)?;
-        let Located { directory, name } =
-            located.ok_or_else(|| no_folder(&place, io::ErrorKind::NotFound.into()))?;
-        let rule = match self.if_exists {
-            IfExists::Overwrite => Naming::Replace,
-            IfExists::Skip | IfExists::Fail => Naming::Refuse,
-            IfExists::Rename => Naming::NextFree,
+        let modified = head.headers.get(LAST_MODIFIED).and_then(|field| field.to_str().ok());
+        let name = self.final_name(&place, Make::IfMissing, modified)?;
+        let name = name.ok_or_else(|| no_folder(&place, io::ErrorKind::NotFound.into()))?;
+        Ok(Box::new(PartFile::to_file(name)))
+    }
+
+    fn reopen(
+        &self,
+        seq: u64,
+        request: &Request,
+        part: &crate::part::Part,
+    ) -> Result<Option<Box<dyn Part>>, Error> {
+        let place = self.place_of(seq, request)?;
+        let Some(path) = part.on_disk.as_ref().map(|on_disk| &on_disk.path) else { return Ok(None) };
+        let part_name = path.file_name().filter(|name| names::is_of_part(name));
+        let (Some(part_name), false) = (part_name, self.is_written_directly(&place)) else { return Ok(None) };
+        let Some(name) = self.final_name(&place, Make::Never, part.last_modified.as_deref())? else {
+            return Ok(None);
         };
-        let modified = match self.times {
-            Times::Written => None,
-            Times::Servers => modified(head),
-        };
-        Ok(Box::new(PartFile::to_file(FinalName { directory, name, rule, modified })))
+        let reopened = PartFile::reopened(name, part_name.to_owned(), part);
+        let reopened = reopened.map_err(|cause| io_error::of_path(path, cause))?;
+        Ok(reopened.map(|part| Box::new(part) as Box<dyn Part>))
     }
 }
 
@@ -416,51 +452,6 @@ fn placed(path: &Path) -> PathBuf {
         (Some(folder), Some(name)) => folder.join(name),
         _ => full,
     }
-}
-
-/// When the server says the body was modified last.
-fn modified(head: &ReplyHead) -> Option<SystemTime> {
-    let text = head.headers.get(http::header::LAST_MODIFIED)?.to_str().ok()?;
-    httpdate::parse_http_date(text).ok()
-}
-
-/// The file's name in a path of the user's own.
-fn own_name(path: &Path) -> Result<OsString, Error> {
-    if path.as_os_str().as_encoded_bytes().ends_with(b"/") {
-        let message = format!("{} names a folder, not a file", path.display());
-        return Err(io_error::without_cause(ErrorKind::BadPlace, message));
-    }
-    path.file_name().map(OsString::from).ok_or_else(|| {
-        io_error::without_cause(ErrorKind::BadName, format!("\"{}\" is no name for a file", path.display()))
-    })
-}
-
-/// Whether the user's own path is written to directly. The links in `/dev` and `/proc`, such as `/dev/stdout`,
-/// stand for what is open already; in `/dev/shm` anyone may put them.
-fn is_device(path: &Path) -> bool {
-    match look_at(path) {
-        Ok(Met::Device) => true,
-        Ok(Met::Link) => {
-            let target = std::fs::read_link(path).unwrap_or_default();
-            stands_for_open(path) || stands_for_open(&target) || leads_to_device(path)
-        }
-        _ => false,
-    }
-}
-
-fn stands_for_open(path: &Path) -> bool {
-    !path.starts_with("/dev/shm") && (path.starts_with("/dev") || path.starts_with("/proc"))
-}
-
-/// Whether a link of the user's own leads to a device, a FIFO or a socket.
-#[cfg(unix)]
-fn leads_to_device(link: &Path) -> bool {
-    std::fs::metadata(link).is_ok_and(|met| !met.is_file() && !met.is_dir())
-}
-
-#[cfg(not(unix))]
-fn leads_to_device(_: &Path) -> bool {
-    false
 }
 
 fn no_folder(folder: &Path, cause: io::Error) -> Error {

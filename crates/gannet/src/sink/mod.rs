@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use crate::error::Error;
 use crate::outcome::{Receipt, ReplyHead};
+use crate::part::OnDisk;
 use crate::request::Request;
 
 pub mod conformance;
@@ -18,6 +19,7 @@ mod io_error;
 mod memory;
 mod names;
 mod ordered;
+mod own_path;
 mod part_file;
 #[cfg(test)]
 pub(crate) mod scratch;
@@ -64,6 +66,21 @@ pub trait Sink: Send + Sync {
     /// # Errors
     /// The place cannot be made.
     fn begin(&self, seq: u64, request: &Request, head: &ReplyHead) -> Result<Box<dyn Part>, Error>;
+
+    /// Opens what an earlier run has left of a body, with its first `part.good` bytes and no more; `None` if there is
+    /// nothing, or not what was left. Of the latter nothing stays.
+    ///
+    /// # Errors
+    /// The place cannot be opened.
+    fn reopen(
+        &self,
+        seq: u64,
+        request: &Request,
+        part: &crate::part::Part,
+    ) -> Result<Option<Box<dyn Part>>, Error> {
+        let _ = (seq, request, part);
+        Ok(None)
+    }
 
     /// The request of this number has settled, with or without a body. Called once for each admitted request.
     fn settled(&self, seq: u64) {
@@ -116,6 +133,18 @@ pub trait Part: Send {
     fn restartable(&self) -> bool {
         true
     }
+
+    /// From now on dropping it leaves on the disk what is there, for a later run to go on with. Before the first byte,
+    /// or not at all.
+    fn spare(&mut self) {}
+
+    /// How many bytes lie where a later run would find them, and where; `None` if none ever will.
+    fn on_disk(&self) -> Option<(u64, &OnDisk)> {
+        None
+    }
+
+    /// Drops it and leaves nothing behind, though it was to be [spared](Self::spare).
+    fn discard(self: Box<Self>) {}
 
     /// Gives the body its final place, in one synchronous step.
     ///

@@ -103,6 +103,11 @@ pub(super) fn of_part(name: &OsStr, label: &str) -> OsString {
     OsString::from(format!("{}.{label}{ENDING}", cut(&name, room)))
 }
 
+/// Whether a body may have been written under this name.
+pub(super) fn is_of_part(name: &OsStr) -> bool {
+    name.to_string_lossy().ends_with(".part")
+}
+
 /// The name, cut before its extension to at most `room` bytes.
 fn fitted(name: &str, room: usize) -> String {
     if name.len() <= room {

@@ -4,10 +4,11 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::SystemTime;
 
@@ -15,9 +16,10 @@ use bytes::{Bytes, BytesMut};
 use tokio::sync::oneshot;
 
 use super::directory::Directory;
-use super::{Part, io_error, names};
+use super::{Part as SinkPart, io_error, names};
 use crate::error::{Error, ErrorKind};
 use crate::outcome::Receipt;
+use crate::part::{OnDisk, Part, Tail};
 
 /// Bodies up to this length, in bytes, are held in memory and written with one call at their commit.
 const SMALL: usize = 64 << 10;
@@ -60,13 +62,23 @@ pub(super) struct PartFile {
     held: Block,
     length: u64,
     work: Work,
+    /// What a later run would find, if it is to find anything.
+    left: Option<Left>,
+}
+
+/// What of a body lies on the disk for a later run.
+#[derive(Debug)]
+struct Left {
+    length: u64,
+    on_disk: OnDisk,
+    spared: Arc<AtomicBool>,
 }
 
 /// At most one block of a body is being written.
 #[derive(Debug)]
 enum Work {
     Idle(Option<Open>),
-    Writing(oneshot::Receiver<Result<Open, Error>>),
+    Writing(oneshot::Receiver<Result<(Open, Option<Left>), Error>>),
     Broken(Error),
 }
 
@@ -81,14 +93,42 @@ impl PartFile {
         Self::to(Target::Device(path))
     }
 
+    /// What an earlier run has left under `part_name`: its first `part.good` bytes, if they are there as they were
+    /// told. Of another file nothing stays.
+    pub(super) fn reopened(place: FinalName, part_name: OsString, part: &Part) -> io::Result<Option<Self>> {
+        let place = Arc::new(place);
+        let file = match place.directory.open_again(&part_name) {
+            Ok(file) => file,
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(cause) => return Err(cause),
+        };
+        let spared = Arc::<AtomicBool>::default();
+        let mut draft =
+            Draft { file, place: place.clone(), part_name: Some(part_name), spared, written: part.good };
+        if !draft.is_as_told(part)? {
+            return Ok(None);
+        }
+        draft.file.set_len(part.good)?;
+        draft.file.seek(SeekFrom::End(0))?;
+        draft.spared.store(true, Ordering::Relaxed);
+        let mut this = Self::to(Target::File(place));
+        this.length = part.good;
+        this.left = draft.left(draft.tail_on_disk()?);
+        this.work = Work::Idle(Some(Open::Draft(draft)));
+        Ok(Some(this))
+    }
+
     fn to(target: Target) -> Self {
-        Self { target, held: Block::default(), length: 0, work: Work::Idle(None) }
+        Self { target, held: Block::default(), length: 0, work: Work::Idle(None), left: None }
     }
 
     fn poll_work(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
         if let Work::Writing(answer) = &mut self.work {
             self.work = match ready!(Pin::new(answer).poll(context)) {
-                Ok(Ok(open)) => Work::Idle(Some(open)),
+                Ok(Ok((open, left))) => {
+                    self.left = left.or(self.left.take());
+                    Work::Idle(Some(open))
+                }
                 Ok(Err(error)) => Work::Broken(error),
                 Err(_) => Work::Broken(self.unwritten("the writing thread was stopped")),
             };
@@ -106,10 +146,12 @@ impl PartFile {
         let (open, target, block) = (open.take(), self.target.clone(), self.held.take());
         let (tell, answer) = oneshot::channel();
         self.work = Work::Writing(answer);
+        let planned = self.left.as_ref().map(Left::planned);
         let job = move || {
-            let result = open.map_or_else(|| target.open(), Ok).and_then(|mut open| {
+            let result = open.map_or_else(|| target.open(planned), Ok).and_then(|mut open| {
                 open.write(&block).map_err(|cause| target.blame(cause))?;
-                Ok(open)
+                let left = open.left(&block);
+                Ok((open, left))
             });
             drop(tell.send(result));
         };
@@ -124,7 +166,7 @@ impl PartFile {
     }
 }
 
-impl Part for PartFile {
+impl SinkPart for PartFile {
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
         ready!(self.poll_work(context))?;
         if self.held.len() < BLOCK {
@@ -157,6 +199,24 @@ impl Part for PartFile {
         self.length
     }
 
+    fn spare(&mut self) {
+        let Target::File(place) = &self.target else { return };
+        let path = place.directory.path_of(&fresh_name(place));
+        let spared = Arc::new(AtomicBool::new(true));
+        self.left = Some(Left { length: 0, on_disk: OnDisk::new(path, None, Tail::of(&[])), spared });
+    }
+
+    fn on_disk(&self) -> Option<(u64, &OnDisk)> {
+        self.left.as_ref().map(|left| (left.length, &left.on_disk))
+    }
+
+    /// Whoever owns the file by now, this part or a thread, removes it.
+    fn discard(self: Box<Self>) {
+        if let Some(left) = &self.left {
+            left.spared.store(false, Ordering::Relaxed);
+        }
+    }
+
     /// A file can always be begun anew; a device only as long as nothing was given to it.
     fn restartable(&self) -> bool {
         matches!(self.target, Target::File(_)) || self.length == self.held.len() as u64
@@ -175,7 +235,7 @@ impl Part for PartFile {
             }
             Target::Device(_) => return Err(self.unwritten("the body was committed before it was flushed")),
         };
-        let mut open = open.map_or_else(|| self.target.open(), Ok)?;
+        let mut open = open.map_or_else(|| self.target.open(None), Ok)?;
         open.write(&self.held.take()).map_err(|cause| self.target.blame(cause))?;
         let Open::Draft(draft) = open else { return Err(self.unwritten("it is a device")) };
         let name = draft.name_finally().map_err(|cause| self.target.blame(cause))?;
@@ -195,9 +255,9 @@ impl Target {
         io_error::of_path(&self.path(), cause)
     }
 
-    fn open(&self) -> Result<Open, Error> {
+    fn open(&self, planned: Option<Planned>) -> Result<Open, Error> {
         let open = match self {
-            Self::File(place) => Draft::create(place).map(Open::Draft),
+            Self::File(place) => Draft::create(place, planned).map(Open::Draft),
             // Appending leaves alone what others wrote to the file behind /dev/stdout.
             Self::Device(path) => OpenOptions::new().append(true).open(path).map(Open::Device),
         };
@@ -227,36 +287,106 @@ impl Open {
     /// Writes all of it, whatever short writes and interruptions there are.
     fn write(&mut self, block: &[u8]) -> io::Result<()> {
         match self {
-            Self::Draft(draft) => draft.file.write_all(block),
+            Self::Draft(draft) => {
+                draft.written += block.len() as u64;
+                draft.file.write_all(block)
+            }
             Self::Device(file) => file.write_all(block),
         }
     }
 }
 
-/// A file under its part name. Dropping it removes the file.
+impl Open {
+    /// What a later run would find after this block was written, if it is to find anything.
+    fn left(&self, block: &[u8]) -> Option<Left> {
+        match self {
+            Self::Draft(draft) if draft.spared.load(Ordering::Relaxed) => draft.left(Tail::of(block)),
+            Self::Draft(_) | Self::Device(_) => None,
+        }
+    }
+}
+
+impl Left {
+    fn planned(&self) -> Planned {
+        let name = self.on_disk.path.file_name().map(OsStr::to_owned).unwrap_or_default();
+        (name, self.spared.clone())
+    }
+}
+
+fn fresh_name(place: &FinalName) -> OsString {
+    let label: String = std::iter::repeat_with(fastrand::alphanumeric).take(8).collect();
+    names::of_part(&place.name, &label)
+}
+
+/// A file under its part name. Dropping it removes the file, unless it is spared.
 #[derive(Debug)]
 struct Draft {
     file: File,
     place: Arc<FinalName>,
     /// `None` once the file has its final name.
     part_name: Option<OsString>,
+    /// Whether the file stays when this is dropped.
+    spared: Arc<AtomicBool>,
+    written: u64,
 }
+
+/// The part name that was told of before there was a file, and whether that is to stay.
+type Planned = (OsString, Arc<AtomicBool>);
 
 /// Part names that are tried, and final names with a number.
 const TRIES: u32 = 10_000;
 
 impl Draft {
-    fn create(place: &Arc<FinalName>) -> io::Result<Self> {
+    fn create(place: &Arc<FinalName>, planned: Option<Planned>) -> io::Result<Self> {
+        let (mut first, spared) =
+            planned.map_or_else(Default::default, |(name, spared)| (Some(name), spared));
         for _ in 0..TRIES {
-            let label: String = std::iter::repeat_with(fastrand::alphanumeric).take(8).collect();
-            let part_name = names::of_part(&place.name, &label);
+            let part_name = first.take().unwrap_or_else(|| fresh_name(place));
             match place.directory.create(&part_name) {
-                Ok(file) => return Ok(Self { file, place: place.clone(), part_name: Some(part_name) }),
+                Ok(file) => {
+                    let part_name = Some(part_name);
+                    return Ok(Self { file, place: place.clone(), part_name, spared, written: 0 });
+                }
                 Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(cause) => return Err(cause),
             }
         }
         Err(io::ErrorKind::AlreadyExists.into())
+    }
+
+    /// Whether the first bytes are those that were told of: as many at least, with the same end, and not touched since
+    /// if they are all.
+    fn is_as_told(&self, part: &Part) -> io::Result<bool> {
+        let Some(told) = &part.on_disk else { return Ok(false) };
+        let found = self.file.metadata()?;
+        let untouched = match (told.modified, found.modified()) {
+            (Some(told), Ok(found)) => told == found,
+            _ => true,
+        };
+        let is_long = found.len() > part.good || (found.len() == part.good && untouched);
+        Ok(is_long && self.tail(part.good, told.tail.length)? == told.tail)
+    }
+
+    /// The print of the last `length` bytes before `end`.
+    fn tail(&self, end: u64, length: u32) -> io::Result<Tail> {
+        let length = u64::from(length).min(end).min(Tail::LONGEST as u64);
+        let mut bytes = vec![0; length as usize];
+        let mut file = &self.file;
+        file.seek(SeekFrom::Start(end - length))?;
+        file.read_exact(&mut bytes)?;
+        Ok(Tail::of(&bytes))
+    }
+
+    fn tail_on_disk(&self) -> io::Result<Tail> {
+        self.tail(self.written, Tail::LONGEST as u32)
+    }
+
+    /// What a later run would find, if this file stays.
+    fn left(&self, tail: Tail) -> Option<Left> {
+        let name = self.part_name.as_ref().filter(|_| self.spared.load(Ordering::Relaxed))?;
+        let modified = self.file.metadata().and_then(|found| found.modified()).ok();
+        let on_disk = OnDisk::new(self.place.directory.path_of(name), modified, tail);
+        Some(Left { length: self.written, on_disk, spared: self.spared.clone() })
     }
 
     /// Gives the file its final name, in one step of the file system, and says which it got.
@@ -292,7 +422,9 @@ fn next_free(directory: &Directory, part_name: &OsStr, name: &OsStr) -> io::Resu
 
 impl Drop for Draft {
     fn drop(&mut self) {
-        if let Some(part_name) = &self.part_name {
+        if let Some(part_name) = &self.part_name
+            && !self.spared.load(Ordering::Relaxed)
+        {
             let _ = self.place.directory.remove(part_name);
         }
     }

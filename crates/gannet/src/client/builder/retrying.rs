@@ -4,8 +4,10 @@
 use std::time::Duration;
 
 use super::{ClientBuilder, contradict, settings};
+use crate::engine::plan::UnfinishedParts;
 use crate::error::Error;
 use crate::policy::classify::RetryErrors;
+use crate::policy::resume::ResumeParts;
 use crate::policy::speed::LowestSpeed;
 
 /// A speed is measured over at least so long.
@@ -52,6 +54,25 @@ impl ClientBuilder {
     /// Which errors are retried (default: those that may pass by themselves).
     pub fn retry_errors(mut self, errors: RetryErrors) -> Self {
         self.plan.retry_errors = errors;
+        self
+    }
+
+    /// Which bodies a further attempt goes on with where the last one broke off (default: those that a strong validator
+    /// vouches for; RFC 9110, sections 13.1.5 and 14). It asks for the rest with `Range` and `If-Range`, and as it is
+    /// (`Accept-Encoding: identity`). Where the server does not give the rest of the same version, the body is begun
+    /// anew; one of which bytes were handed on already, such as to standard output, then fails with
+    /// [`BodyNotResumable`](crate::ErrorKind::BodyNotResumable). Requests with a body or a Range of their own, methods
+    /// other than GET, and bodies that are decoded always begin anew.
+    pub fn resume_parts(mut self, rule: ResumeParts) -> Self {
+        self.plan.resume = rule;
+        self
+    }
+
+    /// Leaves the part file of a fetch that is stopped or fails, if a later run can go on with it: one of a body over
+    /// 1 MiB or of unknown length, with a strong validator (default: it is removed). [`Event::Part`](crate::Event::Part)
+    /// tells what a later run has to hand to [`Request::part`](crate::Request::part).
+    pub fn leave_parts(mut self) -> Self {
+        self.plan.parts = UnfinishedParts::Left;
         self
     }
 

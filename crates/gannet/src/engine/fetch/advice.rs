@@ -41,18 +41,23 @@ pub(super) struct Adviser<'a> {
     errand: &'a Errand,
     met: &'a Met,
     now: Moment,
+    /// Whether its first attempt is one; that of a body which is gone on with was paid in before.
+    pub(super) pays_in: bool,
     /// One step asks several times for the same.
     newest: Cell<Option<(u32, Advice)>>,
 }
 
 impl<'a> Adviser<'a> {
     pub(super) fn new(errand: &'a Errand, met: &'a Met, now: Moment) -> Self {
-        Self { errand, met, now, newest: Cell::new(None) }
+        Self { errand, met, now, pays_in: true, newest: Cell::new(None) }
     }
 }
 
 impl Purse for Adviser<'_> {
     fn deposit(&self, mirror: u32) {
+        if !self.pays_in {
+            return;
+        }
         let host = self.met.of(self.errand, mirror);
         host.purse.deposit(&self.errand.core.purse);
         if let Some(late) = &self.errand.late {

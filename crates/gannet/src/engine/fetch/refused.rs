@@ -4,9 +4,10 @@
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use super::parts::Place;
 use super::{Copy, Led, Rest, Settled, Waits, below, too_slow};
 use crate::Moment;
-use crate::engine::copy::WaitsFor;
+use crate::engine::copy::{Copied, WaitsFor};
 use crate::engine::errand::Keep;
 use crate::engine::timer::Timer;
 use crate::error::{Error, ErrorKind, Phase};
@@ -41,6 +42,7 @@ impl<A> Rest<A> {
             return false;
         };
         let Keep::Whole(sink) = &self.errand.keep else { return false };
+        let sink = Arc::clone(sink);
         if attempt != last {
             return false;
         }
@@ -49,6 +51,10 @@ impl<A> Rest<A> {
             && length > limit
         {
             self.mourn(crate::sink::too_large(limit));
+            return false;
+        }
+        // What there is of the body itself goes before it.
+        if !self.lets_go() {
             return false;
         }
         let (request, _) = self.errand.target(self.book.mirror(attempt));
@@ -64,7 +70,7 @@ impl<A> Rest<A> {
         if let Some(tallies) = &self.errand.tallies {
             self.parking.note(tallies, Waits::ForOthers);
         }
-        let copy = Box::new(Copy::new(attempt, leg, led, part, limit));
+        let copy = Box::new(Copy::new(attempt, leg, led, Place { part, known: None }, limit));
         self.refused = Refused::Kept { verdict, copy };
         true
     }
@@ -77,6 +83,10 @@ impl<A> Rest<A> {
             let errand = &self.errand;
             let mut received = |bytes| errand.tell(&Event::Received { seq: errand.seq, bytes });
             if let Poll::Ready(result) = copy.poll(cx, &mut received) {
+                let result = result.map(|copied| match copied {
+                    Copied::All(got) => *got,
+                    Copied::Some => unreachable!("a refused body is no range that was asked for"),
+                });
                 return Poll::Ready(self.end_refused(result, clock.now()));
             }
             let now = clock.now();
