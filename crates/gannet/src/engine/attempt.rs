@@ -156,6 +156,10 @@ pub(crate) async fn lead(
 }
 
 /// Waits for the first byte of the body of a reply that is taken.
+#[cfg_attr(
+    not(feature = "digests"),
+    expect(unused_variables, reason = "the method tells whether there is a body to compare")
+)]
 async fn begin(
     errand: &Errand,
     mirror: u32,

@@ -112,7 +112,7 @@ struct Rest<A> {
 /// Something that an attempt brought.
 enum Brought {
     Led(Box<Led>),
-    Copied(Got),
+    Copied(Box<Got>),
 }
 
 impl<A: Attempting> Work for Rest<A> {
@@ -212,7 +212,7 @@ impl<A: Attempting> Work for Rest<A> {
             Ok(Brought::Copied(got)) => {
                 self.copy = None;
                 self.parts.copied();
-                self.got = Some(got);
+                self.got = Some(*got);
                 self.tell(Fact::Completed { attempt }, now);
             }
             Err(error) => self.fail_and_tell(attempt, error, now),

@@ -603,7 +603,7 @@ mod tests {
             part.commit().expect("it is named");
             fs::metadata(scratch.join("x")).and_then(|met| met.modified()).expect("it is there")
         };
-        let then = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(784_111_777);
+        let then = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(784_111_777);
         let date = "Sun, 06 Nov 1994 08:49:37 GMT";
         let below = || Files::in_directory(scratch.path());
         assert_eq!(time(below().keep_times(), date, b"small"), then);

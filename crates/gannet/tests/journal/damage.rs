@@ -24,7 +24,7 @@ fn sample(all: usize, by_default: usize) -> Vec<usize> {
         return (0..all).collect();
     }
     let seed = std::env::var("GANNET_TEST_JOURNAL_SEED").map_or(1, |seed| seed.parse().expect("a number"));
-    println!(
+    eprintln!(
         "GANNET_TEST_JOURNAL_SEED={seed} GANNET_TEST_JOURNAL_COUNT={count} cargo test -p gannet --test journal"
     );
     let mut dice = fastrand::Rng::with_seed(seed);

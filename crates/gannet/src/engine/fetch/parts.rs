@@ -168,7 +168,7 @@ impl<A: Attempting> Rest<A> {
             };
             self.tell_of_part();
             match ready!(polled) {
-                Ok(Copied::All(got)) => break Ok(Brought::Copied(*got)),
+                Ok(Copied::All(got)) => break Ok(Brought::Copied(got)),
                 Ok(Copied::Some) => match self.ask_on(attempt) {
                     Some(further) => self.parts.further = Some(Box::pin(further)),
                     None => break Err(not_the_rest()),

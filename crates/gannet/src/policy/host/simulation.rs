@@ -12,7 +12,7 @@ use crate::Moment;
 
 use super::mutated::{Mutant, with};
 use super::{Entry, HostRules, Settings};
-use crate::permit::{Left, Part, Pass, Role};
+use crate::permit::{Left, Pass};
 
 use server::{Nature, Server, Serves, lognormal};
 use witness::{Held, Witness, hold};
