@@ -17,9 +17,9 @@ pub(crate) enum Exit {
     NothingSucceeded,
     /// The deadline came first.
     Deadline,
-    /// A body has another digest than it should.
+    /// A body has another digest than it should, or a file is not what its journal has of it.
     Integrity,
-    /// The output's disk, or the report's, cannot be written.
+    /// The output's disk, or the report's, cannot be written; the journal cannot be used.
     Local,
     /// A signal came.
     Signalled(Signal),
@@ -73,6 +73,7 @@ pub(crate) fn judge(stopped: Option<Stopped>, goal: Goal, report: &JobReport) ->
         Some(Stopped::By(signal)) => Exit::Signalled(signal),
         Some(Stopped::StdoutClosed) => Exit::StdoutClosed,
         Some(Stopped::OutputBroken) => Exit::Local,
+        _ if is_other_list(report) => Exit::Refused,
         _ if is_local => Exit::Local,
         _ if is_spoilt => Exit::Integrity,
         Some(Stopped::TooLate) => Exit::Deadline,
@@ -82,6 +83,11 @@ pub(crate) fn judge(stopped: Option<Stopped>, goal: Goal, report: &JobReport) ->
         None if report.obtained() == 0 => Exit::NothingSucceeded,
         None => Exit::SomeFailed,
     }
+}
+
+/// Whether the journal holds an unfinished job with another list.
+pub(crate) fn is_other_list(report: &JobReport) -> bool {
+    report.fatal().is_some_and(|error| error.kind() == ErrorKind::JournalOtherList)
 }
 
 /// Whether this machine is to blame: the output's disk, or the journal.

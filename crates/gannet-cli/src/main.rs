@@ -6,6 +6,7 @@ mod demo;
 mod doctor;
 mod dry_run;
 mod exit;
+mod job;
 mod limits;
 mod pen;
 mod plan;
@@ -15,6 +16,7 @@ mod say;
 mod signals;
 mod tell;
 
+use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
@@ -22,6 +24,7 @@ use tokio::time::Instant;
 
 use crate::args::{Command, NoCommand, SharedArgs, Surroundings};
 use crate::exit::Exit;
+use crate::job::{Job, JobTo, Refused, Start};
 use crate::plan::Plan;
 use crate::say::{Complaint, Ink, Voice};
 
@@ -35,13 +38,33 @@ fn main() -> ExitCode {
         Ok(Command::Get(args)) => fetch(&args.shared, begun, |voice| Plan::get(&args, begun, voice)),
         Ok(Command::Race(args)) => fetch(&args.shared, begun, |voice| Plan::race(&args, begun, voice)),
         Ok(Command::Check(args)) => fetch(&args.shared, begun, |voice| Plan::check(&args, begun, voice)),
+        Ok(Command::Resume { words }) => go_on(&words, Start::Resume, begun),
+        Ok(Command::Retry { words }) => go_on(&words, Start::Retry, begun),
+        Ok(Command::Jobs) => tell::telling(|_, out| Ok(job::jobs(out))),
+        Ok(Command::Explain { job, url }) => tell::telling(|_, out| job::explain(&job, &url, out)),
+        Ok(Command::Verify { job }) => tell::telling(|voice, out| job::verify(&job, voice, out)),
         Ok(Command::Demo { act }) => demo::run(act),
         Ok(Command::Doctor) => doctor::run(),
         Ok(Command::Config { config }) => tell::config(config.as_deref()),
         Ok(Command::Completions { shell }) => tell::completions(shell),
         Ok(Command::Man) => tell::man(),
-        Err(NoCommand::Clap(message)) => show(&message),
-        Err(NoCommand::Refused(complaint)) => refuse(&complaint),
+        Err(none) => explain(none),
+    }
+}
+
+/// `gannet resume` and `gannet retry`: the command of a job once more.
+fn go_on(words: &[OsString], start: Start, begun: Instant) -> ExitCode {
+    match job::command(words, start) {
+        Ok(args) => fetch(&args.shared, begun, |voice| Ok(Plan::get(&args, begun, voice)?.started_by(start))),
+        Err(none) => explain(none),
+    }
+}
+
+/// Says why there is nothing to do.
+fn explain(none: NoCommand) -> ExitCode {
+    match none {
+        NoCommand::Clap(message) => show(&message),
+        NoCommand::Refused(complaint) => refuse(&complaint),
     }
 }
 
@@ -71,10 +94,20 @@ fn carry_out(mut plan: Plan, voice: &Voice, begun: Instant) -> io::Result<Exit> 
     if let Some(shown) = plan.shown.take() {
         return dry_run::show(plan, &shown, voice);
     }
+    let job = match plan.job.take().map(JobTo::open).transpose() {
+        Ok(job) => job.flatten(),
+        Err(Refused { complaint, exit }) => {
+            voice.refuse(&complaint);
+            return Ok(exit);
+        }
+    };
     // Last, so that a run that is refused leaves its files as they were.
     match std::mem::take(&mut plan.records).open(voice) {
-        Ok(records) => run::run(plan, records, voice, begun),
-        Err(complaint) => Ok(voice.refuse(&complaint)),
+        Ok(records) => run::run(plan, (records, job), voice, begun),
+        Err(complaint) => {
+            job.into_iter().for_each(Job::abandon);
+            Ok(voice.refuse(&complaint))
+        }
     }
 }
 

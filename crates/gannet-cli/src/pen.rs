@@ -19,6 +19,7 @@ pub(crate) struct Pen(Arc<Desk>);
 struct Desk {
     page: Mutex<Page>,
     has_news: Condvar,
+    is_idle: Condvar,
     moved: Notify,
 }
 
@@ -43,7 +44,12 @@ const HELD: &str = "no thread panics while it holds the lock of a pen";
 impl Pen {
     /// Starts the thread. It is not waited for at the end; see [`written`](Self::written).
     pub(crate) fn to(writer: impl Write + Send + 'static) -> io::Result<Self> {
-        let desk = Arc::new(Desk { page: Mutex::default(), has_news: Condvar::new(), moved: Notify::new() });
+        let desk = Arc::new(Desk {
+            page: Mutex::default(),
+            has_news: Condvar::new(),
+            is_idle: Condvar::new(),
+            moved: Notify::new(),
+        });
         let own = Arc::clone(&desk);
         std::thread::Builder::new().name("gannet-pen".into()).spawn(move || own.work(writer))?;
         Ok(Self(desk))
@@ -80,6 +86,13 @@ impl Pen {
     pub(crate) async fn written(&self) {
         self.flush();
         self.until(Page::is_written).await;
+    }
+
+    /// Blocks until all that was added is written, or nothing can be.
+    pub(crate) fn wait(&self) {
+        self.flush();
+        let page = self.0.page();
+        drop(self.0.is_idle.wait_while(page, |page| !page.is_written()).expect(HELD));
     }
 
     /// Whether all that was added is written, or nothing can be.
@@ -126,6 +139,7 @@ impl Desk {
             page.failure = result.as_ref().err().map(io::Error::kind);
             drop(page);
             self.moved.notify_waiters();
+            self.is_idle.notify_all();
             if result.is_err() {
                 return;
             }

@@ -10,6 +10,7 @@ use gannet::{Concurrency, Error, ErrorKind, FetchEach, Goal, JobReport, Outcome}
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use crate::exit::{Exit, Stopped, judge};
+use crate::job::Job as Kept;
 use crate::plan::{Crowd, Jar, JarPlace, OnFailure, Output, Plan, Unsaved};
 use crate::report::{Closing, Records};
 use crate::say::{
@@ -25,10 +26,15 @@ const GRACE: Duration = Duration::from_millis(200);
 const FLOCK: usize = 32;
 
 /// Runs a plan to its end. Threads that wait for standard input or a look-up are not waited for.
-pub(crate) fn run(plan: Plan, records: Records, voice: &Voice, begun: Instant) -> io::Result<Exit> {
+pub(crate) fn run(
+    plan: Plan,
+    (records, kept): (Records, Option<Kept>),
+    voice: &Voice,
+    begun: Instant,
+) -> io::Result<Exit> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let exit = runtime.block_on(async {
-        let mut run = Run::begin(plan, records, voice.clone(), begun)?;
+        let mut run = Run::begin(plan, (records, kept), voice.clone(), begun)?;
         while run.step().await == Step::GoOn {}
         Ok(run.close().await)
     });
@@ -44,6 +50,8 @@ struct Run {
     output: Output,
     records: Records,
     jar: Option<Jar>,
+    /// What is done is kept there.
+    kept: Option<Kept>,
     voice: Voice,
     errors: Errors,
     meter: Meter,
@@ -72,7 +80,12 @@ enum Step {
 }
 
 impl Run {
-    fn begin(plan: Plan, records: Records, voice: Voice, begun: Instant) -> io::Result<Self> {
+    fn begin(
+        plan: Plan,
+        (records, kept): (Records, Option<Kept>),
+        voice: Voice,
+        begun: Instant,
+    ) -> io::Result<Self> {
         let by = eyes(&plan.output);
         let meter = Meter::new(Watched { style: plan.progress, crowd: plan.crowd, by }, &voice, begun);
         let mut tick = tokio::time::interval(meter.period());
@@ -83,6 +96,10 @@ impl Run {
             .save_with(plan.sink)
             .concurrency(plan.at_once)
             .until(plan.goal);
+        let job = match &kept {
+            Some(kept) => job.journal(kept.journal()),
+            None => job,
+        };
         let job = match plan.on_failure {
             OnFailure::GoOn => job,
             OnFailure::Stop => job.fail_early(),
@@ -98,6 +115,7 @@ impl Run {
             output: plan.output,
             records,
             jar: plan.jar,
+            kept,
             watchdog: (voice.level() == Level::Attempts).then(|| Watchdog::new(begun, plan.deadline)),
             voice,
             errors: Errors::default(),
@@ -252,6 +270,7 @@ impl Run {
             self.stopped_at = Some(Instant::now());
         }
         self.notice_the_end();
+        self.close_journal();
         self.counts.note_held_back(self.job.held_back_times());
         self.counts.note_budget(self.job.budget());
         self.held_back_by =
@@ -268,17 +287,29 @@ impl Run {
         exit
     }
 
+    /// Waits until all that is done is written down.
+    fn close_journal(&mut self) {
+        let failed = self.job.error().cloned();
+        let exit = judge(self.stopped, self.goal, &self.counts);
+        let closed = self.kept.as_mut().map_or(Ok(()), |kept| kept.close(exit));
+        let Some(error) = failed.or(closed.err()) else { return };
+        if self.counts.fatal().is_none() {
+            self.voice.complain(&Complaint::from(error.clone()));
+        }
+        self.counts.note_fatal(error);
+    }
+
     fn say_how_it_ended(&self, exit: Exit) {
         if exit == Exit::StdoutClosed {
             return;
         }
         self.errors.folded().iter().for_each(|line| self.voice.complain_more(line));
-        if exit == Exit::Refused && self.counts.inputs() == 0 {
+        if exit == Exit::Refused && self.counts.inputs() == 0 && self.counts.fatal().is_none() {
             return self
                 .voice
                 .complain(&Complaint::new("the input holds no URL").fix("give it one URL a line"));
         }
-        let closing = closing(&self.counts, exit, self.begun, self.held_back_by.as_deref());
+        let closing = self.closing(exit);
         if let Some(line) = closing_line(&closing, self.crowd) {
             self.voice.note(&line);
         }
@@ -317,7 +348,9 @@ impl Run {
 
     /// Writes what the records end with, and waits until they are whole.
     async fn finish_records(&mut self, exit: Exit) {
-        self.records.close(&closing(&self.counts, exit, self.begun, self.held_back_by.as_deref()));
+        let mut records = std::mem::take(&mut self.records);
+        records.close(&self.closing(exit));
+        self.records = records;
         let written = self.records.written();
         let is_written = self.patiently(written).await.is_some();
         match self.records.failure() {
@@ -367,6 +400,16 @@ impl Run {
         }
     }
 
+    fn closing(&self, exit: Exit) -> Closing<'_> {
+        Closing {
+            report: &self.counts,
+            exit,
+            elapsed: self.begun.elapsed(),
+            held_back_by: self.held_back_by.as_deref(),
+            job: self.kept.as_ref(),
+        }
+    }
+
     /// When nothing is waited for any more.
     fn leave_by(&self) -> Option<Instant> {
         [self.deadline, self.stopped_at].into_iter().flatten().min().map(|at| at + GRACE)
@@ -399,15 +442,6 @@ async fn next(
         () = until(leave_by) => {}
     }
     job.next().await
-}
-
-fn closing<'a>(
-    report: &'a JobReport,
-    exit: Exit,
-    begun: Instant,
-    held_back_by: Option<&'a str>,
-) -> Closing<'a> {
-    Closing { report, exit, elapsed: begun.elapsed(), held_back_by }
 }
 
 async fn output_broke(output: &Output) -> Error {

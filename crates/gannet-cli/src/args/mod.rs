@@ -2,6 +2,7 @@
 //! left out, and answers to options of other tools. Nothing here touches network or files.
 
 mod curl_config;
+mod given;
 mod options;
 mod refusal;
 mod rivals;
@@ -17,10 +18,11 @@ use std::path::PathBuf;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+pub(crate) use given::Given;
 pub(crate) use options::{
     AlternativeArgs, BodyArgs, CheckArgs, ChecksumArgs, ColourRule, ConnectionArgs, CrowdArgs, DataKind,
     DataPiece, ExistsRule, GetArgs, GoalArgs, HabitArgs, InputArgs, ModeArgs, ProgressStyle, RaceArgs,
-    RecordArgs, RequestArgs, Resume, RetryArgs, RowOrder, SharedArgs, TimeArgs,
+    RecordArgs, RequestArgs, Resume, RetryArgs, RowOrder, SharedArgs, Survival, TimeArgs,
 };
 pub(crate) use settings::{Settings, Surroundings};
 pub(crate) use values::{Crowding, Deadline, GiveUp, GivenHeader, Hedge, Retries};
@@ -44,6 +46,37 @@ pub(crate) enum Command {
     Demo {
         /// The act to play; all of them without it
         act: Option<String>,
+    },
+    /// Go on with a job that was stopped
+    #[command(override_usage = "gannet resume [JOB [OPTIONS]]")]
+    Resume {
+        /// The folder of its files, its journal or its name, and options that are to be others
+        ///
+        /// Without it the one unfinished job that was begun here. Options are those of gannet get; what is secret, such
+        /// as -u, is in no journal and has to be given again.
+        #[arg(value_name = "JOB", trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<OsString>,
+    },
+    /// Fetch again what failed in a job
+    #[command(override_usage = "gannet retry JOB [OPTIONS]")]
+    Retry {
+        /// The folder of its files, its journal or its name, and options that are to be others
+        #[arg(value_name = "JOB", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<OsString>,
+    },
+    /// List the jobs here: counts, and how to go on
+    Jobs,
+    /// Tell each attempt that a job made at a URL
+    Explain {
+        /// The folder of the job's files, its journal or its name
+        job: PathBuf,
+        /// As it was given
+        url: String,
+    },
+    /// Compare a job's files with its journal
+    Verify {
+        /// The folder of the job's files, its journal or its name
+        job: PathBuf,
     },
     /// Look at this machine: open files, names, certificates, loopback
     Doctor,
@@ -100,8 +133,9 @@ Exit codes, of the whole job:
     1  some URLs failed
     2  usage or configuration; no valid line in the list, or a bad one under --strict; nothing was sent
     3  nothing succeeded
-    4  the deadline came first; run the same command again to go on
-    6  local: the disk is full or read-only
+    4  the deadline came first; gannet resume JOB goes on
+    5  integrity: a file is not what the journal has of it
+  6  local: the disk is full or read-only, the journal is in use or cannot be used
   130  SIGINT      143  SIGTERM      129  SIGHUP      141  standard output was closed
 
 Units: times are written 300ms, 10s, 5m, 1h30m, 2d, bare numbers are seconds; sizes 64K, 5M, 10G, powers of 1024.
@@ -121,13 +155,18 @@ pub(crate) fn parse(
         return command(&matches);
     };
     let before = further(name, own, surroundings).map_err(NoCommand::Refused)?;
+    let given = Given::of(own, &definition_of(name));
+    let with_given = |command: Command| match command {
+        Command::Get(get) if given::is_text(&words) => Command::Get(Box::new(GetArgs { given, ..*get })),
+        other => other,
+    };
     if before.is_empty() {
-        return command(&matches);
+        return command(&matches).map(with_given);
     }
     let behind = words.iter().skip(if matches.subcommand_name().is_some() { 2 } else { 1 });
     let front = words.first().cloned().into_iter().chain([name.into()]);
     let all = front.chain(before.into_iter().map(OsString::from)).chain(behind.cloned());
-    command(&Line::command().try_get_matches_from(all).map_err(judge)?)
+    command(&Line::command().try_get_matches_from(all).map_err(judge)?).map(with_given)
 }
 
 /// The settings that hold around a command line without options.
@@ -141,6 +180,12 @@ pub(crate) fn settings(
 /// The whole definition, for completions and the man page.
 pub(crate) fn definition() -> clap::Command {
     Line::command()
+}
+
+/// The definition of a subcommand's options.
+fn definition_of(subcommand: &str) -> clap::Command {
+    let line = Line::command();
+    line.find_subcommand(subcommand).cloned().unwrap_or(line)
 }
 
 fn vocabulary_of(subcommand: &'static str) -> Vocabulary {

@@ -3,6 +3,7 @@
 
 mod body;
 mod display;
+mod job;
 mod record;
 mod request;
 
@@ -14,9 +15,11 @@ use gannet::digest::Digest;
 
 pub(crate) use body::{BodyArgs, ExistsRule};
 pub(crate) use display::{ColourRule, ConnectionArgs, DisplayArgs, HabitArgs, ProgressStyle};
+pub(crate) use job::{JobArgs, Survival};
 pub(crate) use record::{RecordArgs, RowOrder};
 pub(crate) use request::{DataKind, DataPiece, RequestArgs};
 
+use super::given::Given;
 use super::values::{self, Budget, Crowding, Deadline, GiveUp, Hedge, Retries};
 
 /// `gannet get`: fetch them all.
@@ -42,7 +45,12 @@ pub(crate) struct GetArgs {
     #[command(flatten)]
     pub(crate) checksums: ChecksumArgs,
     #[command(flatten)]
+    pub(crate) job: JobArgs,
+    #[command(flatten)]
     pub(crate) shared: SharedArgs,
+    /// The words that were given, as a journal may keep them.
+    #[arg(skip)]
+    pub(crate) given: Given,
 }
 
 /// `gannet race`: the first that succeeds.
@@ -314,9 +322,6 @@ pub(crate) struct RetryArgs {
     /// unsafe, for a body that changed and kept its length is put together from both. never: each retry begins anew.
     #[arg(long, value_name = "WHICH", value_enum, hide_possible_values = true, hide_short_help = true)]
     pub(crate) resume_parts: Option<Resume>,
-    /// Accepted, without effect in this version
-    #[arg(long, value_name = "DIR", hide = true)]
-    pub(crate) journal: Option<String>,
 }
 
 /// Which bodies are gone on with.

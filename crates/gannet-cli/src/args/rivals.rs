@@ -16,7 +16,7 @@ const RIVALS: [&[&[&str]]; 9] = [
 ];
 
 /// An option, and those of which it needs one.
-const NEEDS: [(&str, &[&str]); 8] = [
+const NEEDS: [(&str, &[&str]); 11] = [
     ("if-exists", &["output", "remote-name", "directory-prefix"]),
     ("remote-time", &["output", "remote-name", "directory-prefix"]),
     ("create-dirs", &["output", "remote-name"]),
@@ -25,6 +25,9 @@ const NEEDS: [(&str, &[&str]); 8] = [
     ("report-order", &["report"]),
     ("report-attempts", &["report"]),
     ("strict", &["input"]),
+    ("journal", &["output", "remote-name", "directory-prefix", "no-body"]),
+    ("durability", &["output", "remote-name", "directory-prefix", "journal"]),
+    ("new-job", &["output", "remote-name", "directory-prefix", "journal"]),
 ];
 
 /// Whether one says something else than the other.

@@ -4,8 +4,22 @@
 use crate::say::Complaint;
 
 /// Words that begin a command line.
-pub(super) const SUBCOMMANDS: [&str; 9] =
-    ["get", "race", "check", "demo", "doctor", "config", "completions", "man", "help"];
+pub(super) const SUBCOMMANDS: [&str; 14] = [
+    "get",
+    "race",
+    "check",
+    "demo",
+    "resume",
+    "retry",
+    "jobs",
+    "explain",
+    "verify",
+    "doctor",
+    "config",
+    "completions",
+    "man",
+    "help",
+];
 
 /// Schemes that curl speaks and gannet does not.
 const FOR_CURL: [&str; 18] = [

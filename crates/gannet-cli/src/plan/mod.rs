@@ -16,12 +16,13 @@ mod shown;
 mod sums;
 mod terminal;
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use gannet::sink::Sink;
 use gannet::source::Source;
-use gannet::{Client, ClientBuilder, Concurrency, Goal, HedgeAfter};
+use gannet::{Client, ClientBuilder, Concurrency, Durability, Goal, HedgeAfter};
 use tokio::time::Instant;
 
 pub(crate) use cookies::{Jar, JarPlace, Unsaved};
@@ -33,9 +34,10 @@ use self::checksums::Among;
 use self::input::{Pattern, Words};
 use self::output::{Around, Chosen, Folders};
 use crate::args::{
-    AlternativeArgs, BodyArgs, CheckArgs, ChecksumArgs, ColourRule, CrowdArgs, Crowding, Deadline, GetArgs,
-    GoalArgs, HabitArgs, Hedge, ProgressStyle, RaceArgs, RecordArgs, SharedArgs, TimeArgs,
+    AlternativeArgs, BodyArgs, CheckArgs, ChecksumArgs, ColourRule, CrowdArgs, Crowding, Deadline, ExistsRule, GetArgs,
+    GoalArgs, HabitArgs, Hedge, ProgressStyle, RaceArgs, RecordArgs, SharedArgs, Survival, TimeArgs,
 };
+use crate::job::{Existing, JobTo, Place, Settings, Start};
 use crate::limits::{self, Holding};
 use crate::say::{Complaint, Ink, Level, Voice};
 
@@ -64,6 +66,8 @@ pub(crate) struct Plan {
     pub(crate) per_host: Option<u32>,
     pub(crate) records: RecordsTo,
     pub(crate) jar: Option<Jar>,
+    /// Where what is done is kept, if it is.
+    pub(crate) job: Option<JobTo>,
     pub(crate) progress: ProgressStyle,
     /// What is shown in the place of a run, if that was asked for.
     pub(crate) shown: Option<Shown>,
@@ -117,7 +121,7 @@ pub(crate) fn ink(shared: &SharedArgs) -> Ink {
 impl Plan {
     /// The plan of `gannet get`.
     pub(crate) fn get(args: &GetArgs, begun: Instant, voice: &Voice) -> Result<Self, Complaint> {
-        let GetArgs { urls, input, body, record, goal, time, crowd, alternatives, checksums, shared } = args;
+        let GetArgs { urls, input, body, record, goal, time, crowd, alternatives, checksums, shared, .. } = args;
         let words = Words::read(urls, &shared.mode)?;
         input::check(&words, input, alternatives)?;
         let number = if input.list.is_some() { Crowd::Listed } else { words.crowd() };
@@ -152,7 +156,16 @@ impl Plan {
             builder = builder.hedge_budget(budget.share());
         }
         let asked = Asked { builder, source, number, crowd: Some(crowd), goal: Some(goal), jar };
-        asked.plan(chosen, records, kinds, (begun, voice))
+        let job = job(args, number, &chosen.output)?;
+        Ok(Self { job, ..asked.plan(chosen, records, kinds, (begun, voice))? })
+    }
+
+    /// The same, begun in this way.
+    pub(crate) fn started_by(mut self, start: Start) -> Self {
+        if let Some(job) = &mut self.job {
+            job.start = start;
+        }
+        self
     }
 
     /// The plan of `gannet race`.
@@ -286,10 +299,40 @@ impl Asked<'_> {
             per_host: self.crowd.and_then(|crowd| crowd.per_host),
             records,
             jar: self.jar,
+            job: None,
             progress: none.or(display.progress).or(bar).unwrap_or_default(),
             shown: Shown::of(kinds, (self.crowd, self.goal), below),
         })
     }
+}
+
+/// What is to be kept of a job of `get`, and where.
+fn job(args: &GetArgs, crowd: Crowd, output: &Output) -> Result<Option<JobTo>, Complaint> {
+    let body = &args.body;
+    let Some(place) = Place::of(args, output)? else { return Ok(None) };
+    let existing = match (body.if_exists, &body.directory) {
+        (None | Some(ExistsRule::Skip), Some(_)) => Existing::Kept,
+        _ => Existing::Renewed,
+    };
+    let own = body.files.iter().map(Path::new).filter_map(Path::parent).map(Path::to_owned);
+    let below = body.output_dir.clone().unwrap_or_default();
+    let folders = match (&body.directory, output) {
+        (Some(folder), _) => vec![folder.clone()],
+        (None, Output::Files) => own.chain([PathBuf::new()]).map(|own| below.join(own)).collect(),
+        (None, _) => Vec::new(),
+    };
+    Ok(Some(JobTo {
+        place,
+        durability: match args.job.durability.unwrap_or_default() {
+            Survival::Process => Durability::Process,
+            Survival::Power => Durability::Power,
+        },
+        start: if args.job.new_job { Start::Anew } else { Start::Command },
+        crowd,
+        existing,
+        settings: Settings::of(args),
+        folders,
+    }))
 }
 
 /// Standard input has one reader.

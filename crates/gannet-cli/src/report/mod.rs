@@ -175,6 +175,7 @@ mod tests {
             exit: Exit::Obtained,
             elapsed: Duration::ZERO,
             held_back_by: None,
+            job: None,
         });
         records.written().await;
         let broken = ("bad".to_owned(), io::ErrorKind::StorageFull);

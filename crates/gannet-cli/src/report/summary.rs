@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::millis;
 use crate::exit::Exit;
+use crate::job::Job;
 
 /// What is known at the end.
 #[derive(Debug, Clone, Copy)]
@@ -17,9 +18,11 @@ pub(crate) struct Closing<'a> {
     pub(crate) elapsed: Duration,
     /// The setting that held the run back for the longest.
     pub(crate) held_back_by: Option<&'a str>,
+    /// What is done is kept there.
+    pub(crate) job: Option<&'a Job>,
 }
 
-/// How to go on, before there is a journal.
+/// How to go on where no journal knows.
 pub(crate) const GO_ON: &str = "run the same command again";
 
 impl Closing<'_> {
@@ -29,8 +32,16 @@ impl Closing<'_> {
     }
 
     /// How to go on, if anything is left to do.
-    pub(crate) fn resume(&self) -> Option<&'static str> {
-        matches!(self.exit, Exit::Deadline | Exit::Signalled(_) | Exit::Local).then_some(GO_ON)
+    pub(crate) fn resume(&self) -> Option<String> {
+        let is_cut = matches!(self.exit, Exit::Deadline | Exit::Signalled(_) | Exit::Local);
+        is_cut.then(|| self.job.and_then(Job::resume).unwrap_or_else(|| GO_ON.to_owned()))
+    }
+
+    /// How to try again what failed, if the job is kept and over.
+    pub(crate) fn retry(&self) -> Option<String> {
+        let is_over = matches!(self.exit, Exit::SomeFailed | Exit::NothingSucceeded);
+        let has_failed = self.report.count(Ending::Failed) > 0;
+        self.job.filter(|_| is_over && has_failed).and_then(Job::retry)
     }
 }
 
@@ -60,7 +71,7 @@ pub(super) struct Summary<'a> {
     elapsed_ms: f64,
     /// The setting that held the run back for the longest.
     held_back_by: Option<&'a str>,
-    resume: Option<&'a str>,
+    resume: Option<String>,
 }
 
 /// What the budget had left at the end, and how often it had nothing; without a bound nothing is left or taken.
@@ -132,6 +143,7 @@ mod tests {
             exit: Exit::Deadline,
             elapsed: Duration::from_micros(60_003_100),
             held_back_by: None,
+            job: None,
         };
         let golden = concat!(
             r#"{"v":1,"type":"summary","job":"j","inputs":0,"ok":0,"failed":0,"unfinished":0,"cancelled":0,"skipped":0,"#,

@@ -15,6 +15,9 @@ pub(crate) fn closing_line(closing: &Closing<'_>, crowd: Crowd) -> Option<String
     let reason = exit_reason(closing);
     match (crowd, closing.exit) {
         (Crowd::One, Exit::Signalled(_)) => reason,
+        (Crowd::One, _) if closing.report.from_journal() > 0 => {
+            Some("done already; --new-job fetches it again".to_owned())
+        }
         (Crowd::One, _) => None,
         (Crowd::Several | Crowd::Listed, _) => {
             let report = closing.report;
@@ -30,11 +33,15 @@ fn counts(report: &JobReport) -> String {
         count => Some(format!("{count} {word}")),
     };
     let fetched = format!("{} of {} fetched", report.count(Ending::Ok), plural_of(report.inputs()));
+    let before = report.from_journal();
+    let before =
+        (before > 0).then(|| format!("{before} {} done already", if before == 1 { "was" } else { "were" }));
     let others = [
         of(Ending::Skipped, "there already"),
         of(Ending::Failed, "failed"),
         of(Ending::Unfinished, "unfinished"),
         of(Ending::Cancelled, "cancelled"),
+        before,
     ];
     std::iter::once(fetched).chain(others.into_iter().flatten()).collect::<Vec<_>>().join(", ")
 }
@@ -71,16 +78,25 @@ fn exit_reason(closing: &Closing<'_>) -> Option<String> {
             "exit 1: --until was not reached".to_owned()
         }
         Exit::SomeFailed => "exit 1: some URLs failed".to_owned(),
+        Exit::Refused if closing.report.fatal().is_some() => {
+            "exit 2: the journal is of another list".to_owned()
+        }
         Exit::Refused => "exit 2: no line of the input is a URL that can be fetched".to_owned(),
         Exit::NothingSucceeded => "exit 3: nothing succeeded".to_owned(),
         Exit::Deadline => "exit 4: the deadline came first".to_owned(),
         Exit::Integrity => "exit 5: a body has another digest than it should".to_owned(),
+        Exit::Local if is_of_the_journal(closing.report) => "exit 6: the journal cannot be used".to_owned(),
         Exit::Local => "exit 6: the output cannot be written".to_owned(),
     };
-    Some(match closing.resume() {
-        Some(how) => format!("{why}; {how} to go on"),
-        None => why,
+    Some(match (closing.resume(), closing.retry()) {
+        (Some(how), _) => format!("{why}; {how} to go on"),
+        (None, Some(how)) => format!("{why}; {how} to try these again"),
+        (None, None) => why,
     })
+}
+
+fn is_of_the_journal(report: &JobReport) -> bool {
+    report.fatal().is_some_and(|error| error.kind().code().starts_with("journal."))
 }
 
 #[cfg(test)]
@@ -93,7 +109,13 @@ mod tests {
     fn line(exit: Exit, crowd: Crowd) -> Option<String> {
         let report = JobReport::default();
         closing_line(
-            &Closing { report: &report, exit, elapsed: Duration::from_millis(400), held_back_by: None },
+            &Closing {
+                report: &report,
+                exit,
+                elapsed: Duration::from_millis(400),
+                held_back_by: None,
+                job: None,
+            },
             crowd,
         )
     }

@@ -138,9 +138,11 @@ fn for_kind(kind: Kind) -> &'static str {
         Kind::ContentType => "take more types with --accept, or any without it",
         Kind::JournalLocked => "wait until the other gannet is done, or end it",
         Kind::JournalNewer => "run the newer gannet that wrote it",
-        Kind::JournalDamaged => "keep the files and begin anew: move the journal away",
+        Kind::JournalDamaged => {
+            "move the journal away and run the same command: files that are there are kept"
+        }
         Kind::JournalOtherList => {
-            "give the list that it was begun with, or move the journal away to begin anew"
+            "give the list that it was begun with, or --new-job to begin anew; gannet jobs lists what there is"
         }
         Kind::JournalFailed => "check the folder of the journal and its disk, and run the same command again",
         Kind::MemoryFull => "write to files with -P DIR",

@@ -19,7 +19,7 @@ use std::sync::{Arc, OnceLock};
 use gannet::{Event, Outcome};
 use indicatif::ProgressBar;
 
-pub(crate) use amounts::{as_given, seconds, size_as_given};
+pub(crate) use amounts::{as_given, bytes as amount, seconds, size_as_given};
 pub(crate) use closing::closing_line;
 pub(crate) use complaint::Complaint;
 pub(crate) use errors::Errors;
@@ -106,7 +106,8 @@ impl Voice {
 
     /// Tells each attempt of an outcome.
     pub(crate) fn tell_attempts(&self, outcome: &Outcome) {
-        if self.level == Level::Attempts {
+        // Those of an earlier run were told by that run.
+        if self.level == Level::Attempts && !outcome.is_from_journal() {
             self.say(Level::Attempts, &attempts::told(outcome));
         }
     }

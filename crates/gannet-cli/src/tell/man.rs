@@ -13,16 +13,16 @@ const EXIT_STATUS: [(&str, &str); 11] = [
         "Usage or configuration; no valid line in the list, or a bad one under --strict. Nothing was sent.",
     ),
     ("3", "Nothing succeeded."),
-    ("4", "The deadline came first; run the same command again to go on."),
-    ("5", "Integrity: a body has another digest than it should."),
-    ("6", "Local: the disk is full or read-only."),
+    ("4", "The deadline came first; gannet resume JOB, or the same command, goes on."),
+    ("5", "Integrity: a body has another digest than it should, or a file is not what its journal has of it."),
+    ("6", "Local: the disk is full or read-only, the journal is in use or cannot be used."),
     ("129", "SIGHUP came."),
     ("130", "SIGINT came."),
     ("141", "Standard output was closed by its reader."),
     ("143", "SIGTERM came."),
 ];
 
-const ENVIRONMENT: [(&str, &str); 6] = [
+const ENVIRONMENT: [(&str, &str); 7] = [
     (
         "GANNET_*",
         "Settings by the names of long options: GANNET_MAX_TIME=30 is --max-time 30, GANNET_QUIET=1 is --quiet. \
@@ -31,17 +31,22 @@ const ENVIRONMENT: [(&str, &str); 6] = [
     ),
     ("GANNET_CONFIG", "The settings' file, in the place of the user's gannet.toml."),
     ("XDG_CONFIG_HOME", "Where gannet/gannet.toml lies; ~/.config without it."),
+    ("XDG_STATE_HOME", "Where gannet keeps the journals of -o and -O; ~/.local/state without it."),
     ("NO_COLOR", "If it is not empty, nothing is coloured."),
     ("CLICOLOR_FORCE", "If it is neither empty nor 0, errors are coloured off a terminal, too."),
     ("TMPDIR", "Where bodies that wait for standard output are held."),
 ];
 
-const FILES: [(&str, &str); 1] = [(
-    "~/.config/gannet/gannet.toml",
-    "Settings in TOML, if it is there. Its keys are the names of long options, with - or _: max-time = 30, quiet = \
+const FILES: [(&str, &str); 3] = [
+    (
+        "~/.config/gannet/gannet.toml",
+        "Settings in TOML, if it is there. Its keys are the names of long options, with - or _: max-time = 30, quiet = \
      true, header = [\"Accept: text/html\"]. Options that a subcommand does not have are skipped; what no subcommand \
      has is an error.",
-)];
+    ),
+    ("DIR/.gannet/journal.sqlite", "The journal of what -P DIR fetched."),
+    ("~/.local/state/gannet/", "The journals of -o and -O, until all is obtained."),
+];
 
 /// The variables of `-w`, in groups.
 const WRITE_OUT: [(&str, &str); 5] = [

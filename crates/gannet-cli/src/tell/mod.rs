@@ -9,6 +9,32 @@ use std::process::ExitCode;
 
 use crate::args::{self, Surroundings};
 use crate::exit::Exit;
+use crate::job::Refused;
+use crate::say::{Complaint, Ink, Level, Voice};
+
+/// Lets something be written to standard output, and gives its exit code.
+pub(crate) fn telling(
+    tell: impl FnOnce(&Voice, &mut dyn io::Write) -> Result<io::Result<Exit>, Refused>,
+) -> ExitCode {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    let voice = match Voice::of(Level::Normal, Ink::chosen()) {
+        Ok(voice) => voice,
+        Err(cause) => {
+            return crate::refuse(&Complaint::new("no thread can be started").why(cause.to_string()));
+        }
+    };
+    let exit = match tell(&voice, &mut out) {
+        Ok(told) => {
+            told.and_then(|exit| out.flush().map(|()| exit)).unwrap_or_else(|error| unwritten(&error))
+        }
+        Err(Refused { complaint, exit }) => {
+            voice.refuse(&complaint);
+            exit
+        }
+    };
+    voice.pen().wait();
+    exit.into()
+}
 
 /// `gannet config`.
 pub(crate) fn config(named: Option<&Path>) -> ExitCode {
@@ -34,8 +60,12 @@ fn print(text: &[u8]) -> ExitCode {
     let mut out = io::stdout().lock();
     let exit = match out.write_all(text).and_then(|()| out.flush()) {
         Ok(()) => Exit::Obtained,
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::StdoutClosed,
-        Err(_) => Exit::Local,
+        Err(error) => unwritten(&error),
     };
     exit.into()
+}
+
+/// What it comes to that standard output cannot be written.
+fn unwritten(error: &io::Error) -> Exit {
+    if error.kind() == io::ErrorKind::BrokenPipe { Exit::StdoutClosed } else { Exit::Local }
 }

@@ -344,6 +344,8 @@ impl Draft {
             let part_name = first.take().unwrap_or_else(|| fresh_name(place));
             match place.directory.create(&part_name) {
                 Ok(file) => {
+                    // Tells it from what a killed process has left; where files cannot be locked, nothing is removed.
+                    let _ = file.try_lock();
                     let part_name = Some(part_name);
                     return Ok(Self { file, place: place.clone(), part_name, spared, written: 0 });
                 }

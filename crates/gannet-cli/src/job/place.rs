@@ -1,0 +1,184 @@
+//! Where journals lie: beside the files of a job, in the user's state folder, or where `--journal` says. And how a job
+//! that people name is found. Nothing here opens a journal.
+
+use std::path::{Path, PathBuf};
+
+use twox_hash::XxHash3_64;
+
+use super::quoted;
+use crate::args::{GetArgs, without_userinfo};
+use crate::plan::Output;
+use crate::say::Complaint;
+
+/// Below the folder of `-P`.
+const FOLDER: &str = ".gannet";
+/// The journal in it, and in the folder of `--journal`.
+const FILE: &str = "journal.sqlite";
+
+/// Where a job's journal lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// The file.
+    pub(super) journal: PathBuf,
+    pub(super) kind: Kind,
+    /// What people call the job, as a shell takes it.
+    pub(super) name: String,
+}
+
+/// Why it lies there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// It lies with the files below `-P`.
+    Below,
+    /// It lies in the user's state folder.
+    State,
+    /// `--journal` named the folder.
+    Given,
+}
+
+impl Place {
+    /// The place for a job of `get`, if it is to have one.
+    pub(crate) fn of(args: &GetArgs, output: &Output) -> Result<Option<Self>, Complaint> {
+        let (body, mode) = (&args.body, &args.shared.mode);
+        if mode.dry_run || mode.curl {
+            return Ok(None);
+        }
+        match (args.job.journal.as_deref(), output) {
+            (Some("none"), _) | (None, Output::Stdout(_) | Output::Nowhere) => Ok(None),
+            (Some(folder), Output::Stdout(_)) => {
+                Err(Complaint::new(format!("--journal {folder} contradicts bodies on standard output"))
+                    .why("what was written there cannot be gone on with")
+                    .fix("-P DIR, -o FILE or --no-body for the bodies"))
+            }
+            (Some(folder), Output::Files | Output::Nowhere) => Ok(Some(Self::within(folder.into()))),
+            (None, Output::Files) => Ok(match &body.directory {
+                Some(folder) => Some(Self {
+                    journal: folder.join(FOLDER).join(FILE),
+                    kind: Kind::Below,
+                    name: quoted(folder),
+                }),
+                None if body.files.iter().all(|file| is_regular(file)) => Self::in_state(args),
+                None => None,
+            }),
+        }
+    }
+
+    fn within(folder: PathBuf) -> Self {
+        Self { journal: folder.join(FILE), kind: Kind::Given, name: quoted(&folder) }
+    }
+
+    /// In the state folder, under a digest of what makes the job: the folder it runs in, its inputs and outputs.
+    fn in_state(args: &GetArgs) -> Option<Self> {
+        let (body, here) = (&args.body, std::env::current_dir().ok()?);
+        let mut all = vec![here.to_string_lossy().into_owned()];
+        all.extend(args.urls.iter().map(|url| without_userinfo(url)));
+        all.push(if body.remote_name { "-O" } else { "-o" }.to_owned());
+        all.extend(body.files.iter().cloned());
+        all.extend(body.output_dir.iter().map(|folder| folder.to_string_lossy().into_owned()));
+        let name = format!("{:016x}", XxHash3_64::oneshot(all.join("\0").as_bytes()));
+        Some(Self { journal: in_state(&name)?, kind: Kind::State, name })
+    }
+
+    /// Makes the folders of the files, which are for all; the journal makes its own. What was made, the innermost first.
+    pub(super) fn make_folders(&self) -> Vec<PathBuf> {
+        let own = self.journal.parent().map(Path::to_owned);
+        let below = if self.kind == Kind::Below { own.as_ref().and_then(|own| own.parent()) } else { None };
+        let missing = |folder: &&Path| !folder.as_os_str().is_empty() && !folder.exists();
+        let mut made: Vec<PathBuf> = own.iter().filter(|own| !own.exists()).cloned().collect();
+        made.extend(below.into_iter().flat_map(Path::ancestors).take_while(missing).map(Path::to_owned));
+        if let Some(folder) = below {
+            // If it cannot be made, the journal cannot be, and whoever writes the bodies says so.
+            let _ = std::fs::create_dir_all(folder);
+        }
+        if self.kind == Kind::State { Vec::new() } else { made }
+    }
+}
+
+/// What is to become, or is, a file and no device.
+fn is_regular(file: &str) -> bool {
+    std::fs::metadata(file).map_or(!file.starts_with("/dev/"), |met| met.is_file())
+}
+
+/// The user's folder for what programs remember.
+pub(super) fn state_folder() -> Option<PathBuf> {
+    let folder = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let state = folder("XDG_STATE_HOME").or_else(|| Some(folder("HOME")?.join(".local").join("state")));
+    state.map(|state| state.join("gannet"))
+}
+
+fn in_state(name: &str) -> Option<PathBuf> {
+    Some(state_folder()?.join(format!("{name}.sqlite")))
+}
+
+/// The journal of a job that is named by the folder of its files, its journal, the journal's folder, or its name in the
+/// state folder.
+pub(super) fn find(job: &Path) -> Result<PathBuf, Complaint> {
+    let inside = [job.join(FOLDER).join(FILE), job.join(FILE)];
+    if let Some(found) = inside.into_iter().find(|path| path.is_file()) {
+        return Ok(found);
+    }
+    if job.is_file() {
+        return Ok(job.to_owned());
+    }
+    let is_name = |name: &&str| name.len() == 16 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let named = job.to_str().filter(is_name).and_then(in_state);
+    named.filter(|path| path.is_file()).ok_or_else(|| {
+        Complaint::new(format!("there is no job at {}", job.display()))
+            .fix("gannet jobs lists those below this folder, and those of -o and -O")
+    })
+}
+
+/// What people call the job of this journal, as a shell takes it.
+pub(super) fn name_of(journal: &Path) -> String {
+    let folder = journal.parent().unwrap_or(Path::new("."));
+    if state_folder().as_deref() == Some(folder) {
+        return quoted(Path::new(journal.file_stem().unwrap_or_default()));
+    }
+    match (journal.file_name(), folder.file_name(), folder.parent()) {
+        (Some(file), Some(own), Some(files)) if file == FILE && own == FOLDER => {
+            quoted(if files.as_os_str().is_empty() { Path::new(".") } else { files })
+        }
+        (Some(file), _, _) if file == FILE => quoted(folder),
+        _ => quoted(journal),
+    }
+}
+
+/// Folders below this one that are looked through for journals.
+const LOOKED_THROUGH: usize = 10_000;
+/// How deep they lie at most.
+const DEEPEST: usize = 3;
+
+/// The journals below a folder, and those of the state folder.
+pub(super) fn all(below: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![(below.to_owned(), 0)];
+    let mut next = 0;
+    while let Some((folder, depth)) = folders.get(next).cloned() {
+        next += 1;
+        let inside = [folder.join(FOLDER).join(FILE), folder.join(FILE)];
+        found.extend(inside.into_iter().filter(|path| path.is_file()));
+        if depth == DEEPEST {
+            continue;
+        }
+        let mut inner: Vec<_> = std::fs::read_dir(&folder).into_iter().flatten().flatten().collect();
+        inner
+            .retain(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()) && entry.file_name() != FOLDER);
+        inner.sort_by_key(std::fs::DirEntry::file_name);
+        let room = LOOKED_THROUGH.saturating_sub(folders.len());
+        let name = |entry: std::fs::DirEntry| {
+            if folder == Path::new(".") { PathBuf::from(entry.file_name()) } else { entry.path() }
+        };
+        folders.extend(inner.into_iter().take(room).map(|entry| (name(entry), depth + 1)));
+    }
+    found.extend(in_state_folder());
+    found
+}
+
+fn in_state_folder() -> Vec<PathBuf> {
+    let entries = state_folder().and_then(|folder| std::fs::read_dir(folder).ok());
+    let paths = entries.into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut found: Vec<PathBuf> =
+        paths.filter(|path| path.extension().is_some_and(|end| end == "sqlite")).collect();
+    found.sort();
+    found
+}

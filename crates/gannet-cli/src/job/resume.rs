@@ -1,0 +1,124 @@
+//! `gannet resume` and `gannet retry`: from the name of a job to the command line that goes on with it.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use gannet::Journal;
+
+use super::{Refused, Settings, Start, place};
+use crate::args::{self, Command, GetArgs, NoCommand, Surroundings};
+use crate::say::Complaint;
+
+/// The options of the job that these words name, with those that follow the name behind them. The folder in which the
+/// job was begun is the current one then.
+pub(crate) fn command(words: &[OsString], start: Start) -> Result<Box<GetArgs>, NoCommand> {
+    let refused = |complaint: Complaint| NoCommand::Refused(complaint);
+    let (journal, further) = match words.split_first() {
+        Some((job, _)) if job.to_string_lossy().starts_with('-') => {
+            let what = format!("{} comes before the name of a job", job.to_string_lossy());
+            return Err(refused(
+                Complaint::new(what).fix("gannet resume JOB [OPTIONS]; gannet jobs lists them"),
+            ));
+        }
+        Some((job, further)) => (place::find(Path::new(job)).map_err(refused)?, further),
+        None => (the_one_here().map_err(refused)?, &[][..]),
+    };
+    let journal = std::path::absolute(&journal).unwrap_or(journal);
+    let reader = Journal::read(&journal).map_err(|error| refused(error.into()))?;
+    let settings = Settings::of_json(&reader.summary().settings);
+    let name = place::name_of(&journal);
+    let settings = settings.filter(|settings| !settings.given.words.is_empty()).ok_or_else(|| {
+        let what = format!("the journal of {name} does not say with which options it was begun");
+        refused(Complaint::new(what).fix("run the same command again"))
+    })?;
+    drop(reader);
+    let further = further.to_vec();
+    std::env::set_current_dir(&settings.cwd).map_err(|cause| {
+        let what = format!("the job was begun in {}, which cannot be gone to", settings.cwd.display());
+        refused(Complaint::new(what).why(cause.to_string()))
+    })?;
+    let verb = if start == Start::Retry { "retry" } else { "resume" };
+    let extra = parsed(further.clone())?;
+    let missing = settings.given.left_out_of(&extra.given);
+    if !missing.is_empty() {
+        return Err(refused(again(&missing, &name, verb)));
+    }
+    let kept = settings.given.words.iter().map(OsString::from);
+    let args = parsed(kept.chain(further).collect())?;
+    same_place(&args, &journal, &name).map_err(refused)?;
+    Ok(args)
+}
+
+fn parsed(words: Vec<OsString>) -> Result<Box<GetArgs>, NoCommand> {
+    let words = ["gannet", "get"].map(OsString::from).into_iter().chain(words);
+    match args::parse(words, &Surroundings::of_this_process())? {
+        Command::Get(args) => Ok(args),
+        other => unreachable!("`get` comes first: {other:?}"),
+    }
+}
+
+fn again(missing: &[String], name: &str, verb: &str) -> Complaint {
+    let what = format!("the job was given {}, which its journal does not keep", missing.join(" and "));
+    let complaint = Complaint::new(what);
+    if missing.iter().any(|flag| flag == "URL") {
+        return complaint
+            .why("a URL held a name or a password")
+            .fix("run the same command again: it goes on, too");
+    }
+    if missing.iter().any(|flag| flag == "--input") {
+        return complaint
+            .why("the list came from standard input")
+            .fix("run the same command again, with the same list: it goes on, too");
+    }
+    let flags: String = missing.iter().map(|flag| format!(" {flag} ...")).collect();
+    complaint.fix(format!("gannet {verb} {name}{flags}"))
+}
+
+/// The one unfinished job that was begun in this folder, or whose files lie below it.
+fn the_one_here() -> Result<PathBuf, Complaint> {
+    let here = std::env::current_dir().unwrap_or_default();
+    let is_open = |path: &PathBuf| {
+        let Ok(reader) = Journal::read(path) else { return false };
+        let summary = reader.summary();
+        let settings = Settings::of_json(&summary.settings);
+        let is_of_here = place::state_folder().as_deref() != path.parent()
+            || settings.as_ref().is_some_and(|settings| settings.cwd == here);
+        !summary.is_finished && is_of_here && !settings.is_some_and(|settings| settings.is_met)
+    };
+    let open: Vec<PathBuf> = place::all(Path::new(".")).into_iter().filter(is_open).collect();
+    match &open[..] {
+        [one] => Ok(one.clone()),
+        [] => Err(Complaint::new("there is no unfinished job here").fix("gannet jobs lists what there is")),
+        several => {
+            let names: Vec<String> = several.iter().map(|path| place::name_of(path)).collect();
+            Err(Complaint::new(format!("there are {} unfinished jobs here", names.len()))
+                .why(names.join(", "))
+                .fix(format!("gannet resume {}", names[0])))
+        }
+    }
+}
+
+/// What the options lead to is this very journal.
+fn same_place(args: &GetArgs, journal: &Path, name: &str) -> Result<(), Complaint> {
+    let leads_to = match (&args.job.journal, &args.body.directory) {
+        (Some(folder), _) if folder != "none" => place::find(Path::new(folder)).ok(),
+        (None, Some(folder)) => place::find(folder).ok(),
+        _ => return Ok(()),
+    };
+    let is_same = leads_to.is_some_and(|found| found.canonicalize().ok() == journal.canonicalize().ok());
+    if is_same {
+        return Ok(());
+    }
+    Err(Complaint::new(format!("the journal of {name} is not where its job was begun"))
+        .why("its folder was moved, or it is that of an earlier job")
+        .fix("move it back, or run the command with its new folder and --new-job: files that are there are kept"))
+}
+
+impl From<NoCommand> for Refused {
+    fn from(none: NoCommand) -> Self {
+        match none {
+            NoCommand::Refused(complaint) => complaint.into(),
+            NoCommand::Clap(error) => Complaint::new(error.to_string()).into(),
+        }
+    }
+}
