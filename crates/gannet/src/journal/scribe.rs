@@ -165,7 +165,11 @@ impl Scribe {
                     let found = store.read(block);
                     let mut state = self.lock();
                     match found {
-                        Ok(block) => state.blocks.push_back(block),
+                        // Who asks meanwhile is to wait for it.
+                        Ok(found) => {
+                            state.blocks.push_back(found);
+                            state.to_read.start = block + 1;
+                        }
                         Err(error) => state.fail(error),
                     }
                 }
@@ -188,9 +192,7 @@ impl Scribe {
         let mut state = self.lock();
         loop {
             if state.wants_block() {
-                let block = state.to_read.start;
-                state.to_read.start += 1;
-                return Step::Read(block);
+                return Step::Read(state.to_read.start);
             }
             if !state.writes.is_empty() {
                 if !state.is_urgent() {

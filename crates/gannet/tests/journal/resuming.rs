@@ -99,3 +99,16 @@ async fn a_journal_serves_one_job_at_a_time() {
     let outcome = third.next().await.expect("one input has one outcome");
     assert_eq!(outcome.ending(), Ending::Failed, "{outcome:?}");
 }
+
+#[tokio::test]
+async fn lines_that_are_just_being_read_are_waited_for() {
+    let (folder, origin) = (Folder::new(), origin().await);
+    let list = urls(&origin, &["/a?size=10", "/b?status=404"]);
+    run(&folder, &origin, &list).await;
+    for round in 0..150 {
+        let journal = folder.open();
+        journal.note_settings(format!("{round}"));
+        let ran = run_with(&journal, &folder, &origin, &list, u64::MAX).await;
+        assert!(ran.error.is_none() && ran.sent == 0, "round {round}: {:?}", ran.error);
+    }
+}
