@@ -290,9 +290,15 @@ impl Run {
     /// Waits until all that is done is written down.
     fn close_journal(&mut self) {
         let failed = self.job.error().cloned();
+        if let Some(error) = &failed
+            && self.counts.fatal().is_none()
+        {
+            self.voice.complain(&Complaint::from(error.clone()));
+            self.counts.note_fatal(error.clone());
+        }
         let exit = judge(self.stopped, self.goal, &self.counts);
         let closed = self.kept.as_mut().map_or(Ok(()), |kept| kept.close(exit));
-        let Some(error) = failed.or(closed.err()) else { return };
+        let Err(error) = closed else { return };
         if self.counts.fatal().is_none() {
             self.voice.complain(&Complaint::from(error.clone()));
         }

@@ -218,6 +218,7 @@ pub(crate) struct CrowdArgs {
     ///
     /// Evenly spread; retries and hedges count too. A bare number is a second's.
     #[arg(long, value_name = "RATE", value_parser = values::rate, allow_hyphen_values = true)]
+    #[arg(hide_short_help = true)]
     pub(crate) rate: Option<f64>,
     /// Requests a second, to each host: 1/s, 30/m
     ///
@@ -245,7 +246,7 @@ pub(crate) struct AlternativeArgs {
     /// The same content lies there too (repeatable)
     ///
     /// Retries and hedges go there. For one URL.
-    #[arg(long = "mirror", value_name = "URL")]
+    #[arg(long = "mirror", value_name = "URL", hide_short_help = true)]
     pub(crate) mirrors: Vec<String>,
 }
 

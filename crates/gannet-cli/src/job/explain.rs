@@ -49,7 +49,7 @@ fn told(row: &Recorded) -> String {
     text.push_str(&format!(": {}\n", ending(row)));
     if let Some(started) = row.started {
         text.push_str(&format!("  {}: begun", stamp(started)));
-        text.push_str(&match row.queued.is_zero() {
+        text.push_str(&match row.queued < Duration::from_millis(1) {
             true => "\n".to_owned(),
             false => format!(", after {} in the queue\n", seconds(row.queued)),
         });

@@ -104,7 +104,10 @@ impl JobTo {
                 leftovers::remove(&path, &self.folders);
             }
         }
-        job.journal.note_settings(job.settings.to_json());
+        // What is refused for another list must not change what the job goes on with.
+        if job.known.lines == 0 || job.known.is_finished {
+            job.journal.note_settings(job.settings.to_json());
+        }
         Ok(Some(job))
     }
 }
@@ -178,8 +181,8 @@ impl Job {
         if exit == Exit::Obtained && self.place.kind == Kind::State {
             return self.journal.clone().remove();
         }
-        if exit == Exit::Obtained {
-            self.settings.is_met = true;
+        self.settings.is_met = exit == Exit::Obtained;
+        if exit != Exit::Refused {
             self.journal.note_settings(self.settings.to_json());
         }
         self.journal.close()

@@ -40,9 +40,9 @@ pub(crate) fn verify(job: &Path, voice: &Voice, out: &mut dyn Write) -> Result<i
     let sound = looked_at - wrong;
     voice.note(&match wrong {
         0 => format!("{sound} of {looked_at} files are as the journal has them"),
-        wrong => format!(
-            "{sound} of {looked_at} files are as the journal has them, {wrong} are not; removed, they are fetched \
-             again by the same command with --new-job"
+        _ => format!(
+            "{sound} of {looked_at} files are as the journal has them; remove the others, and the same command with \
+             --new-job fetches them again"
         ),
     });
     Ok(Ok(if wrong == 0 { Exit::Obtained } else { Exit::Integrity }))

@@ -210,6 +210,7 @@ impl Trial {
             Given::AsWords => command.args(&self.urls),
         };
         command.args(["--report", "report", "--deadline"]).env("XDG_CONFIG_HOME", "/dev/null");
+        command.env("XDG_STATE_HOME", self.folder.path(".gannet-state"));
         command.arg(format!("{}ms", self.deadline.as_millis())).args(&self.args);
         if !self.authorities.is_empty() {
             self.folder.write("ca.pem", self.authorities.as_bytes());
@@ -458,12 +459,15 @@ impl Folder {
         fs::read_to_string(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
-    /// The paths of all files below a folder, in order.
+    /// The paths of all files below a folder, in order; those of gannet's own folders apart.
     pub(crate) fn files_below(&self, below: &str) -> Vec<String> {
         let mut found = Vec::new();
         for entry in fs::read_dir(self.path(below)).expect("a folder") {
             let entry = entry.expect("an entry");
             let name = Path::new(below).join(entry.file_name()).to_string_lossy().into_owned();
+            if entry.file_name().to_string_lossy().starts_with(".gannet") {
+                continue;
+            }
             if entry.path().is_dir() {
                 found.extend(self.files_below(&name));
             } else {

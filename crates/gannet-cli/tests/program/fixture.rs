@@ -50,6 +50,7 @@ impl Folder {
     pub(crate) fn command<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_gannet"));
         command.args(args).current_dir(&self.0).env("XDG_CONFIG_HOME", &self.0);
+        command.env("XDG_STATE_HOME", self.0.join(".gannet-state"));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
@@ -78,12 +79,13 @@ impl Folder {
         String::from_utf8(bytes).expect("text")
     }
 
-    /// The names in a folder below this one, in order.
+    /// The names in a folder below this one, in order; those of gannet's own folders apart.
     pub(crate) fn names(&self, below: &str) -> Vec<String> {
         let entries = std::fs::read_dir(self.0.join(below)).expect("a folder");
         let name = |entry: std::io::Result<std::fs::DirEntry>| entry.expect("an entry").file_name();
         let mut names: Vec<String> =
             entries.map(|entry| name(entry).to_string_lossy().into_owned()).collect();
+        names.retain(|name| !name.starts_with(".gannet"));
         names.sort();
         names
     }

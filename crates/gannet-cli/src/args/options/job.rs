@@ -9,7 +9,7 @@ pub(crate) struct JobArgs {
     ///
     /// The same command, or gannet resume, then goes on where this one stopped. With -P DIR it is DIR/.gannet; with -o
     /// and -O the user's state folder, until all is obtained; for other output there is none unless DIR is given.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", hide_short_help = true)]
     pub(crate) journal: Option<String>,
     #[arg(long, value_name = "WHAT", value_enum, hide_possible_values = true, hide_short_help = true)]
     #[arg(help = "What is done survives the death of the process, or power [default: process]")]

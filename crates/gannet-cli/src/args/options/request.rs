@@ -19,7 +19,7 @@ pub(crate) struct RequestArgs {
     ///
     /// A HEAD request. The head goes where the body would go; on standard output that of a refused status, too, and
     /// the URL has failed all the same.
-    #[arg(short = 'I', long)]
+    #[arg(short = 'I', long, hide_short_help = true)]
     pub(crate) head: bool,
     /// A header field, 'Name: value' (repeatable)
     #[arg(short = 'H', long = "header", value_name = "HEADER", value_parser = values::given_header)]
@@ -42,7 +42,7 @@ pub(crate) struct RequestArgs {
     #[arg(short = 'u', long, value_name = "USER:PASSWORD")]
     pub(crate) user: Option<String>,
     /// Send this User-Agent [default: gannet/VERSION]
-    #[arg(short = 'A', long, value_name = "NAME")]
+    #[arg(short = 'A', long, value_name = "NAME", hide_short_help = true)]
     pub(crate) user_agent: Option<String>,
     /// The page that we come from
     #[arg(short = 'e', long, value_name = "URL", hide_short_help = true)]
@@ -62,7 +62,7 @@ pub(crate) struct RequestArgs {
     /// Ask for a compressed body, and write it unpacked
     ///
     /// gzip, br, zstd and deflate.
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     pub(crate) compressed: bool,
     /// Take a redirect for the reply
     #[arg(long, overrides_with = "location", hide_short_help = true)]
