@@ -34,8 +34,9 @@ use self::checksums::Among;
 use self::input::{Pattern, Words};
 use self::output::{Around, Chosen, Folders};
 use crate::args::{
-    AlternativeArgs, BodyArgs, CheckArgs, ChecksumArgs, ColourRule, CrowdArgs, Crowding, Deadline, ExistsRule, GetArgs,
-    GoalArgs, HabitArgs, Hedge, ProgressStyle, RaceArgs, RecordArgs, SharedArgs, Survival, TimeArgs,
+    AlternativeArgs, BodyArgs, CheckArgs, ChecksumArgs, ColourRule, CrowdArgs, Crowding, Deadline,
+    ExistsRule, GetArgs, GoalArgs, HabitArgs, Hedge, ProgressStyle, RaceArgs, RecordArgs, SharedArgs,
+    Survival, TimeArgs,
 };
 use crate::job::{Existing, JobTo, Place, Settings, Start};
 use crate::limits::{self, Holding};
@@ -121,7 +122,8 @@ pub(crate) fn ink(shared: &SharedArgs) -> Ink {
 impl Plan {
     /// The plan of `gannet get`.
     pub(crate) fn get(args: &GetArgs, begun: Instant, voice: &Voice) -> Result<Self, Complaint> {
-        let GetArgs { urls, input, body, record, goal, time, crowd, alternatives, checksums, shared, .. } = args;
+        let GetArgs { urls, input, body, record, goal, time, crowd, alternatives, checksums, shared, .. } =
+            args;
         let words = Words::read(urls, &shared.mode)?;
         input::check(&words, input, alternatives)?;
         let number = if input.list.is_some() { Crowd::Listed } else { words.crowd() };

@@ -14,7 +14,10 @@ const EXIT_STATUS: [(&str, &str); 11] = [
     ),
     ("3", "Nothing succeeded."),
     ("4", "The deadline came first; gannet resume JOB, or the same command, goes on."),
-    ("5", "Integrity: a body has another digest than it should, or a file is not what its journal has of it."),
+    (
+        "5",
+        "Integrity: a body has another digest than it should, or a file is not what its journal has of it.",
+    ),
     ("6", "Local: the disk is full or read-only, the journal is in use or cannot be used."),
     ("129", "SIGHUP came."),
     ("130", "SIGINT came."),

@@ -8,6 +8,7 @@ mod frames;
 mod framing;
 mod heads;
 mod integrity;
+mod journal;
 mod lists;
 mod losers;
 mod network;

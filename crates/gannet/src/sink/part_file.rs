@@ -108,6 +108,7 @@ impl PartFile {
         if !draft.is_as_told(part)? {
             return Ok(None);
         }
+        let _ = draft.file.try_lock();
         draft.file.set_len(part.good)?;
         draft.file.seek(SeekFrom::End(0))?;
         draft.spared.store(true, Ordering::Relaxed);
