@@ -79,6 +79,8 @@ kinds! {
     BadUrl => "input.bad_url",
     /// The URL's scheme is neither http nor https.
     BadScheme => "input.bad_scheme",
+    /// An entry of the input is not what its format asks for.
+    BadEntry => "input.bad_entry",
     /// A line of the input is longer than the limit.
     LineTooLong => "input.line_too_long",
     /// A line of the input is not UTF-8 or holds a NUL.
@@ -375,6 +377,17 @@ impl Error {
     pub fn input(url: &str, message: impl Into<String>) -> Self {
         let url = crate::request::without_userinfo(url);
         Self::new(ErrorKind::BadRequest, Phase::Queue, message).of_url(url)
+    }
+
+    /// The same of another kind: one of those whose code begins with `input.`; any other becomes
+    /// [`BadEntry`](ErrorKind::BadEntry). Without a URL where the element has none that could be shown.
+    pub fn unusable_input(kind: ErrorKind, url: Option<&str>, message: impl Into<String>) -> Self {
+        let kind = if kind.code().starts_with("input.") { kind } else { ErrorKind::BadEntry };
+        let error = Self::new(kind, Phase::Queue, message);
+        match url {
+            Some(url) => error.of_url(crate::request::without_userinfo(url)),
+            None => error,
+        }
     }
 
     /// An error for a custom [`Sink`](crate::sink::Sink) or [`Part`](crate::sink::Part) to return; it is not retried.

@@ -115,6 +115,14 @@ impl Request {
         })
     }
 
+    /// Sets a header field, in the place of all that it has of this name.
+    pub fn set_header(self, name: HeaderName, value: HeaderValue) -> Self {
+        let request = self.change(|template| {
+            template.headers.remove(&name);
+        });
+        request.header(name, value)
+    }
+
     /// Authorizes by name and password (RFC 7617), in the place of what the URL's userinfo says.
     pub fn basic_auth(self, user: impl AsRef<str>, password: impl AsRef<str>) -> Self {
         let value = basic(user.as_ref().as_bytes(), password.as_ref().as_bytes());
@@ -153,7 +161,8 @@ impl Request {
         self.change(|template| template.repeatable = Some(repeatable == Repeat::Allowed))
     }
 
-    /// Names the file for the body, below the directory of the sink.
+    /// Names the file for the body, below the directory of the sink. A name that ends in a slash is that of a folder
+    /// there, in which the URL names the file.
     pub fn save_as(mut self, name: impl Into<PathBuf>) -> Self {
         self.place = Some(name.into().into_boxed_path());
         self

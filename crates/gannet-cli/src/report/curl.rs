@@ -7,7 +7,7 @@ pub(super) fn exit_code(kind: Kind) -> u8 {
     match kind {
         Kind::BadScheme | Kind::RedirectRefused => 1,
         Kind::NoInput | Kind::NoRuntime | Kind::Settings => 2,
-        Kind::BadUrl | Kind::LineTooLong | Kind::NotText | Kind::BadRedirect => 3,
+        Kind::BadUrl | Kind::BadEntry | Kind::LineTooLong | Kind::NotText | Kind::BadRedirect => 3,
         Kind::NameNotFound | Kind::LookupFailed => 6,
         Kind::Refused | Kind::Unreachable | Kind::NoDescriptors | Kind::ConnectFailed => 7,
         Kind::BadReply | Kind::ContentType => 8,

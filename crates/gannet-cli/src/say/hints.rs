@@ -83,6 +83,7 @@ fn for_kind(kind: Kind) -> &'static str {
     match kind {
         Kind::BadUrl => "write it as http://host/path",
         Kind::BadScheme => "gannet fetches http and https; use curl for this",
+        Kind::BadEntry => "mend this entry of the list; --input-format says what kind of list it is",
         Kind::LineTooLong | Kind::NotText => "check that the list is text with one URL a line",
         Kind::InputUnreadable | Kind::NoInput => "check the file that -i names",
         Kind::BadRequest => "check -H, -d and -X",

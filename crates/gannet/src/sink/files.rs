@@ -116,7 +116,8 @@ struct Located {
 impl Files {
     /// Files below `directory`, which is made when the first request is admitted.
     ///
-    /// A request's file is named by [`Request::save_as`], else by its URL: the last path segment, then the query
+    /// A request's file is named by [`Request::save_as`], else by its URL (in the folder that [`Request::save_as`] names
+    /// with a slash at its end): the last path segment, then the query
     /// behind an underscore, both percent-decoded; `index.html` for an empty segment. Names are made safe for every
     /// system: separators, control characters and marks that turn text round become `_`, as do leading dots and
     /// dashes; a name is at most 255 bytes. A name that an earlier request of this sink was given, in whatever
@@ -252,10 +253,19 @@ impl Files {
     /// The request's own place, or one by the template or by its URL, made safe. Gives the same for what it gave
     /// before.
     fn place_below(&self, seq: u64, request: &Request) -> PathBuf {
-        match (request.place(), &self.template) {
-            (Some(place), _) => names::below(place),
-            (None, Some(template)) => template.path(seq, request.id(), request.parsed_url()),
-            (None, None) => PathBuf::from(names::of_url(request.parsed_url())),
+        match request.place() {
+            Some(folder) if folder.as_os_str().as_encoded_bytes().ends_with(b"/") => {
+                names::below_or_here(folder).join(self.name_by_url(seq, request))
+            }
+            Some(place) => names::below(place),
+            None => self.name_by_url(seq, request),
+        }
+    }
+
+    fn name_by_url(&self, seq: u64, request: &Request) -> PathBuf {
+        match &self.template {
+            Some(template) => template.path(seq, request.id(), request.parsed_url()),
+            None => PathBuf::from(names::of_url(request.parsed_url())),
         }
     }
 

@@ -39,9 +39,14 @@ pub(super) fn decoded(text: &str) -> String {
 
 /// The caller's own path, made safe part by part, so that it cannot leave the folder it is put below.
 pub(super) fn below(path: &Path) -> PathBuf {
-    let text = path.to_string_lossy();
-    let safe: PathBuf = text.split('/').filter(|part| !matches!(*part, "" | ".")).map(cleaned).collect();
+    let safe = below_or_here(path);
     if safe.as_os_str().is_empty() { PathBuf::from(UNNAMED) } else { safe }
+}
+
+/// The same for a folder, which may be the one it is put below.
+pub(super) fn below_or_here(path: &Path) -> PathBuf {
+    let text = path.to_string_lossy();
+    text.split('/').filter(|part| !matches!(*part, "" | ".")).map(cleaned).collect()
 }
 
 /// One name made safe: for every file system, for a shell's command line and for the eye. Names that are safe
