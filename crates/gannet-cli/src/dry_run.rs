@@ -64,6 +64,7 @@ async fn print(mut plan: Plan, shown: &Shown, voice: &Voice) -> io::Result<Exit>
                 }
             }
         }
+        plan.records.forget(seq);
         seq += 1;
         voice.pen().room().await;
     }

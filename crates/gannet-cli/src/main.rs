@@ -6,6 +6,7 @@ mod demo;
 mod doctor;
 mod dry_run;
 mod exit;
+mod input;
 mod job;
 mod limits;
 mod pen;

@@ -21,8 +21,8 @@ use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcomm
 pub(crate) use given::Given;
 pub(crate) use options::{
     AlternativeArgs, BodyArgs, CheckArgs, ChecksumArgs, ColourRule, ConnectionArgs, CrowdArgs, DataKind,
-    DataPiece, ExistsRule, GetArgs, GoalArgs, HabitArgs, InputArgs, ModeArgs, ProgressStyle, RaceArgs,
-    RecordArgs, RequestArgs, Resume, RetryArgs, RowOrder, SharedArgs, Survival, TimeArgs,
+    DataPiece, ExistsRule, GetArgs, GoalArgs, HabitArgs, InputArgs, InputFormat, ModeArgs, ProgressStyle,
+    RaceArgs, RecordArgs, RequestArgs, Resume, RetryArgs, RowOrder, SharedArgs, Survival, TimeArgs,
 };
 pub(crate) use settings::{Settings, Surroundings};
 pub(crate) use values::{Crowding, Deadline, GiveUp, GivenHeader, Hedge, Retries};

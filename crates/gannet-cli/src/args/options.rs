@@ -13,6 +13,8 @@ use clap::{ArgAction, Args, ValueEnum};
 use gannet::Goal;
 use gannet::digest::Digest;
 
+use crate::input::UrlColumn;
+
 pub(crate) use body::{BodyArgs, ExistsRule};
 pub(crate) use display::{ColourRule, ConnectionArgs, DisplayArgs, HabitArgs, ProgressStyle};
 pub(crate) use job::{JobArgs, Survival};
@@ -136,10 +138,24 @@ pub(crate) struct SharedArgs {
 pub(crate) struct InputArgs {
     /// Read URLs from FILE, one a line; - is standard input
     ///
-    /// Empty lines and lines that begin with # are skipped; of fields separated by tabs the first is the URL. A bad
+    /// Other formats: --input-format. Empty lines and lines that begin with # are skipped; of fields separated by tabs the first is the URL. A bad
     /// line is a result of its own, and the lines after it go on.
     #[arg(short = 'i', long = "input", value_name = "FILE")]
     pub(crate) list: Option<String>,
+    /// How the list is written [default: auto]
+    ///
+    /// lines: a URL a line; jsonl: an object of JSON a line, such as the rows of a report; csv: values under a row of
+    /// names; aria2: its input file; metalink: version 4. auto goes by the end of the file's name (.jsonl, .ndjson, .csv,
+    /// .aria2, .meta4, .metalink), takes what begins with { for jsonl, and all else for lines. What is packed by gzip or
+    /// Zstandard is unpacked.
+    #[arg(long, value_name = "FORMAT", value_enum, hide_possible_values = true, hide_short_help = true)]
+    pub(crate) input_format: Option<InputFormat>,
+    /// The column of a CSV list that holds the URLs: a name, or a number from 1 [default: url]
+    ///
+    /// With it, auto takes the list for csv. With a number the first line may be a row, too: it is one if it has :// in
+    /// that column.
+    #[arg(long, value_name = "COLUMN", hide_short_help = true)]
+    pub(crate) url_column: Option<UrlColumn>,
     /// Send nothing if a line of the list is bad
     ///
     /// What can be read only once, such as standard input, is held in memory for that: at most 64 MiB.
@@ -331,4 +347,22 @@ pub(crate) enum Resume {
     Safe,
     Always,
     Never,
+}
+
+/// How a list is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum InputFormat {
+    /// As its name or its first byte tells.
+    #[default]
+    Auto,
+    /// A URL a line.
+    Lines,
+    /// An object of JSON a line.
+    Jsonl,
+    /// Comma-separated values.
+    Csv,
+    /// aria2's input file.
+    Aria2,
+    /// Metalink, version 4.
+    Metalink,
 }

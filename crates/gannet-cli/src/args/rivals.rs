@@ -16,7 +16,7 @@ const RIVALS: [&[&[&str]]; 9] = [
 ];
 
 /// An option, and those of which it needs one.
-const NEEDS: [(&str, &[&str]); 11] = [
+const NEEDS: [(&str, &[&str]); 13] = [
     ("if-exists", &["output", "remote-name", "directory-prefix"]),
     ("remote-time", &["output", "remote-name", "directory-prefix"]),
     ("create-dirs", &["output", "remote-name"]),
@@ -28,6 +28,8 @@ const NEEDS: [(&str, &[&str]); 11] = [
     ("journal", &["output", "remote-name", "directory-prefix", "no-body"]),
     ("durability", &["output", "remote-name", "directory-prefix", "journal"]),
     ("new-job", &["output", "remote-name", "directory-prefix", "journal"]),
+    ("input-format", &["input"]),
+    ("url-column", &["input"]),
 ];
 
 /// Whether one says something else than the other.

@@ -1,21 +1,21 @@
 //! Where the URLs come from: the command line, or a list. What is certain to be wrong is refused before anything is
 //! sent; a bad line of a list is left to be a result of its own, unless `--strict`.
 
-use std::fs::File;
-use std::io::{self, Cursor, Read};
-use std::path::{Path, PathBuf};
-use std::task::{Context, Poll, Waker};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 
-use gannet::source::{Input, IntoSource as _, Lines, List, Source};
+use gannet::source::{Input, IntoSource as _, List, Source};
 use gannet::{Error, Request};
 
 use super::glob::{self, Globbed};
 use super::{Crowd, plural, request};
-use crate::args::{AlternativeArgs, BodyArgs, InputArgs, ModeArgs, check_list, check_url, without_userinfo};
-use crate::say::{Complaint, hint};
+use crate::args::{
+    AlternativeArgs, BodyArgs, InputArgs, InputFormat, ModeArgs, check_list, check_url, without_userinfo,
+};
+use crate::input::{self, Format, Maker, Names, Reading, Slips, with_query};
+use crate::say::{Complaint, Voice};
 
-/// What `--strict` holds of a list that can be read only once, in bytes.
-const STRICT_HOLD: u64 = 64 << 20;
 /// URLs of the command line that are accounted for one by one, though the run stops early.
 const AT_HAND: u64 = 100_000;
 
@@ -73,6 +73,8 @@ pub(crate) fn check(
         check_list(list)?;
     }
     match (&args.list, words.len(), mirrors.first()) {
+        (None, 1.., _) if args.input_format.is_some() => Err(of_a_list("--input-format")),
+        (None, 1.., _) if args.url_column.is_some() => Err(of_a_list("--url-column")),
         (None, 0, _) => Err(Complaint::new("no URL was given")
             .fix("gannet URL..., gannet -i FILE for a list, gannet -h for the options")),
         (Some(list), 1.., _) => {
@@ -117,12 +119,40 @@ pub(crate) fn list(
     list: &str,
     args: &InputArgs,
     pattern: Pattern<'_>,
+    (voice, slips): (&Voice, &Slips),
 ) -> Result<Box<dyn Source + Send>, Complaint> {
-    let lines = lines(list, args)?.like(pattern.base);
-    Ok(match pattern.query {
-        None => Box::new(lines),
-        Some(query) => Box::new(Queried { lines, query }),
-    })
+    let Pattern { base, query, body } = pattern;
+    let names = if body.directory.is_some() { Names::Given } else { Names::Ignored };
+    let (voice, name) = (voice.clone(), list.to_owned());
+    let reading = Reading {
+        format: format(list, args)?,
+        url_column: args.url_column.clone(),
+        maker: Maker { base: base.clone(), query, names },
+        warn: Arc::new(move |text| voice.note(&format!("-i {name}: {text}"))),
+        slips: Some(slips.clone()),
+    };
+    if args.strict { input::strict(list, reading) } else { input::source(list, reading) }
+}
+
+/// The format that was asked for; else as the name tells, and `None` where only the first byte can.
+fn format(list: &str, args: &InputArgs) -> Result<Option<Format>, Complaint> {
+    let asked = match args.input_format.unwrap_or_default() {
+        InputFormat::Auto if args.url_column.is_some() => return Ok(Some(Format::Csv)),
+        InputFormat::Auto => return Ok(Format::of_name(list)),
+        InputFormat::Lines => Format::Lines,
+        InputFormat::Jsonl => Format::Jsonl,
+        InputFormat::Csv => Format::Csv,
+        InputFormat::Aria2 => Format::Aria2,
+        InputFormat::Metalink => Format::Metalink,
+    };
+    match &args.url_column {
+        Some(column) if asked != Format::Csv => {
+            let asked = format!("{asked:?}").to_ascii_lowercase();
+            let column = format!("--url-column {column}");
+            Err(Complaint::contradiction(&column, &format!("--input-format {asked}")))
+        }
+        _ => Ok(Some(asked)),
+    }
 }
 
 /// The source of the words of a command line.
@@ -205,13 +235,6 @@ impl Naming {
     }
 }
 
-/// The URL with this in its query, before a fragment.
-fn with_query(url: &str, query: &str) -> String {
-    let (url, fragment) = url.find('#').map_or((url, ""), |at| url.split_at(at));
-    let mark = if url.contains('?') { '&' } else { '?' };
-    format!("{url}{mark}{query}{fragment}")
-}
-
 /// The requests of the command line's words.
 struct Typed<I> {
     requests: List<I>,
@@ -235,27 +258,8 @@ impl<I: Iterator<Item = Result<Request, Error>>> Source for Typed<I> {
     }
 }
 
-/// A list whose URLs get a query.
-struct Queried {
-    lines: Lines,
-    query: String,
-}
-
-impl Source for Queried {
-    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Input>> {
-        self.lines.poll_next(context).map(|input| {
-            input.map(|input| Input {
-                request: input
-                    .request
-                    .and_then(|request| request.with_url(&with_query(request.url(), &self.query))),
-                ..input
-            })
-        })
-    }
-
-    fn is_at_hand(&self) -> bool {
-        self.lines.is_at_hand()
-    }
+fn of_a_list(flag: &str) -> Complaint {
+    Complaint::new(format!("{flag} is about a list, and there is none")).fix("-i FILE")
 }
 
 fn of_one(mirror: &str, other: &str) -> Complaint {
@@ -270,76 +274,4 @@ fn with_mirrors(request: Request, mirrors: &[String]) -> Result<Request, Complai
         request = request.mirror(&gannet::source::with_scheme(mirror))?;
     }
     Ok(request)
-}
-
-/// The lines of a list; under `--strict` all of them are good.
-fn lines(list: &str, args: &InputArgs) -> Result<Lines, Complaint> {
-    let is_readable_twice = list != "-" && std::fs::metadata(list).is_ok_and(|found| found.is_file());
-    match (list, args.strict) {
-        ("-", false) => Ok(Lines::from_stdin()),
-        (path, false) => opened(path),
-        (path, true) if is_readable_twice => {
-            Lines::check_path(path)?;
-            opened(path)
-        }
-        (path, true) => held(path),
-    }
-}
-
-/// The lines of a file, which is there.
-fn opened(path: &str) -> Result<Lines, Complaint> {
-    Lines::from_path(path).map_err(|error| {
-        let cause = std::error::Error::source(&error).map(ToString::to_string);
-        Complaint::new(format!("-i {path} cannot be read"))
-            .why(cause.unwrap_or_else(|| error.message().to_owned()))
-            .fix(hint(&error))
-    })
-}
-
-/// A list that can be read only once, in memory, after all its lines were found good.
-fn held(path: &str) -> Result<Lines, Complaint> {
-    let unreadable = |cause: io::Error| {
-        let complaint = Complaint::new(format!("-i {path} cannot be read")).why(cause.to_string());
-        complaint.fix("check the file that -i names")
-    };
-    let reader: Box<dyn Read> = match path {
-        "-" => Box::new(io::stdin()),
-        path => Box::new(File::open(Path::new(path)).map_err(unreadable)?),
-    };
-    let mut bytes = Vec::new();
-    reader.take(STRICT_HOLD + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() as u64 > STRICT_HOLD {
-        return Err(Complaint::new(format!("--strict holds at most 64 MiB of -i {path}"))
-            .fix("write the list to a file, which can be read twice"));
-    }
-    let bytes: std::sync::Arc<[u8]> = bytes.into();
-    check_lines(Lines::from_reader(Cursor::new(bytes.clone())))?;
-    Ok(Lines::from_reader(Cursor::new(bytes)))
-}
-
-/// The first bad line, if there is one. Blocks until the lines are read.
-fn check_lines(mut lines: Lines) -> Result<(), Complaint> {
-    let waker = Waker::from(std::sync::Arc::new(Unpark(std::thread::current())));
-    let mut context = Context::from_waker(&waker);
-    loop {
-        match lines.poll_next(&mut context) {
-            Poll::Pending => std::thread::park(),
-            Poll::Ready(None) => return Ok(()),
-            Poll::Ready(Some(input)) => {
-                if let Err(error) = input.request {
-                    let line = input.line.unwrap_or_default();
-                    let what = format!("line {line} of the list: {}", error.url().unwrap_or("no URL"));
-                    return Err(Complaint::new(what).why(error.message()));
-                }
-            }
-        }
-    }
-}
-
-struct Unpark(std::thread::Thread);
-
-impl std::task::Wake for Unpark {
-    fn wake(self: std::sync::Arc<Self>) {
-        self.0.unpark();
-    }
 }

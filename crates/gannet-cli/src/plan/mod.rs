@@ -38,6 +38,7 @@ use crate::args::{
     ExistsRule, GetArgs, GoalArgs, HabitArgs, Hedge, ProgressStyle, RaceArgs, RecordArgs, SharedArgs,
     Survival, TimeArgs,
 };
+use crate::input::Slips;
 use crate::job::{Existing, JobTo, Place, Settings, Start};
 use crate::limits::{self, Holding};
 use crate::say::{Complaint, Ink, Level, Voice};
@@ -137,12 +138,13 @@ impl Plan {
         let base = request::base(&shared.request)?;
         let pattern = Pattern { base: &base, query: request::query(&shared.request)?, body };
         input::check_names(&words, body)?;
+        let slips = Slips::default();
         let among = match &input.list {
             Some(list) => Among::List(list),
             None => Among::Words { words: words.len(), urls: words.count() },
         };
         let source = match &input.list {
-            Some(list) => input::list(list, input, pattern)?,
+            Some(list) => input::list(list, input, pattern, (voice, &slips))?,
             None => input::words(words, input, &alternatives.mirrors, pattern)?,
         };
         let source = checksums::expected(checksums, &among, source)?;
@@ -159,7 +161,7 @@ impl Plan {
         }
         let asked = Asked { builder, source, number, crowd: Some(crowd), goal: Some(goal), jar };
         let job = job(args, number, &chosen.output)?;
-        Ok(Self { job, ..asked.plan(chosen, records, kinds, (begun, voice))? })
+        Ok(Self { job, ..asked.plan(chosen, records.with_slips(slips), kinds, (begun, voice))? })
     }
 
     /// The same, begun in this way.
@@ -204,8 +206,9 @@ impl Plan {
         let (chosen, records) = kinds.output(words.len(), number, input.list.as_deref())?;
         let base = request::base(&shared.request)?;
         let pattern = Pattern { base: &base, query: request::query(&shared.request)?, body: &body };
+        let slips = Slips::default();
         let source = match &input.list {
-            Some(list) => input::list(list, input, pattern)?,
+            Some(list) => input::list(list, input, pattern, (voice, &slips))?,
             None => input::words(words, input, &[], pattern)?,
         };
         let jar = Jar::of(&shared.request, &shared.mode)?;
@@ -215,7 +218,7 @@ impl Plan {
         let pauses = (FIRST_PAUSE.min(longest), longest);
         let builder = if has_pause { builder } else { builder.backoff(pauses.0, pauses.1) };
         let asked = Asked { builder, source, number, crowd: Some(crowd), goal: Some(goal), jar };
-        asked.plan(chosen, records.with_check_lines()?, kinds, (begun, voice))
+        asked.plan(chosen, records.with_slips(slips).with_check_lines()?, kinds, (begun, voice))
     }
 }
 

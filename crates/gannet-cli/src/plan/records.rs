@@ -8,6 +8,7 @@ use http::Method;
 
 use super::output::{Behind, Chosen, Output};
 use crate::args::{RecordArgs, RequestArgs, RowOrder};
+use crate::input::Slips;
 use crate::report::{
     Asked, Attempts, CheckLines, Format, Har, Headed, Heads, Paper, Records, Report, ReportTo, Sheet,
     WriteOut,
@@ -79,6 +80,17 @@ impl RecordsTo {
         })
     }
 
+    /// Rows say what inputs say of themselves.
+    pub(super) fn with_slips(mut self, slips: Slips) -> Self {
+        self.asked.slips = slips;
+        self
+    }
+
+    /// Of the input of this number nothing will be told.
+    pub(crate) fn forget(&self, seq: u64) {
+        self.asked.slips.forget(seq);
+    }
+
     /// A line for each URL on standard output, which must be free for it.
     pub(super) fn with_check_lines(mut self) -> Result<Self, Complaint> {
         let names = [self.report.as_ref().map(|(name, ..)| name), self.har.as_ref()];
@@ -92,10 +104,11 @@ impl RecordsTo {
 
     /// Opens all of them.
     pub(crate) fn open(self, voice: &Voice) -> Result<Records, Complaint> {
-        let mut records = Records::default();
+        let mut records = Records::of(self.asked.slips.clone());
         let mut stdout = Stdout(None);
         if let Some((name, order, attempts)) = self.report {
             let to = ReportTo::open(&name)?.ordered(order).telling(attempts);
+            let to = to.with_slips(self.asked.slips.clone());
             records.add(Report::begin(to).map_err(no_thread)?);
         }
         if let Some(name) = self.har {
@@ -137,6 +150,7 @@ fn asked(request: &RequestArgs) -> Asked {
         method: request.method.clone().unwrap_or(by_itself),
         referer: request.referer.clone(),
         secret: Vec::new(),
+        slips: Slips::default(),
     }
 }
 

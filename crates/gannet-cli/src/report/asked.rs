@@ -2,6 +2,8 @@
 
 use http::{HeaderName, Method};
 
+use crate::input::Slips;
+
 /// What all requests of a run share, for those who write about them.
 #[derive(Debug, Clone)]
 pub(crate) struct Asked {
@@ -11,10 +13,12 @@ pub(crate) struct Asked {
     pub(crate) referer: Option<String>,
     /// Names of fields whose values are secrets, beside those that always are.
     pub(crate) secret: Vec<HeaderName>,
+    /// What inputs say of themselves.
+    pub(crate) slips: Slips,
 }
 
 impl Default for Asked {
     fn default() -> Self {
-        Self { method: Method::GET, referer: None, secret: Vec::new() }
+        Self { method: Method::GET, referer: None, secret: Vec::new(), slips: Slips::default() }
     }
 }

@@ -26,6 +26,8 @@ use std::time::{Duration, SystemTime};
 use futures_util::future::select_all;
 use gannet::Outcome;
 
+use crate::input::Slips;
+
 pub(crate) use asked::Asked;
 pub(crate) use check_lines::CheckLines;
 pub(crate) use curl_line::{CurlBody, CurlLine, CurlRedirects, CurlRefused};
@@ -51,9 +53,14 @@ pub(crate) trait Record {
 
 /// All that a run writes down, in the order in which it is told of an outcome.
 #[derive(Default)]
-pub(crate) struct Records(Vec<Box<dyn Record>>);
+pub(crate) struct Records(Vec<Box<dyn Record>>, Slips);
 
 impl Records {
+    /// None yet; the slips of what was told are forgotten.
+    pub(crate) fn of(slips: Slips) -> Self {
+        Self(Vec::new(), slips)
+    }
+
     /// Adds one more.
     pub(crate) fn add(&mut self, record: impl Record + 'static) {
         self.0.push(Box::new(record));
@@ -62,6 +69,7 @@ impl Records {
     /// Tells all of one outcome.
     pub(crate) fn settled(&mut self, outcome: &Outcome) {
         self.0.iter_mut().for_each(|record| record.settled(outcome));
+        self.1.forget(outcome.seq());
     }
 
     /// Tells all how it ended.

@@ -1,6 +1,7 @@
 //! The row of one input, with its fields in their order. Plain data.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
 
@@ -9,10 +10,12 @@ use gannet::{AttemptRecord, Ending, Error, Outcome, Timings, WhyStarted};
 use http::header::{CONTENT_TYPE, ETAG};
 use http::{HeaderMap, HeaderName, StatusCode, Version};
 use serde::Serialize;
+use serde_json::Value;
 
 use super::attempts::Try;
 use super::rows::Attempts;
 use super::{curl, millis, stamp};
+use crate::input::Slip;
 use crate::say::{hint, reason};
 
 /// The row of one input.
@@ -42,7 +45,7 @@ pub(super) struct Row<'a> {
     ms: Times,
     started: Option<String>,
     ended: Option<String>,
-    input: Option<Input>,
+    input: Option<Input<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tries: Option<Vec<Try<'a>>>,
 }
@@ -96,14 +99,35 @@ struct Times {
     total: f64,
 }
 
-/// What is known of the input's own line.
+/// What is known of the input itself: its line, its id, and what it said that means nothing to gannet.
 #[derive(Debug, Serialize)]
-struct Input {
+struct Input<'a> {
     line: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
+    #[serde(flatten)]
+    fields: BTreeMap<Cow<'a, str>, &'a Value>,
+}
+
+impl<'a> Input<'a> {
+    /// A column of the input that bears one of our names gets underscores before it.
+    fn of(line: u64, slip: Option<&'a Slip>) -> Self {
+        let all = || slip.iter().flat_map(|slip| &slip.fields);
+        let named = |name: &'a str| {
+            let mut free = Cow::Borrowed(name);
+            while matches!(&*free, "line" | "id") || (free != name && all().any(|(other, _)| *other == *free))
+            {
+                free = Cow::Owned(format!("_{free}"));
+            }
+            free
+        };
+        let fields = all().map(|(name, value)| (named(name), value)).collect();
+        Self { line, id: slip.and_then(|slip| slip.id.as_deref()), fields }
+    }
 }
 
 impl<'a> Row<'a> {
-    pub(super) fn of(outcome: &'a Outcome, job: &'a str, told: Attempts) -> Self {
+    pub(super) fn of(outcome: &'a Outcome, job: &'a str, told: Attempts, slip: Option<&'a Slip>) -> Self {
         let attempts = outcome.attempts();
         let reply = outcome.reply();
         let shown = speaker(outcome);
@@ -135,7 +159,7 @@ impl<'a> Row<'a> {
             ms: Times::of(outcome, shown),
             started: outcome.started().and_then(stamp),
             ended: outcome.ended().and_then(stamp),
-            input: outcome.line().map(|line| Input { line }),
+            input: outcome.line().map(|line| Input::of(line, slip)),
             tries: (told == Attempts::Told).then(|| Try::all(attempts)),
         }
     }
@@ -217,6 +241,8 @@ mod tests {
 
     #[test]
     fn a_row_has_the_fields_of_the_format_in_their_order() {
+        let fields = serde_json::from_str(r#"{"title":"t","line":1,"_line":[2]}"#).expect("an object");
+        let slip = Slip { id: Some("x".to_owned()), fields };
         let row = Row {
             v: 1,
             r#type: "result",
@@ -250,7 +276,7 @@ mod tests {
             },
             started: stamp(std::time::SystemTime::UNIX_EPOCH),
             ended: None,
-            input: Some(Input { line: 7 }),
+            input: Some(Input::of(7, Some(&slip))),
             tries: None,
         };
         let golden = concat!(
@@ -259,7 +285,7 @@ mod tests {
             r#""bytes":1048576,"bytes_wire":1050112,"content_type":"text/plain","etag":null,"http":"1.1","#,
             r#""ip":"192.0.2.7","conn":{"id":41,"reused":true},"body":{"path":"out/x","sha256":null,"resumed_from":0},"#,
             r#""ms":{"queue":3.1,"dns":0.0,"connect":0.0,"tls":0.0,"ttfb":41.2,"body":210.0,"total":251.2},"#,
-            r#""started":"1970-01-01T00:00:00.000Z","ended":null,"input":{"line":7}}"#,
+            r#""started":"1970-01-01T00:00:00.000Z","ended":null,"input":{"line":7,"id":"x","__line":1,"_line":[2],"title":"t"}}"#,
         );
         assert_eq!(serde_json::to_string(&row).expect("a row"), golden);
     }

@@ -11,6 +11,7 @@ use super::row::Row;
 use super::summary::Summary;
 use super::{Closing, Paper, Record, Sheet};
 use crate::args::RowOrder;
+use crate::input::Slips;
 use crate::say::Complaint;
 
 /// Whether a row tells of each attempt.
@@ -28,18 +29,24 @@ pub(crate) struct ReportTo {
     paper: Paper,
     order: RowOrder,
     attempts: Attempts,
+    slips: Slips,
 }
 
 impl ReportTo {
     /// Opens the file, or standard output for `-`; an earlier report is replaced.
     pub(crate) fn open(name: &str) -> Result<Self, Complaint> {
         let paper = Paper::open("--report", name)?;
-        Ok(Self { paper, order: RowOrder::Settled, attempts: Attempts::Counted })
+        Ok(Self { paper, order: RowOrder::Settled, attempts: Attempts::Counted, slips: Slips::default() })
     }
 
     /// Rows come in this order.
     pub(crate) fn ordered(self, order: RowOrder) -> Self {
         Self { order, ..self }
+    }
+
+    /// Rows say what inputs say of themselves.
+    pub(crate) fn with_slips(self, slips: Slips) -> Self {
+        Self { slips, ..self }
     }
 
     /// Rows tell so much of the attempts.
@@ -53,17 +60,18 @@ pub(crate) struct Report {
     sheet: [Sheet; 1],
     order: RowOrder,
     attempts: Attempts,
+    slips: Slips,
 }
 
 impl Report {
     /// Begins a report.
     pub(crate) fn begin(to: ReportTo) -> io::Result<Self> {
-        let ReportTo { paper, order, attempts } = to;
+        let ReportTo { paper, order, attempts, slips } = to;
         let paper = match order {
             RowOrder::Settled => paper,
             RowOrder::Input => paper.through(InOrder::over),
         };
-        Ok(Self { sheet: [paper.begin()?], order, attempts })
+        Ok(Self { sheet: [paper.begin()?], order, attempts, slips })
     }
 
     fn line(&self, seq: u64, value: &impl Serialize) {
@@ -77,7 +85,8 @@ impl Report {
 
 impl Record for Report {
     fn settled(&mut self, outcome: &Outcome) {
-        self.line(outcome.seq(), &Row::of(outcome, name_of_job(), self.attempts));
+        let slip = self.slips.of(outcome.seq());
+        self.line(outcome.seq(), &Row::of(outcome, name_of_job(), self.attempts, slip.as_deref()));
     }
 
     fn close(&mut self, closing: &Closing<'_>) {

@@ -11,6 +11,7 @@ mod integrity;
 mod journal;
 mod lists;
 mod losers;
+mod names;
 mod network;
 mod parts;
 mod process;

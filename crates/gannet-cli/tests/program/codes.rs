@@ -129,6 +129,7 @@ fn input(stage: &Stage, kind: ErrorKind) -> Option<Made> {
     Some(match kind {
         ErrorKind::BadUrl => stage.list(b"http://[x/\n"),
         ErrorKind::BadScheme => stage.list(b"ftp://h/\n"),
+        ErrorKind::BadEntry => stage.list(b"{\"no\": \"url\"}\n"),
         ErrorKind::LineTooLong => stage.list(&[b"http://h/", &[b'x'; 70_000][..]].concat()),
         ErrorKind::NotText => stage.list(b"http://h/\xff\n"),
         ErrorKind::InputUnreadable => {

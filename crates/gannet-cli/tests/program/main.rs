@@ -4,6 +4,7 @@ mod checksums;
 mod codes;
 mod ending;
 mod fixture;
+mod inputs;
 mod journal;
 mod output;
 mod placing;

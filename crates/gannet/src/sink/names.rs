@@ -1,11 +1,13 @@
 //! Names for files: from a URL or from the caller, made safe, numbered and cut to length. Pure text: nothing here
 //! looks at a disk.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::hash::{DefaultHasher, Hasher};
 use std::path::{Path, PathBuf};
 
+use icu_normalizer::ComposingNormalizerBorrowed;
 use url::Url;
 
 /// The longest name of a file, in bytes: the limit of every file system in wide use.
@@ -138,8 +140,7 @@ fn cut(text: &str, room: usize) -> &str {
     &text[..end]
 }
 
-/// The names given so far, as hashes: 8 bytes each. (Names that differ only in how an accent is composed are two here;
-/// a file system for which they are one then refuses the second at its commit, unless files are overwritten.)
+/// The names given so far, as hashes: 8 bytes each.
 #[derive(Debug, Default)]
 pub(super) struct Given(HashSet<u64>);
 
@@ -161,11 +162,16 @@ impl Given {
     }
 }
 
-/// The same for names that differ in case only, and for every run of the program, so that running again finds the
-/// same names.
+/// The same for names that differ in case only, or in how an accent is composed (Unicode's normal form C), and for every
+/// run of the program, so that running again finds the same names.
 pub(super) fn folded(place: &Path) -> u64 {
     let mut hasher = DefaultHasher::new();
-    for letter in place.to_string_lossy().chars().flat_map(char::to_lowercase) {
+    let text = place.to_string_lossy();
+    let composed = match text.is_ascii() {
+        true => text,
+        false => Cow::Owned(ComposingNormalizerBorrowed::new_nfc().normalize(&text).into_owned()),
+    };
+    for letter in composed.chars().flat_map(char::to_lowercase) {
         hasher.write_u32(u32::from(letter));
     }
     hasher.finish()
@@ -280,6 +286,9 @@ mod tests {
             |name: &str, seq| given.give(PathBuf::from(name), seq, folded).to_string_lossy().into_owned();
         assert_eq!(give("d/a.tar.gz", 0), "d/a.tar.gz");
         assert_eq!(give("d/A.TAR.gz", 17), "d/A.TAR.17.gz");
+        assert_eq!(give("\u{e9}", 4), "\u{e9}");
+        assert_eq!(give("e\u{301}", 5), "e\u{301}.5", "the same accent, composed otherwise");
+        assert_eq!(give("E\u{301}", 6), "E\u{301}.6");
         assert_eq!(give("d/a.tar.18.gz", 3), "d/a.tar.18.gz");
         assert_eq!(give("d/a.tar.gz", 18), "d/a.tar.18-1.gz");
         assert_eq!(give("a.tar.gz", 19), "a.tar.gz");

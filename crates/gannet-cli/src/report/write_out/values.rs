@@ -41,7 +41,8 @@ impl<'a> Values<'a> {
         match variable {
             Variable::ContentType => text.extend_from_slice(self.header(&CONTENT_TYPE)),
             Variable::Json => {
-                let row = Row::of(self.outcome, name_of_job(), self.attempts);
+                let slip = self.asked.slips.of(self.outcome.seq());
+                let row = Row::of(self.outcome, name_of_job(), self.attempts, slip.as_deref());
                 serde_json::to_writer(text, &row).expect("rows are plain data with text keys");
             }
             Variable::HeaderJson => {
