@@ -332,6 +332,7 @@ mod tests {
             exit: Exit::Obtained,
             elapsed: Duration::ZERO,
             held_back_by: None,
+            job: None,
         });
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         runtime.block_on(har.sheet[0].pen.written());
