@@ -150,7 +150,7 @@ fn what_an_entry_cannot_mean_is_told_without_its_secrets() {
     let entry = || Entry { url: "http://me:s3cret@h/".to_owned(), ..Entry::default() };
     let header = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];
     for (entry, code) in [
-        (Entry { headers: header("A", "s3cret\n"), ..entry() }, "input.bad_entry"),
+        (Entry { headers: header("A", "s3cret\nx"), ..entry() }, "input.bad_entry"),
         (Entry { headers: header("A s3cret", "1"), ..entry() }, "input.bad_entry"),
         (Entry { digests: vec!["sha257:00".to_owned()], ..entry() }, "input.bad_entry"),
         (Entry { mirrors: vec!["ftp://me:s3cret@m/".to_owned()], ..entry() }, "input.bad_scheme"),

@@ -137,6 +137,14 @@ fn for_kind(kind: Kind) -> &'static str {
             "the body is another one than was meant: check the digest, or ask another source with --mirror"
         }
         Kind::ContentType => "take more types with --accept, or any without it",
+        Kind::MemoryFull => "write to files with -P DIR",
+        Kind::Settings => "give settings that go together",
+        kind => for_journal(kind).unwrap_or("run it with -v, and tell us what it says"),
+    }
+}
+
+fn for_journal(kind: Kind) -> Option<&'static str> {
+    Some(match kind {
         Kind::JournalLocked => "wait until the other gannet is done, or end it",
         Kind::JournalNewer => "run the newer gannet that wrote it",
         Kind::JournalDamaged => {
@@ -146,10 +154,8 @@ fn for_kind(kind: Kind) -> &'static str {
             "give the list that it was begun with, or --new-job to begin anew; gannet jobs lists what there is"
         }
         Kind::JournalFailed => "check the folder of the journal and its disk, and run the same command again",
-        Kind::MemoryFull => "write to files with -P DIR",
-        Kind::Settings => "give settings that go together",
-        _ => "run it with -v, and tell us what it says",
-    }
+        _ => return None,
+    })
 }
 
 #[cfg(test)]

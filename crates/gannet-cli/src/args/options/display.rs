@@ -13,7 +13,7 @@ pub(crate) struct ConnectionArgs {
     #[arg(short = 'k', long)]
     pub(crate) insecure: bool,
     /// Trust the authorities in this PEM file, not the system's
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
     pub(crate) cacert: Option<PathBuf>,
     /// Speak HTTP/1.1 only [default: HTTP/2 where TLS offers it]
     #[arg(long = "http1.1", hide_short_help = true)]
@@ -41,7 +41,7 @@ pub(crate) struct DisplayArgs {
     ///
     /// auto is a bar on a terminal, if there are several URLs or it takes over 1 s; else, for several URLs, a line
     /// every 30 s. json is a line of JSON each second.
-    #[arg(long, value_name = "HOW", value_enum, hide_possible_values = true)]
+    #[arg(long, value_name = "HOW", value_enum, hide_possible_values = true, hide_short_help = true)]
     pub(crate) progress: Option<ProgressStyle>,
     /// A bar, whatever the terminal: --progress bar
     #[arg(short = '#', long, hide_short_help = true)]
