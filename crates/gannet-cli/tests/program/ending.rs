@@ -156,7 +156,7 @@ fn a_signal_ends_the_run_within_a_second_with_a_row_for_each_url() {
         let (ran, took) = signalled(signal, &folder);
         assert_eq!(ran.code, code);
         assert!(took < Duration::from_secs(1), "{took:?}");
-        let said = format!("stopped by {name}; run the same command again to go on");
+        let said = format!("stopped by {name}; gannet resume out to go on");
         assert!(ran.stderr.contains(&said), "{}", ran.stderr);
         let (rows, summary) = folder.report("r");
         assert_eq!((rows.len(), &summary["exit"]), (2, &code.into()));

@@ -54,7 +54,7 @@ fn a_folder_that_is_full_counts_as_obtained_and_nothing_is_sent() {
     assert_eq!(folder.run(args()).code, 0);
     let names = folder.names("out");
     assert_eq!(names.len(), 3);
-    assert_eq!(folder.run(args()).code, 0);
+    assert_eq!(folder.run(args().chain(["--new-job"])).code, 0);
     let (_, summary) = folder.report("r");
     assert_eq!((&summary["skipped"], &summary["ok"], &summary["exit"]), (&3.into(), &0.into(), &0.into()));
     assert_eq!((origin.counts().requests, folder.names("out")), (3, names));

@@ -95,7 +95,7 @@ fn a_format_goes_to_both_streams_and_comes_from_a_file() {
     let (origin, folder) = (origin(), Folder::new());
     folder.write("format", "%{stderr}E%{http_code}\\n%{stdout}O%{method}\n%{onerror}!");
     let (good, gone) = (origin.url("/?text=1"), origin.url("/?status=404"));
-    let ran = folder.run(["-s", "-w", "@format", &good, &gone]);
+    let ran = folder.run(["-s", "-j", "1", "-w", "@format", &good, &gone]);
     assert_eq!(
         (ran.code, ran.out().as_str(), ran.stderr.as_str()),
         (1, "1OGETOGET!", "E200\nE404\n"),

@@ -64,7 +64,7 @@ fn rows_of_all_outcomes_and_summaries_are_as_the_schema_has_them() {
         ];
         run(&list, "-P out --retry 1");
         let mut texts = vec![folder.read("r")];
-        run(&[ok], "-P out");
+        run(&[ok], "-P out --new-job");
         texts.push(folder.read("r"));
         run(&[origin.url("/c?never"), origin.url("/d?never")], "-P out --deadline 200ms -j 1");
         texts.push(folder.read("r"));
