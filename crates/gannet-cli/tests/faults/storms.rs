@@ -55,7 +55,12 @@ fn row_34_a_storm_at_one_host_stays_within_the_budget_and_ends_by_the_breaker() 
         hold_to_the_budget(&requests, &what);
         // Until the breaker opens as many are in flight as may be: 6, or all of -j.
         let most = if what.starts_with("Http2") { 64 + 30 } else { 60 };
-        assert!((20..=most).contains(&requests.len()), "{what}: {} requests", requests.len());
+        assert!(
+            (20..=most).contains(&requests.len()),
+            "{what}: {} requests: {}",
+            requests.len(),
+            end.summary
+        );
         assert_eq!((end.code, &end.summary["failed"]), (3, &1000.into()), "{what}: {end:?}");
         let given_up = end.summary["errors"]["host.unavailable"].as_u64();
         assert!(given_up >= Some(900), "{what}: {end:?}");

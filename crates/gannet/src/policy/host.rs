@@ -236,7 +236,12 @@ impl HostRules {
         }
         match pass.role {
             Role::Ordinary => self.load.lived(life(left), now),
-            Role::Probe => self.probe_left(life(left), now),
+            Role::Probe => {
+                self.probe_left(life(left), now);
+                if life(left) == Life::Answered {
+                    self.load.watched(now).breaker.trusted();
+                }
+            }
             Role::Revived => self.load.watched(now).breaker.revived_left(life(left), now),
         }
     }

@@ -41,7 +41,9 @@ use crate::transport::{BoxFuture, Reply, Transport, WireRequest};
 ///     .outage("a.example", Duration::ZERO..Duration::from_secs(600));
 /// let client = faults.client();
 /// let began = tokio::time::Instant::now();
-/// while client.get("https://a.example/x").text().await.is_err() {}
+/// while client.get("https://a.example/x").text().await.is_err() {
+///     tokio::time::sleep(Duration::from_secs(1)).await;
+/// }
 /// assert!(began.elapsed() >= Duration::from_secs(600) && faults.fates().len() > 10);
 /// # }
 /// ```

@@ -116,6 +116,16 @@ impl Breaker {
         self.state = State::Open { since, until: now + OPEN, failed_probes };
     }
 
+    /// Whether the head of a probe's reply has closed it, and no body has ended well since.
+    pub(crate) fn is_doubted(&self) -> bool {
+        self.was.is_some() && self.state == State::Closed && !mutated!(HeadTrusted)
+    }
+
+    /// The host has done all that was asked of it.
+    pub(crate) fn trusted(&mut self) {
+        self.was = None;
+    }
+
     /// The body has ended of the probe whose head closed the breaker.
     pub(crate) fn revived_left(&mut self, life: Life, now: Moment) {
         let closed_again = self.was.filter(|_| self.state == State::Closed);

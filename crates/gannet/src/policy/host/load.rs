@@ -17,6 +17,8 @@ use super::pace::SEEN;
 const LESSON_HOLDS: Duration = RETRY_AFTER_MAX;
 /// Answers after which all is measured.
 const WATCHED_AT: u8 = 20;
+/// Requests in flight at a host that has answered a probe, until a body has come whole.
+const DOUBTED: u32 = 6;
 
 /// How one host takes requests.
 #[derive(Debug, Clone)]
@@ -215,6 +217,7 @@ impl Load {
     pub(super) fn limit(&self) -> u32 {
         match self {
             Self::Light(light) => light.usual,
+            Self::Watched(watched) if watched.breaker.is_doubted() => watched.limit.limit().min(DOUBTED),
             Self::Watched(watched) => watched.limit.limit(),
         }
     }
@@ -224,7 +227,10 @@ impl Load {
             Self::Light(light) => {
                 light.in_flight() >= light.usual.saturating_add(u32::from(mutated!(OneTooMany)))
             }
-            Self::Watched(watched) => watched.limit.is_full(),
+            Self::Watched(watched) => {
+                let doubted = watched.breaker.is_doubted() && self.in_flight() >= self.limit();
+                doubted || watched.limit.is_full()
+            }
         }
     }
 

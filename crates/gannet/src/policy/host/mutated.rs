@@ -51,6 +51,8 @@ mod faults {
         NeverGivesUp,
         /// The head of a probe's reply says that the host lives, whatever becomes of the body.
         HeadRevives,
+        /// Behind the head of a probe's reply all go in.
+        HeadTrusted,
         /// 404 counts as a failure of the host.
         NotFoundBreaks,
         /// 429 counts as a failure of the host.

@@ -18,6 +18,8 @@ pub(super) fn hold(holds: bool, what: &'static str) -> Held {
 pub(super) struct Witness {
     in_flight: u32,
     probes: u32,
+    /// The head of a probe's reply has come, and no body has ended well since.
+    doubted: bool,
     not_before: Moment,
     /// Whether nothing that the server does may open the breaker.
     harmless: bool,
@@ -48,6 +50,7 @@ impl Witness {
         Self {
             in_flight: 0,
             probes: 0,
+            doubted: false,
             not_before: Moment::ZERO,
             // Some long bodies break off, which is a failure.
             harmless: plan.long == 0 && harmless(plan.nature) && plan.then.is_none_or(harmless),
@@ -77,6 +80,7 @@ impl Witness {
             hold(self.probes == 1, "one probes at a time")?;
         } else {
             hold(self.in_flight <= rules.limit(), "no more than the limit are in flight")?;
+            hold(self.in_flight <= 6 || !self.doubted, "a few go in at a head, and all at a body")?;
         }
         if let Some(rate) = self.host_rate {
             let allowed = rate * (now.since(Moment::ZERO).as_secs_f64() + 0.006) + 1.0;
@@ -88,6 +92,7 @@ impl Witness {
     /// The body of this one is on its way: it probes no more.
     pub(super) fn answered(&mut self, pass: Pass) {
         self.probes -= u32::from(pass.role == Role::Probe);
+        self.doubted |= pass.role == Role::Probe;
     }
 
     pub(super) fn left(&mut self, pass: Pass, left: Left, now: Moment, rules: &HostRules) -> Held {
@@ -95,6 +100,7 @@ impl Witness {
         if pass.role == Role::Probe {
             self.probes -= 1;
         }
+        self.doubted &= !matches!(left, Left::Success | Left::Answered | Left::Refused { status: 429, .. });
         if let Left::Refused { retry_after: Some(length), .. } = left {
             self.asked(length, now);
         }
