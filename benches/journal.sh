@@ -4,29 +4,52 @@
 #   benches/journal.sh [URLS]      default 1000000
 #
 # Prints microseconds of CPU for each URL without and with a journal, and the time and memory until the first request
-# of a job that goes on. Exits 1 if a URL costs more than LIMIT (default 3.0) microseconds more, or the start takes more
-# than 3 s or 64 MB.
-set -euo pipefail
-cd "$(dirname "$0")/.."
-urls=${1:-1000000} limit=${LIMIT:-3.0}
+# of a job that goes on. Then the program fetches nine tenths of a list from an origin on this machine, the list grows
+# by the last tenth, and it is run again: when the first of the new lines was asked for, the memory, and the requests.
+# Exits 1 if a URL costs more than LIMIT (default 3.0) microseconds more, if a start takes more than 3 s or 64 MB, or if
+# another line than the new ones is asked for.
+source "$(dirname "$0")/origin.sh"
+count=${1:-1000000} limit=${LIMIT:-3.0}
 cargo build -q --release -p gannet --features journal --example journal_cost
-program=${CARGO_TARGET_DIR:-target}/release/examples/journal_cost
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
+program=$bin/examples/journal_cost
 TIMEFORMAT='%U %S'
 # The least of three runs: other work on the machine only adds.
 cpu() {
     for _ in 1 2 3; do
-        rm -rf "$folder/cost"
-        { time "$program" "$1" "$urls" "$folder/cost" 2>/dev/null; } 2>&1
-    done | awk -v urls="$urls" '{ t = ($1 + $2) * 1e6 / urls } NR == 1 || t < least { least = t } END { printf "%.2f", least }'
+        rm -rf "$dir/cost"
+        { time "$program" "$1" "$count" "$dir/cost" 2>/dev/null; } 2>&1
+    done | awk -v urls="$count" '{ t = ($1 + $2) * 1e6 / urls } NR == 1 || t < least { least = t } END { printf "%.2f", least }'
 }
 plain=$(cpu plain)
 journal=$(cpu journal)
 added=$(awk "BEGIN { printf \"%.2f\", $journal - $plain }")
 echo "CPU for each URL: $plain us without, $journal us with a journal: $added us more (limit $limit)"
-"$program" begin "$urls" "$folder/start" 2>/dev/null
-start=$("$program" start "$urls" "$folder/start" 2>&1 | head -1)
-echo "nine tenths of $urls are done: $start (limits 3000 ms, 65536 kB)"
+"$program" begin "$count" "$dir/start" 2>/dev/null
+start=$("$program" start "$count" "$dir/start" 2>&1 | head -1)
+echo "nine tenths of $count are done: $start (limits 3000 ms, 65536 kB)"
 awk -v added="$added" -v limit="$limit" -v start="$start" 'BEGIN {
     split(start, word, " "); exit !(added <= limit && word[4] <= 3000 && word[7] <= 65536) }'
+
+origin_start
+urls $((count / 10 * 9)) > "$dir/list"
+go() {
+    /usr/bin/time -f %M -o "$dir/memory" "$bin/gannet" -i "$dir/list" --no-body --journal "$dir/journal" \
+        --report "$dir/report" -q
+}
+go
+urls "$count" > "$dir/list"
+begun=$(date +%s%3N)
+go
+origin_stop
+python3 - "$dir" "$count" "$begun" "$(cat "$dir/memory")" <<'EOF'
+import datetime, json, sys
+folder = sys.argv[1]
+urls, begun, memory = map(int, sys.argv[2:])
+old = urls // 10 * 9
+asked = json.loads(open(folder + "/origin").read().splitlines()[-1])["requests"] - old
+rows = (json.loads(row) for row in open(folder + "/report"))
+started = (row["started"] for row in rows if row["type"] == "result" and row["seq"] >= old)
+first = min(datetime.datetime.fromisoformat(when.replace("Z", "+00:00")).timestamp() * 1000 for when in started)
+print(f"{urls - old} lines more than {old}: first asked for after {first - begun:.0f} ms, {memory} kB at most, {asked} requests")
+sys.exit(not (first - begun <= 3000 and memory <= 65536 and asked == urls - old))
+EOF
