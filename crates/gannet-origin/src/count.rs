@@ -108,6 +108,8 @@ pub struct RequestRecord {
     pub path_and_query: String,
     /// The method.
     pub method: Method,
+    /// The range that it asked for, as it was sent.
+    pub range: Option<String>,
     /// The version that the client spoke.
     pub http_version: Version,
     /// The connection that it came over; connections count up from 0.
@@ -144,6 +146,7 @@ struct Book {
 /// A request as it begins.
 pub(crate) struct Arrival<'a> {
     pub(crate) path_and_query: &'a str,
+    pub(crate) range: Option<&'a str>,
     pub(crate) method: &'a Method,
     pub(crate) http_version: Version,
     pub(crate) connection: u64,
@@ -222,6 +225,7 @@ impl Ledger {
                     seq,
                     path_and_query: arrival.path_and_query.to_owned(),
                     method: arrival.method.clone(),
+                    range: arrival.range.map(str::to_owned),
                     http_version: arrival.http_version,
                     connection: arrival.connection,
                     started,
@@ -392,7 +396,8 @@ mod tests {
     use super::*;
 
     fn arrival(path_and_query: &str) -> Arrival<'_> {
-        Arrival { path_and_query, method: &Method::GET, http_version: Version::HTTP_11, connection: 0 }
+        let (method, http_version) = (&Method::GET, Version::HTTP_11);
+        Arrival { path_and_query, range: None, method, http_version, connection: 0 }
     }
 
     #[test]

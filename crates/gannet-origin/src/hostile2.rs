@@ -168,6 +168,7 @@ impl<W: Wire> Talk<'_, W> {
             self.requests += 1;
             shared.ledger.begin(&Arrival {
                 path_and_query: "(http2)",
+                range: None,
                 method: &Method::GET,
                 http_version: Version::HTTP_2,
                 connection,

@@ -108,6 +108,7 @@ impl<W: Wire> Talk<'_, W> {
     async fn deal_with(&mut self, head: &RequestHead) -> Then {
         let ticket = self.shared.ledger.begin(&Arrival {
             path_and_query: head.path_and_query(),
+            range: head.fields.range.as_deref(),
             method: &head.method,
             http_version: head.version,
             connection: self.connection,

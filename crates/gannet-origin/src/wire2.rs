@@ -142,14 +142,15 @@ impl Exchange {
     async fn run(self, request: Request<RecvStream>, mut respond: SendResponse<Bytes>, go_away: Arc<Notify>) {
         let (head, mut incoming) = request.into_parts();
         let path_and_query = head.uri.path_and_query().map_or("/", |target| target.as_str());
+        let mut fields = Fields::default();
+        head.headers.iter().for_each(|(name, value)| fields.heed(name.as_str(), value.as_bytes()));
         let ticket = self.shared.ledger.begin(&Arrival {
             path_and_query,
+            range: fields.range.as_deref(),
             method: &head.method,
             http_version: Version::HTTP_2,
             connection: self.connection,
         });
-        let mut fields = Fields::default();
-        head.headers.iter().for_each(|(name, value)| fields.heed(name.as_str(), value.as_bytes()));
         let mut sent = 0;
         let result = match read_body(&mut incoming).await {
             Ok(body) => {

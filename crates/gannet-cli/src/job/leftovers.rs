@@ -1,6 +1,8 @@
-//! Bodies that a killed run has left without a name. Only what nobody writes is removed: whoever writes a part holds
-//! its lock.
+//! Bodies that a killed run has left without a name, and of which its journal knows nothing: the others are gone on
+//! with. Only what nobody writes is removed: whoever writes a part holds its lock.
 
+use std::collections::HashSet;
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -12,21 +14,44 @@ const DEEPEST: usize = 16;
 /// Letters and digits of a part's label.
 const LABEL: usize = 8;
 
-/// Removes the parts below these folders that are younger than the journal's job.
-pub(super) fn remove(journal: &Path, folders: &[PathBuf]) {
-    let Ok(reader) = Journal::read(journal) else { return };
-    let since = reader.summary().created;
-    folders.iter().for_each(|folder| look_through(folder, since, 0));
+/// What a journal says of its job's parts.
+#[derive(Debug)]
+pub(super) struct Leftovers {
+    /// Since when they are the job's.
+    since: SystemTime,
+    /// Names of those that are gone on with; no two parts have the same label.
+    known: HashSet<OsString>,
 }
 
-fn look_through(folder: &Path, since: SystemTime, depth: usize) {
-    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let Ok(kind) = entry.file_type() else { continue };
-        if kind.is_dir() && depth < DEEPEST {
-            look_through(&entry.path(), since, depth + 1);
-        } else if kind.is_file() && is_part(&entry.file_name().to_string_lossy()) {
-            remove_unless_written(&entry.path(), since);
+impl Leftovers {
+    /// Of the job in this journal; `None` if it cannot be read.
+    pub(super) fn of(journal: &Path) -> Option<Self> {
+        let reader = Journal::read(journal).ok()?;
+        let parts = reader.parts().ok()?.into_iter();
+        let name = |part: gannet::part::Part| Some(part.on_disk?.path.file_name()?.to_owned());
+        let known = parts.filter_map(|(_, part)| name(part)).collect();
+        Some(Self { since: reader.summary().created, known })
+    }
+
+    /// Nobody goes on with any of them.
+    pub(super) fn forget(&mut self) {
+        self.known.clear();
+    }
+
+    /// Removes the parts below these folders that are younger than the job and not gone on with.
+    pub(super) fn remove(&self, folders: &[PathBuf]) {
+        folders.iter().for_each(|folder| self.look_through(folder, 0));
+    }
+
+    fn look_through(&self, folder: &Path, depth: usize) {
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            let (Ok(kind), name) = (entry.file_type(), entry.file_name()) else { continue };
+            if kind.is_dir() && depth < DEEPEST {
+                self.look_through(&entry.path(), depth + 1);
+            } else if kind.is_file() && is_part(&name.to_string_lossy()) && !self.known.contains(&name) {
+                remove_unless_written(&entry.path(), self.since);
+            }
         }
     }
 }

@@ -24,6 +24,7 @@ pub(crate) use verify::verify;
 use crate::exit::Exit;
 use crate::plan::Crowd;
 use crate::say::Complaint;
+use leftovers::Leftovers;
 use place::Kind;
 
 /// A job that is to be kept.
@@ -99,9 +100,13 @@ impl JobTo {
         let mut job =
             Job { known: journal.resumed(), journal, place: self.place, settings: self.settings, made };
         if was_there {
+            let leftovers = Leftovers::of(&path);
             job.go_on_from(self.start, self.crowd, self.existing, self.durability)?;
-            if !job.known.is_finished {
-                leftovers::remove(&path, &self.folders);
+            if let Some(mut leftovers) = leftovers.filter(|_| !job.known.is_finished) {
+                if job.known == Resumed::default() {
+                    leftovers.forget();
+                }
+                leftovers.remove(&self.folders);
             }
         }
         // What is refused for another list must not change what the job goes on with.
@@ -182,6 +187,10 @@ impl Job {
             return self.journal.clone().remove();
         }
         self.settings.is_met = exit == Exit::Obtained;
+        if self.settings.is_met {
+            // What was asked for is there: what was begun beside it is not gone on with.
+            self.journal.drop_parts();
+        }
         if exit != Exit::Refused {
             self.journal.note_settings(self.settings.to_json());
         }

@@ -7,8 +7,9 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use gannet::part::Part;
 use gannet::{Durability, Ending, Journal};
-use gannet_origin::Origin;
+use gannet_origin::{Origin, RequestRecord, body};
 
 use crate::fixture::{Folder, LONG, from_environment, wait};
 
@@ -38,9 +39,16 @@ impl Chance {
     }
 }
 
+/// The length of the bodies that go to part files, in bytes, and their seed.
+const LARGE: u64 = 3 << 20;
+const SEED: u64 = 1;
+
 /// The paths of a list of mixed sizes, some of which fail first, come slowly, or not at all; and the length of each.
 fn mixed(urls: u64) -> Vec<(String, Option<u64>)> {
     let one = |number: u64| match number % 8 {
+        0 if number % 16 == 8 => {
+            (format!("/{number}?size=3m&seed={SEED}&etag=strong&drip=32k/1ms"), Some(LARGE))
+        }
         0 => (format!("/{number}?size=200k&drip=40k/1ms"), Some(200 << 10)),
         1 => (format!("/{number}?script=503,200&size=5k"), Some(5 << 10)),
         2 => (format!("/{number}?size=0"), Some(0)),
@@ -59,16 +67,44 @@ fn recorded(folder: &Folder) -> Vec<u64> {
     rows.filter(|row| matches!(row.ending, Ending::Ok | Ending::Failed)).map(|row| row.seq).collect()
 }
 
+/// The parts that lie on the disk as the journal has them: how much is good, by the line's number.
+fn parts(folder: &Folder) -> BTreeMap<u64, u64> {
+    let Ok(reader) = Journal::read(folder.path(JOURNAL)) else { return BTreeMap::new() };
+    let parts = reader.parts().expect("a kill damages nothing").into_iter();
+    let lies_there = |(_, part): &(u64, Part)| {
+        let path = part.on_disk.as_ref().map(|on_disk| folder.path(&on_disk.path));
+        let length = path.and_then(|path| fs::metadata(path).ok()).map_or(0, |met| met.len());
+        part.good > 0 && length >= part.good
+    };
+    parts.filter(lies_there).map(|(seq, part)| (seq, part.good)).collect()
+}
+
+/// The number of the line that a request is for.
+fn line_of(request: &RequestRecord) -> Option<u64> {
+    request.path_and_query.trim_start_matches('/').split('?').next()?.parse().ok()
+}
+
 /// How often each line was asked for.
 fn asked(origin: &Origin) -> BTreeMap<u64, usize> {
     let mut counts = BTreeMap::new();
-    for request in origin.requests() {
-        let number = request.path_and_query.trim_start_matches('/').split('?').next().unwrap_or_default();
-        if let Ok(number) = number.parse() {
-            *counts.entry(number).or_default() += 1;
-        }
+    for number in origin.requests().iter().filter_map(line_of) {
+        *counts.entry(number).or_default() += 1;
     }
     counts
+}
+
+/// Each part that lay there before the requests from `first` on was asked for behind its good bytes; how many were.
+fn parts_were_gone_on_with(parts: &BTreeMap<u64, u64>, origin: &Origin, first: usize) -> usize {
+    let requests = origin.requests();
+    let mut gone_on = 0;
+    for (seq, good) in parts {
+        let Some(next) = requests[first..].iter().find(|request| line_of(request) == Some(*seq)) else {
+            continue;
+        };
+        assert_eq!(next.range, Some(format!("bytes={good}-")), "line {seq} was begun anew");
+        gone_on += 1;
+    }
+    gone_on
 }
 
 #[test]
@@ -79,7 +115,7 @@ fn row_69_a_kill_at_any_moment_loses_nothing_and_repeats_nothing_that_was_record
     eprintln!("seed: GANNET_TEST_SEED={seed} GANNET_TEST_KILLS={kills} GANNET_TEST_KILL_URLS={urls}");
     let mut chance = Chance(seed);
     let paths = mixed(urls as u64);
-    let (mut killed, mut jobs) = (0, 0);
+    let (mut killed, mut jobs, mut gone_on) = (0, 0, 0);
     while killed < kills {
         let origin =
             Origin::start_in_thread(Origin::builder().log_limit(64 * urls)).expect("an origin starts");
@@ -89,8 +125,8 @@ fn row_69_a_kill_at_any_moment_loses_nothing_and_repeats_nothing_that_was_record
         jobs += 1;
         // A job is killed up to 8 times before it may end.
         for _ in 0..8.min(kills - killed) {
-            let (done, before) = (recorded(&folder), asked(&origin));
-            let requests = origin.counts().requests;
+            let (done, before, parts) = (recorded(&folder), asked(&origin), parts(&folder));
+            let (requests, first) = (origin.counts().requests, origin.requests().len());
             let mut child = run(&folder, &[]);
             // By what the origin has seen and by the clock: the moment is the fault, and nothing is waited for.
             let more = chance.below(urls as u64 / 6);
@@ -105,11 +141,14 @@ fn row_69_a_kill_at_any_moment_loses_nothing_and_repeats_nothing_that_was_record
             child.kill().expect("it is not yet waited for");
             killed += usize::from(wait(child, LONG) == 137);
             nothing_done_was_asked(&done, &before, &asked(&origin));
+            gone_on += parts_were_gone_on_with(&parts, &origin, first);
             names_are_whole(&folder, &paths);
         }
-        let (done, before) = (recorded(&folder), asked(&origin));
+        let (done, before, parts) = (recorded(&folder), asked(&origin), parts(&folder));
+        let first = origin.requests().len();
         assert_eq!(wait(run(&folder, &[]), LONG), 1, "{}", folder.text("stderr"));
         nothing_done_was_asked(&done, &before, &asked(&origin));
+        gone_on += parts_were_gone_on_with(&parts, &origin, first);
         all_is_there(&folder, &paths);
         let requests = origin.counts().requests;
         assert_eq!(
@@ -118,7 +157,8 @@ fn row_69_a_kill_at_any_moment_loses_nothing_and_repeats_nothing_that_was_record
             "all is recorded"
         );
     }
-    eprintln!("{killed} kills over {jobs} jobs of {urls} URLs");
+    eprintln!("{killed} kills over {jobs} jobs of {urls} URLs; {gone_on} parts were gone on with");
+    assert!(gone_on > 0 || kills < 20, "no kill has hit a part file");
 }
 
 fn nothing_done_was_asked(done: &[u64], before: &BTreeMap<u64, usize>, after: &BTreeMap<u64, usize>) {
@@ -142,6 +182,10 @@ fn names_are_whole(folder: &Folder, paths: &[(String, Option<u64>)]) {
         let length = fs::metadata(folder.path(name)).expect("a file").len();
         let own = Path::new(name).file_name().and_then(|name| name.to_str()).expect("text");
         assert_eq!(Some(length), length_of(own, paths), "{name} is torn");
+        if length == LARGE {
+            let bytes = fs::read(folder.path(name)).expect("a file");
+            assert!(bytes == body(LARGE as usize, SEED), "{name} is put together wrongly");
+        }
     }
 }
 

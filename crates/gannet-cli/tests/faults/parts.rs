@@ -1,8 +1,10 @@
 //! Bodies that break off and are gone on with: by ranges of one version, or not at all.
 
+use std::process::{Command, Stdio};
+
 use gannet_origin::{Origin, body};
 
-use crate::fixture::{End, Server, Speech};
+use crate::fixture::{End, Folder, LONG, Server, Speech, wait};
 
 /// The length of the bodies, and where they break off first.
 const WHOLE: usize = 300 << 10;
@@ -94,6 +96,80 @@ fn row_64_never_begins_anew_and_always_wants_the_same_length() {
         assert_eq!((end.code, resumed_from(&end)), (0, from), "{options}: {end:?}");
         assert!(end.body(0) == body(WHOLE, 1), "{options}: {end:?}");
     }
+}
+
+/// Runs one URL with a journal, without retries: the code, and how much of its body was there already.
+fn run(folder: &Folder, url: &str, further: &[&str]) -> (i32, u64) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gannet"));
+    command.args(["-P", "out", "--retry", "0", "--report", "report", "-q", url]).args(further);
+    command.env("XDG_CONFIG_HOME", "/dev/null").current_dir(folder.path(""));
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let code = wait(command.spawn().expect("the program starts"), LONG);
+    let report = folder.text("report");
+    let row = report.lines().next().expect("a row");
+    let row: serde_json::Value = serde_json::from_str(row).expect("JSON");
+    (code, row["body"]["resumed_from"].as_u64().unwrap_or_default())
+}
+
+/// Does something to the bytes of a file.
+type Edit = fn(&mut Vec<u8>);
+
+#[test]
+fn row_65_a_part_file_that_somebody_edited_is_begun_anew_by_the_next_run() {
+    let edits: [Edit; 6] = [
+        |bytes| bytes[0] ^= 1,
+        |bytes| *bytes.last_mut().expect("it is long") ^= 1,
+        |bytes| {
+            *bytes.last_mut().expect("it is long") ^= 1;
+            bytes.extend([7; 1000]);
+        },
+        |bytes| bytes.iter_mut().for_each(|byte| *byte = 0),
+        |bytes| bytes.truncate(1 << 20),
+        Vec::clear,
+    ];
+    for (number, edit) in edits.into_iter().enumerate() {
+        let (folder, part, server, url) = left();
+        let mut bytes = std::fs::read(folder.path(&part)).expect("it is there");
+        edit(&mut bytes);
+        folder.write(&part, &bytes);
+        assert_eq!(run(&folder, &url, &[]), (0, 0), "edit {number}");
+        is_whole(&folder, number);
+        assert!(server.origin.requests().iter().all(|request| request.range.is_none()), "edit {number}");
+    }
+}
+
+#[test]
+fn row_65_a_part_file_as_it_was_left_is_gone_on_with_by_the_next_run() {
+    for (number, (further, goes_on)) in
+        [(&[][..], true), (&["--resume-parts", "always"], true), (&["--resume-parts", "never"], false)]
+            .into_iter()
+            .enumerate()
+    {
+        let (folder, part, server, url) = left();
+        let length = std::fs::metadata(folder.path(&part)).expect("it is there").len();
+        let from = if goes_on { length } else { 0 };
+        assert_eq!(run(&folder, &url, further), (0, from), "{further:?}");
+        is_whole(&folder, number);
+        let asked = server.origin.requests().pop().expect("it was asked").range;
+        assert_eq!(asked, goes_on.then(|| format!("bytes={length}-")), "{further:?}");
+    }
+}
+
+/// A run whose body broke off: its folder, its part file, the server and the URL.
+fn left() -> (Folder, String, Server, String) {
+    let whole = "size=3m&seed=1&etag=strong";
+    let server = server(Speech::Http1, &[format!("{whole}&truncate=2m"), whole.to_owned()]);
+    let (folder, url) = (Folder::new(), server.origin.url("/a"));
+    assert_eq!(run(&folder, &url, &[]).0, 3);
+    let mut files = folder.files_below("out");
+    let part = files.pop().expect("the part is left");
+    assert!(part.ends_with(".part") && files.is_empty(), "{part}, {files:?}");
+    (folder, part, server, url)
+}
+
+fn is_whole(folder: &Folder, number: usize) {
+    assert_eq!(folder.files_below("out"), ["out/a"], "{number}");
+    assert!(std::fs::read(folder.path("out/a")).expect("a file") == body(3 << 20, 1), "{number}");
 }
 
 #[test]

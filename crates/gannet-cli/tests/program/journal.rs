@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use gannet::digest::{Algorithm, Digest};
 use gannet::{Durability, Journal};
 use gannet_origin::Origin;
 use serde_json::Value;
@@ -237,6 +238,49 @@ fn a_journal_in_use_is_exit_6_and_one_of_a_newer_version_is_refused() {
 }
 
 #[test]
+fn a_body_that_was_stopped_is_gone_on_with_and_one_of_a_new_job_is_begun_anew() {
+    let whole = "size=3m&seed=1&etag=strong";
+    let stalls = format!("{whole}&stall=2m");
+    for (again, from_start) in [
+        (&["resume", "out", "--deadline", "10s"][..], false),
+        (&["-P", "out", "-i", "list", "--report", "r"], false),
+        (&["-P", "out", "-i", "list", "--report", "r", "--new-job"], true),
+    ] {
+        let (origin, folder) = (start(Origin::builder().script("/b", [&stalls, whole])), Folder::new());
+        list(&folder, &origin, &["/a?size=10", "/b"]);
+        assert_eq!(folder.run("-P out -i list --report r --deadline 500ms".split(' ')).code, 4);
+        assert_eq!(folder.names("out").len(), 2, "the part is left");
+        let ran = folder.run(again);
+        assert_eq!((ran.code, folder.names("out")), (0, vec!["a_size=10".into(), "b".into()]), "{ran:?}");
+        let found = std::fs::read(folder.path().join("out/b")).expect("a file");
+        assert!(found == gannet_origin::body(3 << 20, 1), "{again:?}");
+        let (rows, _) = folder.report("r");
+        let row = rows.iter().find(|row| row["url"] == *origin.url("/b")).expect("a row");
+        assert_eq!(row["body"]["resumed_from"] == 0, from_start, "{again:?}: {row}");
+    }
+}
+
+#[test]
+fn parts_that_a_killed_run_has_left_without_a_row_are_removed_and_those_of_others_stay() {
+    let (origin, folder) = (start(Origin::builder().script("/b", ["never", "size=20"])), Folder::new());
+    list(&folder, &origin, &["/a?size=10", "/b"]);
+    assert_eq!(folder.run("-P out -i list --deadline 300ms".split(' ')).code, 4);
+    folder.write("out/b.Zk3aB9x1.part", "of a run that was killed before it could tell of it");
+    folder.write("out/b.txt.part", "of somebody else");
+    assert_eq!(folder.run(["resume", "out", "--deadline", "10s"]).code, 0);
+    assert_eq!(folder.names("out"), ["a_size=10", "b", "b.txt.part"]);
+}
+
+#[test]
+fn what_until_asked_for_ends_a_job_with_no_part_left() {
+    let (origin, folder) =
+        (start(Origin::builder().behave("/b", "size=3m&etag=strong&stall=2m")), Folder::new());
+    let urls = [origin.url("/b"), origin.url("/a?size=1&delay=300ms")];
+    let ran = folder.run(["-P", "out", "--until", "first", &urls[0], &urls[1]]);
+    assert_eq!((ran.code, folder.names("out")), (0, vec!["a_size=1&delay=300ms".to_owned()]), "{ran:?}");
+}
+
+#[test]
 fn secrets_are_not_kept_and_have_to_be_given_again() {
     let (origin, folder) = (start(Origin::builder().script("/b", ["never", "size=20"])), Folder::new());
     list(&folder, &origin, &["/b"]);
@@ -346,4 +390,21 @@ fn verify_finds_files_that_are_gone_or_of_another_length() {
     let told = "out/a_size=10: FAILED (5 bytes, 10 in the journal)\nout/c_size=30: MISSING\n";
     assert_eq!((ran.code, ran.out().as_str()), (5, told), "{ran:?}");
     assert!(ran.stderr.contains("0 of 2 files are as the journal has them"), "{}", ran.stderr);
+}
+
+#[test]
+fn verify_compares_digests_where_there_are_any() {
+    let (origin, folder) = (origin(), Folder::new());
+    let sum = |text: &[u8]| Digest::of(Algorithm::Sha256, text);
+    let (one, url) = (sum(b"one"), origin.url("/a?text=one"));
+    let ran = folder.run(["-P", "out", "--checksum", &one.to_string(), &url]);
+    assert_eq!((ran.code, folder.run(["verify", "out"]).code), (0, 0), "{ran:?}");
+    folder.write("out/a_text=one", "two");
+    let ran = folder.run(["verify", "out"]);
+    let (found, known) = (sum(b"two").to_hex(), one.to_hex());
+    let told = format!("out/a_text=one: FAILED (sha256 is {found}, {known} in the journal)\n");
+    assert_eq!((ran.code, ran.out()), (5, told), "{ran:?}");
+    // What was computed is told by a run that takes it from the journal, too.
+    assert_eq!(folder.run(["-P", "out", "--report", "r", "--checksum", &one.to_string(), &url]).code, 0);
+    assert_eq!(folder.report("r").0[0]["body"]["sha256"], *known);
 }

@@ -188,7 +188,7 @@ impl<S, C> FetchAll<S, C> {
     ///
     /// # Cancel safety
     /// Dropping the job keeps what has settled: it is committed by the journal's own thread. What was under way is
-    /// not done.
+    /// not done; part files that the next run can go on with stay.
     #[cfg(feature = "journal")]
     pub fn journal(mut self, journal: crate::journal::Journal) -> Self {
         self.setting.journal = Some(journal);

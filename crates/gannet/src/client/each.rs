@@ -16,6 +16,7 @@ use crate::engine::control::Control;
 use crate::engine::core::Core;
 use crate::engine::job::ledger::Ledger;
 use crate::engine::job::{Job, JobPlan};
+use crate::engine::plan::UnfinishedParts;
 use crate::error::Error;
 use crate::event::{HeldBack, HeldBackTimes, Progress, Slow, Tallies};
 use crate::outcome::Outcome;
@@ -85,6 +86,10 @@ impl<S: Source> Setting<S> {
         let now = self.core.clock.now();
         let (deadline, timeout) = self.asked.limits(&self.core, now);
         let memory = || Arc::new(self.memory.clone()) as Arc<dyn Sink>;
+        let ledger = self.ledger()?;
+        if ledger.is_some() {
+            self.asked.change(|plan| plan.parts = UnfinishedParts::Left);
+        }
         let terms = JobPlan {
             plan: Arc::clone(&self.asked.plan),
             purpose: self.asked.purpose,
@@ -95,7 +100,7 @@ impl<S: Source> Setting<S> {
             deadline: [deadline, timeout].into_iter().flatten().min(),
             control: Arc::clone(&self.control),
             tallies: Arc::clone(&self.tallies),
-            ledger: self.ledger()?,
+            ledger,
         };
         Ok(Job::new(Arc::clone(&self.core), lane, terms, self.asked.wait_for_tokens()))
     }
@@ -162,7 +167,7 @@ impl<S> FetchEach<S> {
     ///
     /// # Cancel safety
     /// Dropping the job keeps what has settled: it is committed by the journal's own thread. What was under way is
-    /// not done.
+    /// not done; part files that the next run can go on with stay.
     #[cfg(feature = "journal")]
     pub fn journal(mut self, journal: crate::journal::Journal) -> Self {
         self.setting.journal = Some(journal);

@@ -369,6 +369,7 @@ impl Lazy {
             limits,
             tallies: self.tallies,
             late: None,
+            part_log: None,
         };
         let tokens = self.asked.wait_for_tokens();
         #[cfg(feature = "compression")]

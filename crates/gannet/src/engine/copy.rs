@@ -202,13 +202,14 @@ impl Copy {
     }
 
     fn commit(&mut self) -> Result<Got, Error> {
-        let part = self.part.take().expect("a part is committed once");
+        let length = self.part_mut().length();
         if let Some(promised) = self.led.promised
-            && part.length() != promised
+            && length != promised
         {
-            let message = format!("the body has {} bytes, {promised} were announced", part.length());
+            let message = format!("the body has {length} bytes, {promised} were announced");
             return Err(Error::new(ErrorKind::BodyTruncated, Phase::Verify, message));
         }
+        let part = self.part.take().expect("a part is committed once");
         let mut receipt = part.commit()?;
         receipt.resumed_from = self.resumed_from;
         Ok(Got {

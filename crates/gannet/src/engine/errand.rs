@@ -8,6 +8,7 @@ use url::Url;
 
 use super::core::Core;
 use super::job::late::Late;
+use super::job::ledger::PartLog;
 use super::lane::Lane;
 use super::plan::Plan;
 use crate::Moment;
@@ -36,6 +37,8 @@ pub(crate) struct Errand {
     pub(crate) tallies: Option<Arc<Tallies>>,
     /// Where its retries wait that the purse refuses; alone it has nobody to wait for.
     pub(crate) late: Option<Arc<Late>>,
+    /// Where its job keeps what a later run goes on with.
+    pub(crate) part_log: Option<PartLog>,
 }
 
 /// Whether a fetch has nothing on the wire; its job counts these.
@@ -195,6 +198,9 @@ impl Errand {
     }
 
     pub(crate) fn tell(&self, event: &Event<'_>) {
+        if let Some(log) = &self.part_log {
+            log.hear(event);
+        }
         if let Some(tallies) = &self.tallies {
             tallies.count(event);
         }

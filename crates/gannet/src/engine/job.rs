@@ -306,6 +306,7 @@ impl Job {
             },
             tallies: Some(Arc::clone(&self.terms.tallies)),
             late: Some(Arc::clone(&self.late)),
+            part_log: self.terms.ledger.as_ref().map(Ledger::part_log),
         };
         self.running.push(Running { seq, line, url, fetch: drive(errand, place, read_at) });
     }
@@ -366,7 +367,10 @@ impl Job {
                 let waiting = Waiting { seq, line, request, read_at: self.core.clock.now() };
                 self.queue.push(number, Box::new(waiting), weight);
             }
-            Ok(Admission::Skip(path)) => self.settle_unstarted(seq, line, url, Verdict::Skipped(path)),
+            Ok(Admission::Skip(path)) => {
+                self.drop_part(seq, &mut request);
+                self.settle_unstarted(seq, line, url, Verdict::Skipped(path));
+            }
             Err(error) => {
                 let error = error.of_url(url.clone());
                 self.settle_unstarted(seq, line, url, Verdict::Not(error));

@@ -188,6 +188,7 @@ async fn fetched(errand: &Errand, url: &Url) -> Result<Bytes, Missed> {
         limits: Limits::default(),
         tallies: None,
         late: None,
+        part_log: None,
     };
     match drive(own, None, errand.core.clock.now()).await.end {
         Ok(Prize::Head(led, ..)) => text(*led).await.map_err(|error| Missed::Broken(error.message().into())),

@@ -4,8 +4,9 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use super::shelf::News;
 use super::{place, trouble};
 use crate::error::Error;
 use crate::outcome::{Ending, Recorded};
@@ -28,6 +29,27 @@ pub(super) fn bodies<'r>(rows: impl Iterator<Item = &'r Recorded>) -> Result<(),
     }
     let all = paths.iter().chain(&folders);
     all.copied().try_for_each(|path| sync(path).map_err(|cause| refused(path, cause)))
+}
+
+/// Syncs the files of these parts; of one that is gone, or has become a body, nothing is said.
+pub(super) fn parts(news: &mut Vec<News>) -> Result<(), Error> {
+    let mut folders: BTreeSet<PathBuf> = BTreeSet::new();
+    let mut failed = None;
+    news.retain(|(_, part)| {
+        let grown = part.as_deref().filter(|part| part.good > 0);
+        let Some(path) = grown.and_then(|part| part.on_disk.as_ref()).map(|on_disk| &on_disk.path) else {
+            return true;
+        };
+        match File::open(path).and_then(|file| file.sync_data()) {
+            Ok(()) => drop(folders.insert(place::folder_of(path).to_owned())),
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => return false,
+            Err(cause) => drop(failed.get_or_insert(trouble::of_io(path, "make durable", cause))),
+        }
+        true
+    });
+    let refused = |folder: &Path, cause| trouble::of_io(folder, "make durable", cause);
+    failed.map_or(Ok(()), Err)?;
+    folders.iter().try_for_each(|folder| sync(folder).map_err(|cause| refused(folder, cause)))
 }
 
 fn sync(path: &Path) -> io::Result<()> {

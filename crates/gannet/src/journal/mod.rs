@@ -11,21 +11,25 @@ use crate::error::{Error, ErrorKind, Phase};
 use crate::outcome::Ending;
 
 mod durable;
+mod parts;
 mod place;
 mod reading;
 mod rows;
 mod run;
 mod schema;
 mod scribe;
+mod shelf;
 mod store;
 mod sum;
 mod trouble;
 
 pub use reading::{JobSummary, JournalReader, JournalRows};
 pub(crate) use run::{Known, Run, Whole};
+pub(crate) use scribe::PartLog;
 
 use place::Lock;
 use scribe::Scribe;
+use shelf::Shelf;
 use store::{Store, Write};
 
 /// What a row of a [`Journal`] survives.
@@ -36,7 +40,8 @@ pub enum Durability {
     /// they are done.
     Process,
     /// A power cut: bodies and the folders of their names are synced before their rows, and the rows are synced as they
-    /// are committed. Costs a sync of each file, or of its file system, for each group of rows.
+    /// are committed. Costs a sync of each file, or of its file system, for each group of rows, and of each body
+    /// under way each second or 8 MiB.
     Power,
 }
 
@@ -57,6 +62,12 @@ pub enum Durability {
 /// Rows are written by a thread of the journal's own, in groups, at most 50 ms after their outcome; a job's end waits
 /// for the last of them. A row comes after its body has its name. Up to 16,384 rows wait for the thread, then the list
 /// waits too.
+///
+/// A job with a journal leaves the part files of bodies that it has not finished, as
+/// [`leave_parts`](crate::ClientBuilder::leave_parts) does, and the next run goes on with them. How far each part is, is
+/// written down when it is begun and then at most 250 ms (or 8 MiB) later than the file; under
+/// [`Durability::Power`] each second or 8 MiB, after a sync of the file. What lies in the file behind that is cut off by
+/// the next run.
 ///
 /// It is a handle: clones stand for the same journal, and the lock is held until the last is dropped, which waits for
 /// the thread. A journal serves one job at a time.
@@ -128,7 +139,8 @@ impl Journal {
             is_finished: header.finished == 1,
         };
         let settings = header.settings.clone();
-        let started = Scribe::start(store);
+        let shelf = Shelf::new(durability, &store.lines_with_parts()?);
+        let started = Scribe::start(store, shelf);
         let (scribe, thread) = started.map_err(|cause| trouble::of_io(path, "start a thread for", cause))?;
         Ok(Self(Arc::new(Handle {
             path: path.to_owned(),
@@ -212,11 +224,18 @@ impl Journal {
         self.0.close().map(drop)
     }
 
-    /// Closes it and removes its files, those of earlier jobs apart.
+    /// Nobody goes on with the bodies of which the first bytes lie on the disk: their files are removed. To be called
+    /// while no job is using the journal.
+    pub fn drop_parts(&self) {
+        self.0.scribe.push(Write::DropParts);
+    }
+
+    /// Closes it and removes its files and those of its [parts](Self::drop_parts), but not the journals of earlier jobs.
     ///
     /// # Errors
     /// As [`close`](Self::close); the system refused something.
     pub fn remove(self) -> Result<(), Error> {
+        self.drop_parts();
         let Some(lock) = self.0.close()? else { return Ok(()) };
         let refused = |cause| trouble::of_io(&self.0.path, "remove", cause);
         for end in ["-shm", "-wal", ""] {

@@ -6,9 +6,10 @@ use std::time::SystemTime;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 
 use super::rows::{self, BLOCK, COLUMNS, Header};
-use super::{schema, store, trouble};
+use super::{parts, schema, store, trouble};
 use crate::error::Error;
 use crate::outcome::{Ending, Recorded};
+use crate::part::Part;
 
 /// A journal that is read.
 #[derive(Debug)]
@@ -114,6 +115,14 @@ impl JournalReader {
         let found = self.connection.query_row(query, block, |_| Ok(())).optional();
         let found = found.map_err(|cause| trouble::of_sqlite(&self.path, cause))?;
         Ok(found.is_some() && seq < self.header.lines)
+    }
+
+    /// The bodies of which the first bytes lie on the disk, by the number of their line.
+    ///
+    /// # Errors
+    /// A row among them is damaged.
+    pub fn parts(&self) -> Result<Vec<(u64, Part)>, Error> {
+        parts::read(&self.connection, &self.path, 0..u64::MAX)
     }
 
     fn select(&self, which: &str, values: &[&dyn rusqlite::ToSql]) -> Result<Vec<Recorded>, Error> {

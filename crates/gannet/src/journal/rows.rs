@@ -34,32 +34,36 @@ pub(super) struct Header {
 }
 
 /// Fields of one row, in their order, and what is wrong if they are not what was written.
-struct Fields<'r, 's> {
+pub(super) struct Fields<'r, 's> {
     row: &'r Row<'s>,
     next: usize,
 }
 
-type Read<T> = rusqlite::Result<T>;
+pub(super) type Read<T> = rusqlite::Result<T>;
 
-impl<'r> Fields<'r, '_> {
-    fn value(&mut self) -> Read<ValueRef<'r>> {
+impl<'r, 's> Fields<'r, 's> {
+    pub(super) fn of(row: &'r Row<'s>) -> Self {
+        Self { row, next: 0 }
+    }
+
+    pub(super) fn value(&mut self) -> Read<ValueRef<'r>> {
         self.next += 1;
         self.row.get_ref(self.next - 1)
     }
 
-    fn integer(&mut self) -> Read<Option<i64>> {
+    pub(super) fn integer(&mut self) -> Read<Option<i64>> {
         Ok(self.value()?.as_i64_or_null()?)
     }
 
-    fn text(&mut self) -> Read<Option<&'r str>> {
+    pub(super) fn text(&mut self) -> Read<Option<&'r str>> {
         Ok(self.value()?.as_str_or_null()?)
     }
 
-    fn number(&mut self) -> Read<Option<u64>> {
+    pub(super) fn number(&mut self) -> Read<Option<u64>> {
         Ok(self.integer()?.map(i64::cast_unsigned))
     }
 
-    fn boxed(&mut self) -> Read<Option<Box<str>>> {
+    pub(super) fn boxed(&mut self) -> Read<Option<Box<str>>> {
         Ok(self.text()?.map(Box::from))
     }
 }
@@ -82,7 +86,7 @@ impl Header {
     }
 
     fn of(row: &Row<'_>) -> Read<(Self, Option<i64>)> {
-        let mut fields = Fields { row, next: 0 };
+        let mut fields = Fields::of(row);
         let format = fields.integer()?;
         let mut header = Self {
             writer: fields.text()?.unwrap_or_default().to_owned(),
@@ -163,7 +167,7 @@ pub(super) fn read_hashes(connection: &Connection, path: &Path, block: u64) -> R
         connection.prepare_cached("SELECT hashes, sum FROM lines WHERE block = ?").map_err(sqlite)?;
     let mut rows = query.query([block.cast_signed()]).map_err(sqlite)?;
     let row = rows.next().map_err(sqlite)?.ok_or_else(missing)?;
-    let mut fields = Fields { row, next: 0 };
+    let mut fields = Fields::of(row);
     let hashes = fields.value().map_err(sqlite)?.as_blob().map_err(|_| wrong())?;
     let known = fields.integer().map_err(sqlite)?;
     if known != Some(sum_of_hashes(&mut Sum::default(), block, hashes)) || hashes.len() % 8 != 0 {
@@ -201,7 +205,7 @@ const ENDINGS: [Ending; 5] =
 
 /// Reads a row of [`COLUMNS`]. `None` is one that does not match its checksum, or holds what is never written.
 pub(super) fn read_fetch(row: &Row<'_>) -> Read<Option<Recorded>> {
-    let mut fields = Fields { row, next: 0 };
+    let mut fields = Fields::of(row);
     let f = &mut fields;
     let seq = f.number()?.unwrap_or_default();
     let (line, url, method, line_hash) = (f.number()?, f.boxed()?, f.boxed()?, f.number()?);
@@ -291,10 +295,20 @@ impl Bound<'_, '_> {
 }
 
 /// One field, borrowed.
-enum Field<'a> {
+pub(super) enum Field<'a> {
     Integer(Option<i64>),
     Text(Option<&'a str>),
     Blob(&'a [u8]),
+}
+
+impl Field<'_> {
+    pub(super) fn add_to(&self, sum: &mut Sum) {
+        match self {
+            Self::Integer(number) => sum.integer(*number),
+            Self::Text(text) => sum.text(*text),
+            Self::Blob(bytes) => sum.blob(Some(bytes)),
+        };
+    }
 }
 
 impl rusqlite::ToSql for Field<'_> {
@@ -312,11 +326,7 @@ impl rusqlite::ToSql for Field<'_> {
 fn sum_of_fetch(sum: &mut Sum, row: &Recorded) -> i64 {
     sum.begin("fetches");
     let added: Result<(), std::convert::Infallible> = each_field(row, |field| {
-        match field {
-            Field::Integer(number) => sum.integer(number),
-            Field::Text(text) => sum.text(text),
-            Field::Blob(bytes) => sum.blob(Some(bytes)),
-        };
+        field.add_to(sum);
         Ok(())
     });
     match added {
@@ -359,7 +369,7 @@ fn each_field<'a, E>(row: &'a Recorded, mut each: impl FnMut(Field<'a>) -> Resul
 }
 
 /// A path as text where it is text, else as its bytes.
-fn path_field(path: Option<&Path>) -> Field<'_> {
+pub(super) fn path_field(path: Option<&Path>) -> Field<'_> {
     match path {
         None => Field::Text(None),
         Some(path) => match path.to_str() {
@@ -369,7 +379,7 @@ fn path_field(path: Option<&Path>) -> Field<'_> {
     }
 }
 
-fn path_of(value: ValueRef<'_>) -> Read<Option<PathBuf>> {
+pub(super) fn path_of(value: ValueRef<'_>) -> Read<Option<PathBuf>> {
     match value {
         ValueRef::Null => Ok(None),
         ValueRef::Blob(bytes) => Ok(Some(PathBuf::from(os_string(bytes)))),

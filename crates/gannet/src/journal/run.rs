@@ -5,10 +5,11 @@ use std::task::{Context, Poll, ready};
 
 use super::rows::BLOCK;
 use super::store::{Block, Write};
-use super::{Handle, sum, trouble};
+use super::{Handle, PartLog, sum, trouble};
 use crate::error::{Error, ErrorKind};
 use crate::number::ByNumber;
 use crate::outcome::{Ending, Outcome, Recorded};
+use crate::part::Part;
 use crate::request::Request;
 
 /// One job's use of its journal.
@@ -38,8 +39,8 @@ struct Admitted {
 
 /// What is known of a line of the list.
 pub(crate) enum Known {
-    /// Nothing that settles it.
-    Open,
+    /// Nothing that settles it; perhaps the first bytes of its body are there.
+    Open(Option<Box<Part>>),
     /// It has settled.
     Settled(Box<Outcome>),
 }
@@ -115,7 +116,13 @@ impl Run {
         };
         let method = request.as_ref().map_or(http::Method::GET, |request| request.http_method().clone());
         self.open.insert(seq, Admitted { hash, method, before });
-        Ok(Known::Open)
+        let block = self.block.as_mut().filter(|_| seq < self.known);
+        Ok(Known::Open(block.and_then(|block| block.take_part(seq))))
+    }
+
+    /// Where it is told what becomes of parts.
+    pub(crate) fn part_log(&self) -> PartLog {
+        PartLog::of(&self.handle.scribe)
     }
 
     /// The row of this line, if it is a line of the job; a line that is new is written down.

@@ -9,8 +9,13 @@ use std::time::Duration;
 
 use futures_util::task::AtomicWaker;
 
+use super::shelf::{Changed, News, Shelf, Which};
 use super::store::{Block, Store, Write};
+use crate::Moment;
+use crate::clock::Clock;
 use crate::error::Error;
+use crate::event::Event;
+use crate::outcome::Ending;
 
 /// How long a group of rows is waited for after its first.
 const GROUP_TIME: Duration = Duration::from_millis(50);
@@ -25,6 +30,7 @@ const AHEAD: usize = 3;
 /// The queues.
 #[derive(Debug)]
 pub(super) struct Scribe {
+    clock: Clock,
     state: Mutex<State>,
     /// The thread waits here.
     told: Condvar,
@@ -32,9 +38,11 @@ pub(super) struct Scribe {
     waker: AtomicWaker,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     writes: Vec<Write>,
+    /// What is new of parts.
+    shelf: Shelf,
     /// Whether the thread is to commit without waiting for more.
     hurry: Hurry,
     /// Whether the thread is committing a group that was in `writes`.
@@ -56,15 +64,44 @@ enum Hurry {
 /// What the thread does next.
 enum Step {
     Read(u64),
-    Commit(Vec<Write>),
+    Commit(Vec<Write>, Vec<News>),
     Close,
+}
+
+/// Takes down what becomes of the parts of a job.
+#[derive(Debug, Clone)]
+pub(crate) struct PartLog(Arc<Scribe>);
+
+impl PartLog {
+    pub(super) fn of(scribe: &Arc<Scribe>) -> Self {
+        Self(Arc::clone(scribe))
+    }
+
+    /// Takes note of what is said of parts.
+    pub(crate) fn hear(&self, event: &Event<'_>) {
+        match event {
+            Event::Part { seq, part } => self.0.tell(|shelf| shelf.note(*seq, Box::new((*part).clone()))),
+            Event::PartGone { seq } => self.0.tell(|shelf| shelf.gone(*seq)),
+            _ => {}
+        }
+    }
 }
 
 impl Scribe {
     /// Starts the thread.
-    pub(super) fn start(store: Store) -> std::io::Result<(Arc<Self>, JoinHandle<Store>)> {
-        let scribe =
-            Arc::new(Self { state: Mutex::default(), told: Condvar::new(), waker: AtomicWaker::new() });
+    pub(super) fn start(store: Store, shelf: Shelf) -> std::io::Result<(Arc<Self>, JoinHandle<Store>)> {
+        let state = State {
+            writes: Vec::new(),
+            shelf,
+            hurry: Hurry::No,
+            is_committing: false,
+            blocks: VecDeque::new(),
+            to_read: 0..0,
+            failed: None,
+            is_closing: false,
+        };
+        let (told, waker) = (Condvar::new(), AtomicWaker::new());
+        let scribe = Arc::new(Self { clock: Clock::new(), state: Mutex::new(state), told, waker });
         let shared = Arc::clone(&scribe);
         let thread = std::thread::Builder::new()
             .name("gannet-journal".to_owned())
@@ -123,10 +160,32 @@ impl Scribe {
         if state.failed.is_some() {
             return;
         }
+        match &write {
+            // The body has its name, or is there already.
+            Write::Row(row, _) if matches!(row.ending, Ending::Ok | Ending::Skipped) => {
+                state.shelf.gone(row.seq);
+            }
+            Write::Fork(at) => state.shelf.cut(*at),
+            Write::DropParts => state.shelf.cut(0),
+            _ => {}
+        }
         state.writes.push(write);
         let wakes = state.writes.len() == 1 || state.writes.len() == GROUP;
         drop(state);
         if wakes {
+            self.told.notify_one();
+        }
+    }
+
+    /// Changes what is known of parts; the last word on each is committed with a group.
+    fn tell(&self, change: impl FnOnce(&mut Shelf) -> Changed) {
+        let mut state = self.lock();
+        if state.failed.is_some() {
+            return;
+        }
+        let changed = change(&mut state.shelf);
+        drop(state);
+        if changed == Changed::Yes {
             self.told.notify_one();
         }
     }
@@ -138,7 +197,7 @@ impl Scribe {
         if let Some(error) = &state.failed {
             return Poll::Ready(Err(error.clone()));
         }
-        if state.writes.is_empty() && !state.is_committing {
+        if state.writes.is_empty() && !state.shelf.has_news() && !state.is_committing {
             return Poll::Ready(Ok(()));
         }
         state.hurry = Hurry::Yes;
@@ -173,8 +232,8 @@ impl Scribe {
                         Err(error) => state.fail(error),
                     }
                 }
-                Step::Commit(group) => {
-                    let committed = store.commit(&group);
+                Step::Commit(group, parts) => {
+                    let committed = store.commit(&group, parts);
                     let mut state = self.lock();
                     state.is_committing = false;
                     if let Err(error) = committed {
@@ -194,7 +253,11 @@ impl Scribe {
             if state.wants_block() {
                 return Step::Read(state.to_read.start);
             }
-            if !state.writes.is_empty() {
+            let parts_due = state.shelf.due_at();
+            let now = if parts_due.is_some() { self.clock.now() } else { Moment::ZERO };
+            let is_over = state.hurry == Hurry::Yes || state.is_closing;
+            let is_due = parts_due.is_some_and(|due| due <= now || is_over);
+            if !state.writes.is_empty() || is_due {
                 if !state.is_urgent() {
                     let waited = self
                         .told
@@ -202,15 +265,23 @@ impl Scribe {
                         .unwrap_or_else(PoisonError::into_inner);
                     state = waited.0;
                 }
+                let is_over = state.hurry == Hurry::Yes || state.is_closing;
+                let parts = state.shelf.take(if is_over { Which::All } else { Which::Due }, now);
                 state.hurry = Hurry::No;
                 state.is_committing = true;
-                return Step::Commit(std::mem::take(&mut state.writes));
+                return Step::Commit(std::mem::take(&mut state.writes), parts);
             }
             state.hurry = Hurry::No;
             if state.is_closing {
                 return Step::Close;
             }
-            state = self.told.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = match parts_due {
+                Some(due) => {
+                    let waited = self.told.wait_timeout(state, due.since(now));
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+                None => self.told.wait(state).unwrap_or_else(PoisonError::into_inner),
+            };
         }
     }
 
@@ -232,6 +303,7 @@ impl State {
     fn fail(&mut self, error: Error) {
         self.failed.get_or_insert(error);
         self.writes.clear();
+        self.shelf.clear();
         self.to_read = 0..0;
     }
 }

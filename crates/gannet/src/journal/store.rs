@@ -1,15 +1,18 @@
 //! One journal's database, as the journal's thread uses it: blocks of what is known are read, groups of what is new
 //! are committed. Nothing here waits for work or knows a job.
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
 
 use super::rows::{self, BLOCK, COLUMNS, FetchWriter, Header};
-use super::{Durability, durable, place, schema, trouble};
+use super::shelf::News;
+use super::{Durability, durable, parts, place, schema, trouble};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
 use crate::outcome::{Ending, Recorded};
+use crate::part::Part;
 
 /// How long a commit waits for a reader that copies the log, in milliseconds.
 const BUSY: u32 = 10_000;
@@ -34,10 +37,21 @@ pub(super) struct Block {
     pub(super) first: u64,
     pub(super) hashes: Vec<u64>,
     /// The rows of those that have settled, in order.
-    pub(super) rows: std::collections::VecDeque<Recorded>,
+    pub(super) rows: VecDeque<Recorded>,
+    /// Of bodies of which the first bytes are there, in order.
+    pub(super) parts: VecDeque<(u64, Part)>,
 }
 
 impl Block {
+    /// The part of this line's body, if there is one. Lines are asked for in order.
+    pub(super) fn take_part(&mut self, seq: u64) -> Option<Box<Part>> {
+        while self.parts.front().is_some_and(|(place, _)| *place < seq) {
+            self.parts.pop_front();
+        }
+        let is_next = self.parts.front().is_some_and(|(place, _)| *place == seq);
+        if is_next { self.parts.pop_front().map(|(_, part)| Box::new(part)) } else { None }
+    }
+
     /// The row of this line, if it comes next.
     pub(super) fn take(&mut self, seq: u64) -> Option<Recorded> {
         let is_next = self.rows.front().is_some_and(|row| row.seq == seq);
@@ -57,6 +71,8 @@ pub(super) enum Write {
     Settings(String),
     /// From this line on the list is another one: the job before is history.
     Fork(u64),
+    /// Nobody goes on with any part.
+    DropParts,
 }
 
 impl Store {
@@ -103,7 +119,7 @@ impl Store {
         let mut query = self.connection().prepare_cached(&query).map_err(sqlite)?;
         let range = [first.cast_signed(), (first + wanted).cast_signed()];
         let mut found = query.query(range).map_err(sqlite)?;
-        let mut settled = std::collections::VecDeque::new();
+        let mut settled = VecDeque::new();
         let mut next = first;
         while let Some(row) = found.next().map_err(sqlite)? {
             let seq: i64 = row.get(0).map_err(sqlite)?;
@@ -117,46 +133,61 @@ impl Store {
             next = row.seq + 1;
             settled.push_back(row);
         }
-        Ok(Block { first, hashes, rows: settled })
+        let parts = parts::read(self.connection(), &self.path, first..first + wanted)?.into();
+        Ok(Block { first, hashes, rows: settled, parts })
     }
 
-    /// Writes a group down, in its order: bodies first, then their rows, then all at once.
-    pub(super) fn commit(&mut self, group: &[Write]) -> Result<(), Error> {
+    /// The lines of which there are parts.
+    pub(super) fn lines_with_parts(&self) -> Result<Vec<u64>, Error> {
+        let all = parts::read(self.connection(), &self.path, 0..u64::MAX)?;
+        Ok(all.into_iter().map(|(seq, _)| seq).collect())
+    }
+
+    /// Writes a group down, in its order: bodies first, then their rows, then what is new of parts.
+    pub(super) fn commit(&mut self, group: &[Write], mut parts: Vec<News>) -> Result<(), Error> {
         if self.durability == Durability::Power {
+            durable::parts(&mut parts)?;
             durable::bodies(group.iter().filter_map(|write| match write {
                 Write::Row(row, _) => Some(&**row),
                 _ => None,
             }))?;
         }
         let mut rest = group;
-        while let Some(place) = rest.iter().position(|write| matches!(write, Write::Fork(_))) {
-            self.commit_plain(&rest[..place])?;
-            if let Write::Fork(at) = rest[place] {
-                self.fork(at)?;
+        let stands_apart = |write: &Write| matches!(write, Write::Fork(_) | Write::DropParts);
+        while let Some(place) = rest.iter().position(stands_apart) {
+            self.commit_plain(&rest[..place], &[])?;
+            match rest[place] {
+                Write::Fork(at) => self.fork(at)?,
+                _ => self.drop_parts(0)?,
             }
             rest = &rest[place + 1..];
         }
-        self.commit_plain(rest)
+        self.commit_plain(rest, &parts)
     }
 
-    fn commit_plain(&mut self, group: &[Write]) -> Result<(), Error> {
-        if group.is_empty() {
+    fn commit_plain(&mut self, group: &[Write], parts: &[News]) -> Result<(), Error> {
+        if group.is_empty() && parts.is_empty() {
             return Ok(());
         }
         let path = self.path.clone();
-        self.transact(group).map_err(|cause| trouble::of_sqlite(&path, cause))?;
+        self.transact(group, parts).map_err(|cause| trouble::of_sqlite(&path, cause))?;
         let log = std::fs::metadata(place::beside(&self.path, "-wal")).map_or(0, |log| log.len());
         if log > schema::LOG { self.empty_log() } else { Ok(()) }
     }
 
-    fn transact(&mut self, group: &[Write]) -> rusqlite::Result<()> {
+    fn transact(&mut self, group: &[Write], parts: &[News]) -> rusqlite::Result<()> {
         let connection = self.connection.take().expect("a store is open between its steps");
-        let result = self.transact_on(&connection, group);
+        let result = self.transact_on(&connection, group, parts);
         self.connection = Some(connection);
         result
     }
 
-    fn transact_on(&mut self, connection: &Connection, group: &[Write]) -> rusqlite::Result<()> {
+    fn transact_on(
+        &mut self,
+        connection: &Connection,
+        group: &[Write],
+        parts: &[News],
+    ) -> rusqlite::Result<()> {
         let transaction = connection.unchecked_transaction()?;
         let mut fetches = FetchWriter::new(&transaction)?;
         for write in group {
@@ -169,10 +200,16 @@ impl Store {
                 }
                 Write::Finish => self.header.finished = 1,
                 Write::Settings(settings) => self.header.settings.clone_from(settings),
-                Write::Fork(_) => unreachable!("a group is cut at its forks"),
+                Write::Fork(_) | Write::DropParts => unreachable!("a group is cut there"),
             }
         }
         drop(fetches);
+        for (seq, part) in parts {
+            match part {
+                Some(part) => parts::write(&transaction, *seq, part)?,
+                None => parts::remove(&transaction, *seq..*seq + 1)?,
+            }
+        }
         if self.tail_is_new {
             rows::write_hashes(&transaction, self.header.lines / BLOCK, &self.tail)?;
             self.tail_is_new = false;
@@ -204,10 +241,13 @@ impl Store {
                 std::fs::remove_file(&old).map_err(refused)?;
             }
         }
+        // Of lines that are no lines of the new job nobody goes on with anything.
+        self.drop_parts(at)?;
         let kept: Vec<u64> = self.hashes_before(at)?;
+        let parts = parts::read(self.connection(), &self.path, 0..at)?;
         let mut fork = Self::open(&draft, self.durability)?;
         let path = draft.clone();
-        fork.take_over(self, &kept, at).map_err(|cause| trouble::of_sqlite(&path, cause))?;
+        fork.take_over(self, (&kept, parts), at).map_err(|cause| trouble::of_sqlite(&path, cause))?;
         fork.close()?;
         self.close()?;
         std::fs::rename(&self.path, history)
@@ -215,6 +255,18 @@ impl Store {
             .and_then(|()| place::sync_folder(&self.path))
             .map_err(|cause| trouble::of_io(&self.path, "put aside", cause))?;
         *self = Self::open(&self.path, self.durability)?;
+        Ok(())
+    }
+
+    /// Removes the parts of the lines from `from` on, with their files.
+    fn drop_parts(&mut self, from: u64) -> Result<(), Error> {
+        let dropped = parts::read(self.connection(), &self.path, from..u64::MAX)?;
+        if dropped.is_empty() {
+            return Ok(());
+        }
+        let removed = parts::remove(self.connection(), from..u64::MAX);
+        removed.map_err(|cause| trouble::of_sqlite(&self.path, cause))?;
+        parts::remove_files(dropped.into_iter().map(|(_, part)| part));
         Ok(())
     }
 
@@ -227,10 +279,16 @@ impl Store {
         Ok(all)
     }
 
-    fn take_over(&mut self, from: &Self, lines: &[u64], at: u64) -> rusqlite::Result<()> {
+    fn take_over(
+        &mut self,
+        from: &Self,
+        (lines, parts): (&[u64], Vec<(u64, Part)>),
+        at: u64,
+    ) -> rusqlite::Result<()> {
         self.header.settings.clone_from(&from.header.settings);
         let group: Vec<Write> = lines.iter().copied().map(Write::Line).collect();
-        self.transact(&group)?;
+        let parts: Vec<News> = parts.into_iter().map(|(seq, part)| (seq, Some(Box::new(part)))).collect();
+        self.transact(&group, &parts)?;
         let query = format!("SELECT {COLUMNS} FROM fetches WHERE seq < ? ORDER BY seq");
         let mut query = from.connection().prepare(&query)?;
         let mut found = query.query([at.cast_signed()])?;
@@ -240,7 +298,7 @@ impl Store {
             let is_last = row.is_none();
             group.extend(row.map(|row| Write::Row(Box::new(row), None)));
             if is_last || group.len() as u64 >= BLOCK {
-                self.transact(&group)?;
+                self.transact(&group, &[])?;
                 group.clear();
             }
             if is_last {

@@ -11,6 +11,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
 use super::{AttemptRecord, Ending, Got, Outcome, Receipt, Record, ReplyHead, Verdict};
 use crate::error::{Error, ErrorKind, ErrorReply, Phase};
 
+#[cfg(feature = "digests")]
+mod digests;
 mod tries;
 
 /// One request that has settled, as its journal has it. Times are by the wall clock of the run that settled it.
@@ -131,6 +133,9 @@ impl Recorded {
             etag: field(ETAG),
             last_modified: field(LAST_MODIFIED),
             content_type: field(CONTENT_TYPE),
+            #[cfg(feature = "digests")]
+            digests: digests::write(outcome.digests()),
+            #[cfg(not(feature = "digests"))]
             digests: None,
             winner: outcome.winner(),
             started: outcome.started().map(whole_millis),
@@ -152,7 +157,7 @@ impl Recorded {
                 reply: self.reply(),
                 receipt: self.receipt(),
                 #[cfg(feature = "digests")]
-                digests: Vec::new(),
+                digests: self.body_digests(),
             }),
         };
         let record = Record {

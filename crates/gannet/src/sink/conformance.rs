@@ -19,6 +19,7 @@ use bytes::Bytes;
 use super::{Admission, Part, Room, Sink};
 use crate::error::Error;
 use crate::outcome::{Receipt, ReplyHead};
+use crate::part::Part as Told;
 use crate::request::Request;
 
 /// Reads back what a sink keeps of the request of this number, whose receipt it is if it was committed. `None` if
@@ -124,6 +125,91 @@ pub fn bodies_do_not_mix(sink: &dyn Sink, kept: ReadBack<'_>) {
     }
 }
 
+/// A part that is spared either leaves what it told of, and that alone is there when it is opened again; or it tells of
+/// nothing, and leaves nothing.
+pub fn a_spared_part_is_opened_again_with_what_it_told(sink: &dyn Sink, kept: ReadBack<'_>) {
+    let (request, body) = (admit(sink, 1), pattern(2_000_000, 5));
+    let Some(told) = leave(sink, &request, &body[..1_500_000]) else {
+        assert!(
+            reopen(sink, &request, &Told::new(request.url())).is_none(),
+            "nothing was left, and it opens"
+        );
+        sink.settled(1);
+        return assert!(kept(1, None).is_none(), "a spared part that told of nothing left something");
+    };
+    assert!((1..=1_500_000).contains(&told.good), "{} good bytes are told of", told.good);
+    let mut part = reopen(sink, &request, &told).expect("what was left does not open");
+    assert_eq!(part.length(), told.good, "another length is there than was told");
+    let on_disk = part.on_disk().map(|(good, on_disk)| (good, on_disk.path.clone()));
+    assert_eq!(
+        on_disk,
+        told.on_disk.map(|told| (part.length(), told.path)),
+        "it tells of something else now"
+    );
+    for chunk in body[part.length() as usize..].chunks(100_000) {
+        write(part.as_mut(), chunk);
+    }
+    let receipt = finish(part);
+    sink.settled(1);
+    assert_eq!(receipt.length, body.len() as u64, "the receipt says another length than the whole");
+    expect(kept(1, Some(&receipt)), &body);
+}
+
+/// Of a part that is discarded nothing stays, whether it was spared, and whether it was opened again.
+pub fn a_discarded_part_leaves_nothing(sink: &dyn Sink, kept: ReadBack<'_>) {
+    let (request, body) = (admit(sink, 1), pattern(1_000_000, 6));
+    let mut part = begin(sink, 1, &request);
+    part.spare();
+    body.chunks(100_000).for_each(|chunk| write(part.as_mut(), chunk));
+    flush(part.as_mut());
+    part.discard();
+    assert!(kept(1, None).is_none(), "bytes of a discarded part were kept");
+    if let Some(told) = leave(sink, &request, &body) {
+        reopen(sink, &request, &told).expect("what was left does not open").discard();
+        assert!(kept(1, None).is_none(), "bytes of a part that was opened again and discarded were kept");
+        assert!(reopen(sink, &request, &told).is_none(), "what was discarded opens");
+    }
+    sink.settled(1);
+}
+
+/// What is not as it was told is not opened again, nothing of it stays, and the body is begun anew.
+pub fn what_is_not_as_it_was_told_is_not_opened_again(sink: &dyn Sink, kept: ReadBack<'_>) {
+    let (request, body) = (admit(sink, 1), pattern(1_000_000, 7));
+    let wrongs: [fn(&mut Told); 2] = [
+        |told| told.good += 1_000_000,
+        |told| {
+            let on_disk = told.on_disk.as_mut().expect("it lies there");
+            on_disk.tail = crate::part::Tail::of(b"something else");
+        },
+    ];
+    for wrong in wrongs {
+        let Some(mut told) = leave(sink, &request, &body) else { return sink.settled(1) };
+        wrong(&mut told);
+        assert!(reopen(sink, &request, &told).is_none(), "what is not as it was told opens");
+        assert!(kept(1, None).is_none(), "something stays of what is not as it was told");
+    }
+    let mut part = begin(sink, 1, &request);
+    write(part.as_mut(), b"anew");
+    let receipt = finish(part);
+    sink.settled(1);
+    expect(kept(1, Some(&receipt)), b"anew");
+}
+
+/// A part that was opened again and is dropped stays as it was; one that became a body is gone.
+pub fn a_part_that_was_opened_again_stays_until_it_is_a_body(sink: &dyn Sink, kept: ReadBack<'_>) {
+    let (request, body) = (admit(sink, 1), pattern(1_000_000, 8));
+    if let Some(told) = leave(sink, &request, &body) {
+        for _ in 0..2 {
+            drop(reopen(sink, &request, &told).expect("what was left does not open"));
+        }
+        let receipt = finish(reopen(sink, &request, &told).expect("what was left does not open"));
+        expect(kept(1, Some(&receipt)), &body[..told.good as usize]);
+        assert!(reopen(sink, &request, &told).is_none(), "what has become a body opens as a part");
+        expect(kept(1, Some(&receipt)), &body[..told.good as usize]);
+    }
+    sink.settled(1);
+}
+
 /// A part's length is that of what it took, before it is flushed and after.
 pub fn length_counts_what_was_taken(sink: &dyn Sink) {
     let request = admit(sink, 0);
@@ -157,6 +243,10 @@ pub fn all<S: Sink, R: Fn(u64, Option<&Receipt>) -> Option<Vec<u8>>>(fresh: impl
         a_part_can_be_begun_anew,
         a_flush_changes_nothing,
         bodies_do_not_mix,
+        a_spared_part_is_opened_again_with_what_it_told,
+        a_discarded_part_leaves_nothing,
+        what_is_not_as_it_was_told_is_not_opened_again,
+        a_part_that_was_opened_again_stays_until_it_is_a_body,
     ] {
         let (sink, kept) = fresh();
         check(&sink, &kept);
@@ -199,6 +289,20 @@ fn begin(sink: &dyn Sink, seq: u64, request: &Request) -> Box<dyn Part> {
         is_decoded: false,
     };
     passed(sink.begin(seq, request, &head), "begin a body")
+}
+
+/// Leaves a part of these bytes for a later run; what it told of, if anything.
+fn leave(sink: &dyn Sink, request: &Request, body: &[u8]) -> Option<Told> {
+    let mut part = begin(sink, 1, request);
+    part.spare();
+    body.chunks(100_000).for_each(|chunk| write(part.as_mut(), chunk));
+    flush(part.as_mut());
+    let (good, on_disk) = part.on_disk()?;
+    Some(Told { good, on_disk: Some(on_disk.clone()), ..Told::new(request.url()) })
+}
+
+fn reopen(sink: &dyn Sink, request: &Request, told: &Told) -> Option<Box<dyn Part>> {
+    passed(sink.reopen(1, request, told), "open what was left of a body")
 }
 
 fn write(part: &mut dyn Part, chunk: &[u8]) {

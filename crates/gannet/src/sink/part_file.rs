@@ -3,7 +3,7 @@
 //! a final name.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -105,12 +105,12 @@ impl PartFile {
         let spared = Arc::<AtomicBool>::default();
         let mut draft =
             Draft { file, place: place.clone(), part_name: Some(part_name), spared, written: part.good };
-        if !draft.is_as_told(part)? {
+        // A thread of a fetch that was dropped may be writing its last block.
+        let is_written = matches!(draft.file.try_lock(), Err(TryLockError::WouldBlock));
+        if is_written || !draft.is_as_told(part)? {
             return Ok(None);
         }
-        let _ = draft.file.try_lock();
-        draft.file.set_len(part.good)?;
-        draft.file.seek(SeekFrom::End(0))?;
+        draft.cut(part)?;
         draft.spared.store(true, Ordering::Relaxed);
         let mut this = Self::to(Target::File(place));
         this.length = part.good;
@@ -368,6 +368,19 @@ impl Draft {
         };
         let is_long = found.len() > part.good || (found.len() == part.good && untouched);
         Ok(is_long && self.tail(part.good, told.tail.length)? == told.tail)
+    }
+
+    /// Cuts off what nobody has told of, and goes on behind the rest. The file gets the time that was told with it: until
+    /// more is written, what was told stays true, whoever dies.
+    fn cut(&mut self, part: &Part) -> io::Result<()> {
+        if self.file.metadata()?.len() > part.good {
+            self.file.set_len(part.good)?;
+            if let Some(told) = part.on_disk.as_ref().and_then(|told| told.modified) {
+                // Without it the body is begun anew after a crash, no more.
+                let _ = self.file.set_modified(told);
+            }
+        }
+        self.file.seek(SeekFrom::End(0)).map(drop)
     }
 
     /// The print of the last `length` bytes before `end`.

@@ -4,4 +4,5 @@ mod damage;
 mod fixture;
 mod lists;
 mod opening;
+mod parts;
 mod resuming;

@@ -247,7 +247,6 @@ impl<A> Rest<A> {
         let mut part = sink.begin(self.errand.seq, request, &led.reply)?;
         let known = known_of(&self.errand, led);
         if let Some(known) = known.as_deref().filter(|_| self.errand.plan.parts == UnfinishedParts::Left)
-            && known.validator().is_some()
             && known.total.is_none_or(|total| total > WORTH_LEAVING)
         {
             part.spare();

@@ -5,14 +5,15 @@ use std::task::{Context, Poll};
 
 use super::{Job, Reading, Stop, unstarted_as};
 use crate::error::Error;
+use crate::event::Event;
 use crate::outcome::{Outcome, Verdict};
 use crate::request::Request;
 use crate::source::Input;
 
 #[cfg(feature = "journal")]
-pub(crate) use crate::journal::{Known, Run as Ledger, Whole};
+pub(crate) use crate::journal::{Known, PartLog, Run as Ledger, Whole};
 #[cfg(not(feature = "journal"))]
-pub(crate) use absent::{Known, Ledger, Whole};
+pub(crate) use absent::{Known, Ledger, PartLog, Whole};
 
 #[cfg(not(feature = "journal"))]
 mod absent;
@@ -40,7 +41,12 @@ impl Job {
         }
         let ledger = self.terms.ledger.as_mut()?;
         match ledger.admit(seq, input.line, &input.request) {
-            Ok(Known::Open) => None,
+            Ok(Known::Open(part)) => {
+                if let (Ok(request), Some(part)) = (&mut input.request, part) {
+                    request.part.get_or_insert(part);
+                }
+                None
+            }
             Ok(Known::Settled(outcome)) => {
                 if let Ok(request) = &mut input.request {
                     self.terms.sink.known(seq, request);
@@ -54,6 +60,19 @@ impl Job {
                 Some(outcome)
             }
         }
+    }
+
+    /// What is there already is not gone on with: nothing stays of what an earlier run has left of its body.
+    pub(super) fn drop_part(&self, seq: u64, request: &mut Request) {
+        let Some(part) = request.part.take() else { return };
+        // What cannot be opened cannot be removed either.
+        let opened = self.terms.sink.reopen(seq, request, &part).ok().flatten();
+        opened.into_iter().for_each(|part| part.discard());
+        let gone = Event::PartGone { seq };
+        if let Some(ledger) = &self.terms.ledger {
+            ledger.part_log().hear(&gone);
+        }
+        self.tell(&gone);
     }
 
     /// Hands over what has settled.

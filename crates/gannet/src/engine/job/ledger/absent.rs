@@ -3,7 +3,9 @@
 use std::task::{Context, Poll};
 
 use crate::error::Error;
+use crate::event::Event;
 use crate::outcome::Outcome;
+use crate::part::Part;
 use crate::request::Request;
 
 /// No journal.
@@ -11,8 +13,18 @@ pub(crate) enum Ledger {}
 
 #[expect(dead_code, reason = "without a journal nothing is known")]
 pub(crate) enum Known {
-    Open,
+    Open(Option<Box<Part>>),
     Settled(Box<Outcome>),
+}
+
+/// Nobody hears of parts.
+#[derive(Clone)]
+pub(crate) enum PartLog {}
+
+impl PartLog {
+    pub(crate) fn hear(&self, _: &Event<'_>) {
+        match *self {}
+    }
 }
 
 pub(crate) enum Whole {
@@ -31,6 +43,10 @@ impl Ledger {
         _: Option<u64>,
         _: &Result<Request, Error>,
     ) -> Result<Known, Error> {
+        match *self {}
+    }
+
+    pub(crate) fn part_log(&self) -> PartLog {
         match *self {}
     }
 
