@@ -315,8 +315,10 @@ impl Asked<'_> {
 fn job(args: &GetArgs, crowd: Crowd, output: &Output) -> Result<Option<JobTo>, Complaint> {
     let body = &args.body;
     let Some(place) = Place::of(args, output)? else { return Ok(None) };
-    let existing = match (body.if_exists, &body.directory) {
-        (None | Some(ExistsRule::Skip), Some(_)) => Existing::Kept,
+    let existing = match (body.if_exists, &body.directory, output) {
+        (None | Some(ExistsRule::Skip), Some(_), _) => Existing::Kept,
+        // There is no file that could be renewed.
+        (_, _, Output::Nowhere) => Existing::Kept,
         _ => Existing::Renewed,
     };
     let own = body.files.iter().map(Path::new).filter_map(Path::parent).map(Path::to_owned);

@@ -4,13 +4,20 @@
 //! `GANNET_TEST_JOURNAL_SEED` begins elsewhere.
 
 use std::path::Path;
+use std::sync::Arc;
 
+use gannet::part::Part;
 use gannet::sim::{Answer, Replies};
-use gannet::{Client, Durability, Ending, ErrorKind, Journal, Outcome, Recorded};
+use gannet::sink::{Files, IfExists};
+use gannet::{Client, Durability, Ending, ErrorKind, Journal, JournalReader, Outcome, Recorded};
 
 use crate::fixture::Folder;
 
-const LIST: [&str; 4] = ["http://h/a", "http://h/b", "http://h/c", "http://h/d"];
+const LIST: [&str; 5] = ["http://h/a", "http://h/b", "http://h/c", "http://h/d", "http://h/e"];
+
+/// The place of one that fails, and of one whose body breaks off and leaves a part.
+const FAILED: usize = 1;
+const BROKEN: usize = 4;
 
 /// Which of `all` places are looked at.
 fn sample(all: usize, by_default: usize) -> Vec<usize> {
@@ -31,14 +38,17 @@ fn sample(all: usize, by_default: usize) -> Vec<usize> {
     std::iter::repeat_with(|| dice.usize(..all)).take(count).collect()
 }
 
-async fn run(journal: Journal) -> (Vec<Outcome>, Option<gannet::Error>) {
+async fn run(folder: &Folder, journal: Journal) -> (Vec<Outcome>, Option<gannet::Error>) {
     let replies = Replies::new()
         .on(LIST[0], Answer::ok("one").header("etag", "\"1\""))
         .on(LIST[1], Answer::status(404))
         .on(LIST[2], "three")
-        .on(LIST[3], "four");
+        .on(LIST[3], "four")
+        .on(LIST[BROKEN], Answer::chunks(["a part"]).header("etag", "\"5\"").cut());
     let client = Client::builder().transport(replies).retries(0).build().expect("it fits together");
-    let mut job = client.fetch_each(LIST).concurrency(1).journal(journal);
+    let files = Files::in_directory(folder.path().join("out")).if_exists(IfExists::Overwrite);
+    let job = client.fetch_each(LIST).save_with(Arc::new(files));
+    let mut job = job.concurrency(1).journal(journal);
     let mut outcomes = Vec::new();
     while let Some(outcome) = job.next().await {
         outcomes.push(outcome);
@@ -59,26 +69,35 @@ struct Whole {
 /// A row without what differs from run to run.
 fn shown(row: &Recorded) -> String {
     let error = row.error.as_ref().map(|error| (error.kind, error.message.clone()));
-    let reply =
-        (row.status, row.bytes, &row.etag, &row.final_url, &row.path, row.attempt_count(), row.winner);
+    let name = row.path.as_ref().and_then(|path| path.file_name());
+    let reply = (row.status, row.bytes, &row.etag, &row.final_url, name, row.attempt_count(), row.winner);
     format!("{} {} {} {} {error:?} {reply:?}", row.seq, row.url, row.method, row.ending.as_str())
 }
 
+/// All rows, those of parts last.
 fn rows(path: &Path) -> Result<Vec<String>, gannet::Error> {
-    Journal::read(path)?.rows().map(|row| row.map(|row| shown(&row))).collect()
+    let reader = Journal::read(path)?;
+    let rows: Result<Vec<String>, _> = reader.rows().map(|row| row.map(|row| shown(&row))).collect();
+    Ok([rows?, parts(&reader)?].concat())
+}
+
+/// The parts, without what differs from run to run.
+fn parts(reader: &JournalReader) -> Result<Vec<String>, gannet::Error> {
+    let shown = |(seq, part): (u64, Part)| format!("{seq} {} {:?} {:?}", part.url, part.etag, part.total);
+    Ok(reader.parts()?.into_iter().map(shown).collect())
 }
 
 async fn whole() -> Whole {
     let folder = Folder::new();
     let journal = folder.open();
     journal.note_settings("{\"settings\":true}");
-    run(journal.clone()).await;
+    run(&folder, journal.clone()).await;
     let log = std::fs::read(folder.path().join(".gannet/journal.sqlite-wal")).expect("the log is there");
     let begun = std::fs::read(folder.journal()).expect("it is there");
     journal.close().expect("it is committed");
     let rows = rows(&folder.journal()).expect("it is whole");
-    assert_eq!(rows.len(), LIST.len());
-    assert!(rows[1].contains("failed"), "{rows:?}");
+    assert_eq!(rows.len(), LIST.len() + 1, "one of them has a part");
+    assert!(rows[FAILED].contains("failed") && rows[5].starts_with("4 http://h/e"), "{rows:?}");
     drop(journal);
     let main = std::fs::read(folder.journal()).expect("it is there");
     assert!(begun != main && log.len() > 4096, "the log has something to say");
@@ -92,6 +111,12 @@ async fn judge(folder: &Folder, whole: &Whole, what: &str) {
     match Journal::read(&path) {
         Err(error) => assert!(is_refusal(error.kind()), "{what}: {error}"),
         Ok(reader) => {
+            match parts(&reader) {
+                Ok(found) => {
+                    assert!(found.is_empty() || found == whole.rows[LIST.len()..], "{what}: {found:?}")
+                }
+                Err(error) => assert!(is_refusal(error.kind()), "{what}: {error}"),
+            }
             for row in reader.rows() {
                 match row {
                     Ok(row) => assert_eq!(
@@ -108,13 +133,13 @@ async fn judge(folder: &Folder, whole: &Whole, what: &str) {
         Err(error) => return assert!(is_refusal(error.kind()), "{what}: {error}"),
         Ok(journal) => journal,
     };
-    let (outcomes, error) = run(journal).await;
+    let (outcomes, error) = run(folder, journal).await;
     for outcome in &outcomes {
         let of = usize::try_from(outcome.seq()).expect("small");
         if let Some(row) = outcome.recorded() {
             assert_eq!(shown(row), whole.rows[of], "{what}");
         } else if error.is_none() {
-            let wanted = if of == 1 { Ending::Failed } else { Ending::Ok };
+            let wanted = if [FAILED, BROKEN].contains(&of) { Ending::Failed } else { Ending::Ok };
             assert_eq!(outcome.ending(), wanted, "{what}: {outcome:?}");
         }
     }
@@ -122,7 +147,8 @@ async fn judge(folder: &Folder, whole: &Whole, what: &str) {
     match error {
         Some(error) => assert!(is_refusal(error.kind()), "{what}: {error}"),
         None => match rows(&path) {
-            Ok(rows) => assert_eq!(rows, whole.rows, "{what}"),
+            // A row of a part that was lost is work that is repeated.
+            Ok(rows) => assert!(rows == whole.rows || rows == whole.rows[..LIST.len()], "{what}: {rows:?}"),
             Err(error) => assert!(is_refusal(error.kind()), "{what}: {error}"),
         },
     }

@@ -115,7 +115,7 @@ async fn the_setting_of_the_next_run_says_whether_it_goes_on() {
     ] {
         let cut = format!("{query}&truncate=2m");
         let (folder, origin) = (Folder::new(), origin([&cut, query]).await);
-        run(&folder, &origin, client().resume_parts(first)).await;
+        let _ = run(&folder, &origin, client().resume_parts(first)).await;
         let outcome = run(&folder, &origin, client().resume_parts(then)).await;
         assert_eq!(outcome.resumed_from() > 0, goes_on, "{first:?}, {then:?}, {query}: {outcome:?}");
         is_whole(&folder, 1);
@@ -193,15 +193,18 @@ async fn a_job_that_is_dropped_leaves_parts_that_the_next_one_goes_on_with() {
     let mut job = job.journal(journal.clone());
     tokio::select! {
         _ = job.next() => panic!("it stalls"),
-        // Then nothing is being written: a block is longer than what is left.
-        seen = told_of.wait_for(|good| *good > (2 << 20) - (256 << 10)) => drop(seen.expect("it tells of it")),
+        seen = told_of.wait_for(|good| *good >= 1 << 20) => drop(seen.expect("it tells of it")),
     }
     drop(job);
     journal.close().expect("it is written");
     drop(journal);
-    let (good, _) = told(&folder).expect("it is written down");
+    let (good, path) = told(&folder).expect("it is written down");
+    // A thread may be writing a last block, and holds the lock until it has.
+    let file = std::fs::File::open(path).expect("it is there");
+    file.lock().expect("it can be locked");
+    drop(file);
     let outcome = run(&folder, &origin, client()).await;
-    assert!(good > 1 << 20 && outcome.resumed_from() == good, "{good}: {outcome:?}");
+    assert!(good >= 1 << 20 && outcome.resumed_from() == good, "{good}: {outcome:?}");
     is_whole(&folder, 1);
 }
 

@@ -29,6 +29,24 @@ async fn what_has_settled_is_not_fetched_again_and_comes_from_the_journal() {
     assert!(matches!(&failed.why_stopped, WhyStopped::Failed(error) if error.message().contains("404")));
 }
 
+#[cfg(feature = "digests")]
+#[tokio::test]
+async fn digests_come_back_from_the_journal() {
+    use gannet::digest::{Algorithm, Digest};
+    let (folder, origin) = (Folder::new(), origin().await);
+    let all = [Algorithm::Sha256, Algorithm::Md5].map(|algorithm| Digest::of(algorithm, b"one"));
+    let request = || gannet::Request::new(&origin.url("/a?text=one")).expect("a URL");
+    let request = || all.iter().fold(request(), |request, digest| request.digest(digest.clone()));
+    let sink = || std::sync::Arc::new(gannet::sink::Files::in_directory(folder.path().join("out")));
+    for from_journal in [false, true] {
+        let job = gannet::Client::new().fetch_each([request()]).save_with(sink());
+        let outcome = job.journal(folder.open()).next().await.expect("one URL");
+        let digests = outcome.digests();
+        assert!(digests.len() == 2 && all.iter().all(|digest| digests.contains(digest)), "{outcome:?}");
+        assert_eq!(outcome.is_from_journal(), from_journal);
+    }
+}
+
 #[tokio::test]
 async fn what_was_stopped_goes_on_where_it_was() {
     let (folder, origin) = (Folder::new(), origin().await);
