@@ -262,6 +262,67 @@ async fn a_digest_behind_the_body_is_verified_if_the_head_announces_it() {
     assert_mismatch(&error, &[&Digest::of(Algorithm::Sha256, b"abc")]);
 }
 
+/// What comes of one URL that is answered by these queries in turn, into a file; and the digest of the file.
+async fn saved<const N: usize>(
+    name: &str,
+    queries: [&str; N],
+    digests: &[Digest],
+) -> (gannet::Outcome, Option<Digest>) {
+    let origin = Origin::builder().script("/x", queries).start().await.expect("a port is free");
+    let folder = Folder::new(name);
+    let request = Request::new(&origin.url("/x")).expect("a URL");
+    let request = digests.iter().fold(request, |request, digest| request.digest(digest.clone()));
+    let sink = Files::in_directory(&folder.0);
+    let mut job = plain().fetch_each([request]).save_with(Arc::new(sink));
+    let outcome = job.next().await.expect("one URL");
+    let left = std::fs::read_dir(&folder.0).expect("a folder").count();
+    assert_eq!(left, usize::from(outcome.is_obtained()), "{outcome:?}");
+    let bytes = outcome.path().map(|path| std::fs::read(path).expect("a file"));
+    (outcome, bytes.map(|bytes| Digest::of(Algorithm::Sha256, &bytes)))
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_off_is_gone_on_with_and_compared_as_a_whole() {
+    let right = [digest(Algorithm::Sha256, 1), digest(Algorithm::Md5, 1)];
+    let sent = with_field("", "Repr-Digest", &format!("sha-256=:{}:", base64(&right[0])));
+    let whole = format!("size=300000&seed=1&etag=v1{sent}");
+    for (name, expected) in [("pieces-asked", &right[..]), ("pieces-sent", &[])] {
+        // The rest comes in two pieces.
+        let (cut, short) = (format!("{whole}&truncate=200000"), format!("{whole}&range=short"));
+        let (outcome, found) = saved(name, [&cut, &short, &whole], expected).await;
+        assert_eq!((outcome.resumed_from(), found), (200_000, Some(right[0].clone())), "{outcome:?}");
+        assert!(outcome.digests().contains(&right[0]), "{outcome:?}");
+        assert_eq!(outcome.digests().len(), expected.len().max(1), "{outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_put_together_wrongly_is_begun_anew_and_its_error_says_both_values() {
+    let right = digest(Algorithm::Sha256, 1);
+    let (other, whole) = ("size=300000&seed=2&etag=v1", "size=300000&seed=1&etag=v1");
+    let cut = format!("{other}&truncate=200000");
+    let (outcome, found) = saved("glued", [&*cut, whole, whole], std::slice::from_ref(&right)).await;
+    assert_eq!((outcome.resumed_from(), found), (0, Some(right.clone())), "{outcome:?}");
+    let kinds: Vec<_> =
+        outcome.attempts().iter().map(|one| one.why_stopped.error().map(Error::kind)).collect();
+    assert_eq!(kinds, [Some(ErrorKind::BodyTruncated), Some(ErrorKind::Digest), None]);
+    let glued = [&body(LENGTH, 2)[..200_000], &body(LENGTH, 1)[200_000..]].concat();
+    let glued = Digest::of(Algorithm::Sha256, &glued).to_hex();
+    let said = outcome.attempts()[1].why_stopped.error().map(Error::message);
+    let both = format!("the body's sha256 is {glued}, {} was expected", right.to_hex());
+    assert_eq!(said, Some(&*both));
+    // What the first reply said of the whole counts, though the others say nothing.
+    let sent = with_field("", "Repr-Digest", &format!("sha-256=:{}:", base64(&right)));
+    let (outcome, _) = saved("glued-sent", [&*format!("{cut}{sent}"), whole, whole], &[]).await;
+    let kinds: Vec<_> =
+        outcome.attempts().iter().map(|one| one.why_stopped.error().map(Error::kind)).collect();
+    assert_eq!(kinds, [Some(ErrorKind::BodyTruncated), Some(ErrorKind::Digest), None], "{outcome:?}");
+    // One that is wrong in one piece lasts.
+    let (outcome, _) = saved("wrong", [&*cut, whole, other, whole], &[right]).await;
+    assert_eq!(outcome.attempts().len(), 3, "{outcome:?}");
+    assert_eq!(outcome.error().map(Error::kind), Some(ErrorKind::Digest));
+}
+
 #[tokio::test]
 async fn a_body_that_is_cut_short_is_truncated_and_no_mismatch() {
     let origin = origin().await;

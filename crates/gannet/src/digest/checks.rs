@@ -59,7 +59,6 @@ impl Checks {
 
     /// What is said of a whole of which a part lies on the disk, by the reply that brings the rest (206) and by the caller.
     /// It takes the part [first](Self::update_from), then the rest; what the reply says of its own content is apart.
-    #[cfg_attr(not(test), expect(dead_code, reason = "bodies are resumed by their own room"))]
     pub(crate) fn of_rest(
         headers: &HeaderMap,
         expected: impl IntoIterator<Item = Claim>,
@@ -69,6 +68,11 @@ impl Checks {
         checks.claim(fields::claims(headers, fields::Scope::Rest));
         checks.add(expected, algorithms, &[]);
         (!checks.hashers.is_empty()).then_some(checks)
+    }
+
+    /// What the reply itself has said so far.
+    pub(crate) fn claims_of_reply(&self) -> impl Iterator<Item = Claim> + '_ {
+        self.claims.iter().filter(|claim| claim.by != By::Caller).cloned()
     }
 
     /// Adds claims. To be called before the first byte, or by who makes good for it with [`add`](Self::add).
@@ -105,7 +109,6 @@ impl Checks {
     }
 
     /// Takes the part of the body that lies on the disk already. Blocks while it reads.
-    #[cfg_attr(not(test), expect(dead_code, reason = "bodies are resumed by their own room"))]
     pub(crate) fn update_from(&mut self, from: impl Read) -> io::Result<u64> {
         read_into(from, |bytes| self.update(bytes))
     }

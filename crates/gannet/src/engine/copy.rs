@@ -4,11 +4,16 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use super::attempt::{Goes, Led};
+#[cfg(feature = "digests")]
+use super::digests::ReadBack;
 use super::fetch::parts::{Had, Place};
 use crate::Moment;
+#[cfg(feature = "digests")]
+use crate::digest::Claim;
 use crate::error::{Error, ErrorKind, Phase};
 use crate::outcome::{Got, ReplyHead};
 use crate::permit::Left;
+use crate::policy::classify::Brought;
 use crate::policy::resume::leaves_good_bytes;
 use crate::policy::speed::{Asking, Found, Lately, LowestSpeed};
 use crate::sink::Part;
@@ -27,6 +32,12 @@ pub(crate) struct Copy {
     limit: Option<u64>,
     waits_for: WaitsFor,
     lately: Lately,
+    /// What its reply says of the whole.
+    #[cfg(feature = "digests")]
+    claims: Vec<Claim>,
+    /// Where it has to be compared as a whole, since it comes in pieces.
+    #[cfg(feature = "digests")]
+    read_back: Option<Box<ReadBack>>,
 }
 
 /// What a copy has come to.
@@ -45,23 +56,22 @@ pub(crate) enum WaitsFor {
 }
 
 impl Copy {
-    pub(crate) fn new(
-        attempt: u32,
-        leg: Arc<Leg>,
-        led: Box<Led>,
-        Place { part, known }: Place,
-        limit: Option<u64>,
-    ) -> Self {
+    pub(crate) fn new(attempt: u32, leg: Arc<Leg>, led: Box<Led>, place: Place, limit: Option<u64>) -> Self {
+        let part = place.part;
         Self {
             attempt,
             leg,
             led,
             resumed_from: part.length(),
             part: Some(part),
-            known,
+            known: place.known,
             limit,
             waits_for: WaitsFor::Wire,
             lately: Lately::default(),
+            #[cfg(feature = "digests")]
+            claims: place.claims,
+            #[cfg(feature = "digests")]
+            read_back: place.read_back,
         }
     }
 
@@ -106,8 +116,13 @@ impl Copy {
         if self.is_cut() {
             return Poll::Ready(Ok(Copied::Some));
         }
+        self.check_length()?;
         self.waits_for = WaitsFor::Sink;
         ready!(self.part_mut().poll_flush(cx))?;
+        #[cfg(feature = "digests")]
+        if let (Some(read_back), Some(part)) = (&mut self.read_back, &self.part) {
+            ready!(read_back.poll(&**part, cx))?;
+        }
         Poll::Ready(self.commit().map(|got| Copied::All(Box::new(got))))
     }
 
@@ -147,7 +162,14 @@ impl Copy {
     pub(crate) fn into_had(mut self, mirror: u32) -> Option<Had> {
         let known = self.known()?;
         let part = self.part.take()?;
-        Some(Had { part, known, mirror, reply: Some(self.led.reply.take()) })
+        Some(Had {
+            part,
+            known,
+            mirror,
+            reply: Some(self.led.reply.take()),
+            #[cfg(feature = "digests")]
+            claims: self.claims,
+        })
     }
 
     /// Whether it is of use to a further attempt, or to a later run.
@@ -157,6 +179,11 @@ impl Copy {
             let length = part.length();
             length > 0 && self.led.promised.is_none_or(|promised| length <= promised)
         })
+    }
+
+    /// Whether it comes in one piece.
+    pub(crate) fn brought(&self) -> Brought {
+        if self.resumed_from > 0 { Brought::InPieces } else { Brought::AtOnce }
     }
 
     /// It is of no use to a further attempt.
@@ -201,14 +228,18 @@ impl Copy {
         goes_on || self.part.as_ref().is_none_or(|part| part.restartable())
     }
 
-    fn commit(&mut self) -> Result<Got, Error> {
+    fn check_length(&mut self) -> Result<(), Error> {
         let length = self.part_mut().length();
-        if let Some(promised) = self.led.promised
-            && length != promised
-        {
-            let message = format!("the body has {length} bytes, {promised} were announced");
-            return Err(Error::new(ErrorKind::BodyTruncated, Phase::Verify, message));
+        match self.led.promised {
+            Some(promised) if length != promised => {
+                let message = format!("the body has {length} bytes, {promised} were announced");
+                Err(Error::new(ErrorKind::BodyTruncated, Phase::Verify, message))
+            }
+            _ => Ok(()),
         }
+    }
+
+    fn commit(&mut self) -> Result<Got, Error> {
         let part = self.part.take().expect("a part is committed once");
         let mut receipt = part.commit()?;
         receipt.resumed_from = self.resumed_from;
@@ -216,7 +247,10 @@ impl Copy {
             reply: self.led.reply.take(),
             receipt,
             #[cfg(feature = "digests")]
-            digests: self.led.body.take_computed(),
+            digests: match self.read_back.take() {
+                Some(read_back) => read_back.into_computed(),
+                None => self.led.body.take_computed(),
+            },
         })
     }
 

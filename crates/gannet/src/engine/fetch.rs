@@ -309,7 +309,8 @@ impl<A: Attempting> Rest<A> {
         let mirror = self.book.mirror(attempt);
         let (_, url) = self.errand.target(mirror);
         let error = if error.url().is_some() { error } else { error.of_url(shown(url)) };
-        let failure = classify::failure(&error, self.errand.plan.retry_errors);
+        let brought = self.copy.as_ref().map_or(classify::Brought::AtOnce, Copy::brought);
+        let failure = classify::failure(&error, self.errand.plan.retry_errors, brought);
         let failure = self.errand.judge(mirror, failure);
         self.heard(attempt, heard::of_failed(&error), now);
         self.say_to_host(attempt, attempt::of_error(&error));

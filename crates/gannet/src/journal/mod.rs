@@ -121,7 +121,8 @@ impl Journal {
     /// - [`JournalLocked`](ErrorKind::JournalLocked): another process works with it, or another [`Journal`] of this one.
     /// - [`JournalNewer`](ErrorKind::JournalNewer): a newer version wrote it; it is left as it is.
     /// - [`JournalDamaged`](ErrorKind::JournalDamaged): it does not hold what was written; it is left as it is. Only
-    ///   the header is looked at here. Rows are checked as they are met, and end the job with the same error.
+    ///   the header and the rows of parts are looked at here. Others are checked as they are met, and end the job with the
+    ///   same error.
     /// - [`DiskFull`](ErrorKind::DiskFull), [`ReadOnly`](ErrorKind::ReadOnly),
     ///   [`JournalFailed`](ErrorKind::JournalFailed): the system refused something.
     pub fn open(path: impl AsRef<Path>, durability: Durability) -> Result<Self, Error> {

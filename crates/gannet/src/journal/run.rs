@@ -7,6 +7,7 @@ use super::rows::BLOCK;
 use super::store::{Block, Write};
 use super::{Handle, PartLog, sum, trouble};
 use crate::error::{Error, ErrorKind};
+use crate::event::Event;
 use crate::number::ByNumber;
 use crate::outcome::{Ending, Outcome, Recorded};
 use crate::part::Part;
@@ -118,6 +119,11 @@ impl Run {
         self.open.insert(seq, Admitted { hash, method, before });
         let block = self.block.as_mut().filter(|_| seq < self.known);
         Ok(Known::Open(block.and_then(|block| block.take_part(seq))))
+    }
+
+    /// What an earlier run has left of a body is not gone on with.
+    pub(crate) fn part_gone(&self, seq: u64) {
+        self.part_log().hear(&Event::PartGone { seq });
     }
 
     /// Where it is told what becomes of parts.

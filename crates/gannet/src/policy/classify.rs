@@ -20,10 +20,23 @@ pub enum RetryErrors {
     All,
 }
 
+/// Where the body came from that an error is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Brought {
+    /// From one attempt.
+    AtOnce,
+    /// From several, or from an earlier run.
+    InPieces,
+}
+
 /// What the machine has to know of an error.
-pub(crate) fn failure(error: &Error, errors: RetryErrors) -> Failure {
+pub(crate) fn failure(error: &Error, errors: RetryErrors, brought: Brought) -> Failure {
     let sent = if error.was_unsent() { Sent::Nothing } else { Sent::Perhaps };
     let class = match (class(error), errors) {
+        // What was put together wrongly may be right in one piece.
+        (Class::LastingHere, _) if error.kind() == ErrorKind::Digest && brought == Brought::InPieces => {
+            Class::Passing
+        }
         (Class::LastingHere, RetryErrors::All) if !is_forbidden(error) => Class::Passing,
         (class, _) => class,
     };
@@ -126,8 +139,9 @@ mod tests {
             .copied()
             .filter(|kind| {
                 let error = Error::new(*kind, Phase::Wait, "");
-                let class = failure(&error, RetryErrors::All).class;
-                class != Class::LastingEverywhere && class != failure(&error, RetryErrors::Transient).class
+                let class = failure(&error, RetryErrors::All, Brought::AtOnce).class;
+                class != Class::LastingEverywhere
+                    && class != failure(&error, RetryErrors::Transient, Brought::AtOnce).class
             })
             .collect();
         for cured in [ErrorKind::Status, ErrorKind::NameNotFound, ErrorKind::CertExpired, ErrorKind::BadReply]
@@ -153,5 +167,15 @@ mod tests {
         ] {
             assert!(!all.contains(&never), "{never:?} is never retried");
         }
+    }
+
+    #[test]
+    fn a_digest_that_is_wrong_lasts_unless_the_body_came_in_pieces() {
+        let of = |kind, brought| {
+            failure(&Error::new(kind, Phase::Verify, "wrong"), RetryErrors::Transient, brought).class
+        };
+        assert_eq!(of(ErrorKind::Digest, Brought::AtOnce), Class::LastingHere);
+        assert_eq!(of(ErrorKind::Digest, Brought::InPieces), Class::Passing);
+        assert_eq!(of(ErrorKind::BodyTooLarge, Brought::InPieces), Class::LastingHere);
     }
 }

@@ -10,6 +10,7 @@
 //! conformance::a_dropped_part_leaves_nothing(&Memory::default(), &kept);
 //! ```
 
+use std::io::Read as _;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
@@ -123,6 +124,28 @@ pub fn bodies_do_not_mix(sink: &dyn Sink, kept: ReadBack<'_>) {
         let body: Vec<u8> = (0..10).flat_map(|round| piece(seq, round)).collect();
         expect(kept(seq, Some(receipt)), &body);
     }
+}
+
+/// A part that can be read back gives what it took, whether it is short or long, and takes more after that.
+pub fn what_is_read_back_is_what_was_taken(sink: &dyn Sink, kept: ReadBack<'_>) {
+    let (request, body) = (admit(sink, 0), pattern(1_000_000, 4));
+    let mut part = begin(sink, 0, &request);
+    for length in [0, 10, 70_000, 900_000] {
+        body[part.length() as usize..length].chunks(100_000).for_each(|chunk| write(part.as_mut(), chunk));
+        flush(part.as_mut());
+        let Some(mut bytes) = passed(part.read_back(), "read back what it took") else {
+            assert!(!part.reads_back(), "it cannot be read back, and says that it can");
+            continue;
+        };
+        assert!(part.reads_back(), "it is read back, and says that it cannot be");
+        let mut found = Vec::new();
+        bytes.read_to_end(&mut found).expect("what was taken can be read");
+        assert!(found == body[..length], "{} other bytes than the {length} taken", found.len());
+    }
+    body[900_000..].chunks(100_000).for_each(|chunk| write(part.as_mut(), chunk));
+    let receipt = finish(part);
+    sink.settled(0);
+    expect(kept(0, Some(&receipt)), &body);
 }
 
 /// A part that is spared either leaves what it told of, and that alone is there when it is opened again; or it tells of
@@ -243,6 +266,7 @@ pub fn all<S: Sink, R: Fn(u64, Option<&Receipt>) -> Option<Vec<u8>>>(fresh: impl
         a_part_can_be_begun_anew,
         a_flush_changes_nothing,
         bodies_do_not_mix,
+        what_is_read_back_is_what_was_taken,
         a_spared_part_is_opened_again_with_what_it_told,
         a_discarded_part_leaves_nothing,
         what_is_not_as_it_was_told_is_not_opened_again,

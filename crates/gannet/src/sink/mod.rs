@@ -1,6 +1,7 @@
 //! Where bodies go. A sink gives each body a part; a part is written, flushed and committed, and dropping it
 //! before its commit leaves nothing behind. Nothing in this room fetches or decides.
 
+use std::io::Read;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -10,6 +11,7 @@ use crate::outcome::{Receipt, ReplyHead};
 use crate::part::OnDisk;
 use crate::request::Request;
 
+mod block;
 pub mod conformance;
 #[cfg_attr(not(unix), path = "directory_portable.rs")]
 mod directory;
@@ -141,6 +143,20 @@ pub trait Part: Send {
     /// How many bytes lie where a later run would find them, and where; `None` if none ever will.
     fn on_disk(&self) -> Option<(u64, &OnDisk)> {
         None
+    }
+
+    /// Whether it can be [read back](Self::read_back): then it may come in pieces even where digests of the whole are wanted.
+    fn reads_back(&self) -> bool {
+        false
+    }
+
+    /// All that was taken, from its first byte on, to be compared as a whole; after a flush, and before more is taken.
+    /// `None` if it cannot be had.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    fn read_back(&self) -> Result<Option<Box<dyn Read + Send>>, Error> {
+        Ok(None)
     }
 
     /// Drops it and leaves nothing behind, though it was to be [spared](Self::spare).

@@ -12,9 +12,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::SystemTime;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use tokio::sync::oneshot;
 
+use super::block::Block;
 use super::directory::Directory;
 use super::{Part as SinkPart, io_error, names};
 use crate::error::{Error, ErrorKind};
@@ -211,6 +212,22 @@ impl SinkPart for PartFile {
         self.left.as_ref().map(|left| (left.length, &left.on_disk))
     }
 
+    fn reads_back(&self) -> bool {
+        matches!(self.target, Target::File(_))
+    }
+
+    fn read_back(&self) -> Result<Option<Box<dyn Read + Send>>, Error> {
+        match &self.work {
+            Work::Broken(error) => Err(error.clone()),
+            Work::Idle(None) if self.reads_back() => Ok(Some(Box::new(self.held.reader()))),
+            Work::Idle(Some(Open::Draft(draft))) if self.held.len() == 0 => {
+                let file = draft.read_back().map_err(|cause| self.target.blame(cause))?;
+                Ok(Some(Box::new(file)))
+            }
+            Work::Idle(_) | Work::Writing(_) => Ok(None),
+        }
+    }
+
     /// Whoever owns the file by now, this part or a thread, removes it.
     fn discard(self: Box<Self>) {
         if let Some(left) = &self.left {
@@ -383,6 +400,12 @@ impl Draft {
         self.file.seek(SeekFrom::End(0)).map(drop)
     }
 
+    /// The same file, from its first byte on.
+    fn read_back(&self) -> io::Result<File> {
+        let name = self.part_name.as_ref().ok_or(io::ErrorKind::NotFound)?;
+        self.place.directory.open_again(name)
+    }
+
     /// The print of the last `length` bytes before `end`.
     fn tail(&self, end: u64, length: u32) -> io::Result<Tail> {
         let length = u64::from(length).min(end).min(Tail::LONGEST as u64);
@@ -443,34 +466,5 @@ impl Drop for Draft {
         {
             let _ = self.place.directory.remove(part_name);
         }
-    }
-}
-
-/// Bytes that wait to be written; one chunk alone is kept without a copy.
-#[derive(Debug, Default)]
-struct Block {
-    first: Bytes,
-    rest: BytesMut,
-}
-
-impl Block {
-    fn len(&self) -> usize {
-        self.first.len() + self.rest.len()
-    }
-
-    fn push(&mut self, chunk: Bytes) {
-        if self.len() == 0 {
-            self.first = chunk;
-            return;
-        }
-        if self.rest.is_empty() {
-            self.rest.extend_from_slice(&std::mem::take(&mut self.first));
-        }
-        self.rest.extend_from_slice(&chunk);
-    }
-
-    fn take(&mut self) -> Bytes {
-        let Self { first, rest } = std::mem::take(self);
-        if rest.is_empty() { first } else { rest.freeze() }
     }
 }

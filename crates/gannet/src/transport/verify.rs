@@ -67,6 +67,11 @@ impl Verified {
         }
     }
 
+    /// What the reply has said so far, if it is not at its end.
+    pub(crate) fn claims_of_reply(&self) -> impl Iterator<Item = Claim> + '_ {
+        self.checks.iter().flat_map(Checks::claims_of_reply)
+    }
+
     /// Whether all was given, and compared.
     pub(crate) fn is_over(&self) -> bool {
         self.checks.is_none()

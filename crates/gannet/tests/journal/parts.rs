@@ -250,3 +250,33 @@ async fn short_bodies_leave_no_part() {
     assert_eq!((outcome.ending(), told(&folder)), (Ending::Failed, None), "{outcome:?}");
     assert_eq!(names(&folder), Vec::<String>::new());
 }
+
+#[cfg(feature = "digests")]
+#[tokio::test]
+async fn a_part_is_compared_with_the_digest_of_the_whole_in_the_next_run() {
+    use gannet::digest::{Algorithm, Digest};
+    use gannet::{ErrorKind, Request};
+    let right = Digest::of(Algorithm::Sha256, &body(3 << 20, 1));
+    for (first, goes_on) in [(BROKEN, true), ("size=3m&seed=2&etag=v1&truncate=2m", false)] {
+        let then = if goes_on { WHOLE } else { "size=3m&seed=1&etag=v1" };
+        let (folder, origin) = (Folder::new(), origin([first, then]).await);
+        for retries in [0, 1] {
+            let journal = folder.open();
+            journal.reopen_failed();
+            let client = client().retries(retries).build().expect("the settings agree");
+            let request = Request::new(&origin.url("/x")).expect("a URL").digest(right.clone());
+            let job = client.fetch_each([request]).save_with(Arc::new(files(&folder)));
+            let outcome = job.journal(journal).next().await.expect("one URL");
+            let attempts = outcome.attempts();
+            match (retries, goes_on) {
+                (0, _) => assert_eq!(outcome.ending(), Ending::Failed, "{outcome:?}"),
+                (_, true) => assert!(outcome.resumed_from() > 0 && attempts.len() == 1, "{outcome:?}"),
+                (_, false) => {
+                    let error = attempts[0].why_stopped.error().map(gannet::Error::kind);
+                    assert_eq!((error, outcome.resumed_from()), (Some(ErrorKind::Digest), 0), "{outcome:?}");
+                }
+            }
+        }
+        is_whole(&folder, 1);
+    }
+}

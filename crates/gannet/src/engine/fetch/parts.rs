@@ -10,8 +10,12 @@ use http::{Method, StatusCode};
 
 use super::words::broken;
 use super::{Attempting, Brought, Rest};
+#[cfg(feature = "digests")]
+use crate::digest::Claim;
 use crate::engine::attempt::{Begins, Goes, IfNot, Led, Onward, Place as AtHost};
 use crate::engine::copy::Copied;
+#[cfg(feature = "digests")]
+use crate::engine::digests::{ReadBack, is_hashed, of_pieces};
 use crate::engine::errand::{Errand, Keep};
 use crate::engine::plan::UnfinishedParts;
 use crate::error::{Error, ErrorKind, Phase};
@@ -30,6 +34,25 @@ const WORTH_LEAVING: u64 = 1 << 20;
 pub(crate) struct Place {
     pub(crate) part: Box<dyn Part>,
     pub(crate) known: Option<Box<part::Part>>,
+    /// What its reply says of the whole.
+    #[cfg(feature = "digests")]
+    pub(crate) claims: Vec<Claim>,
+    #[cfg(feature = "digests")]
+    pub(crate) read_back: Option<Box<ReadBack>>,
+}
+
+impl Place {
+    /// For a body that comes from its first byte on, and of which this is known.
+    pub(super) fn of(part: Box<dyn Part>, known: Option<Box<part::Part>>) -> Self {
+        Self {
+            part,
+            known,
+            #[cfg(feature = "digests")]
+            claims: Vec::new(),
+            #[cfg(feature = "digests")]
+            read_back: None,
+        }
+    }
 }
 
 /// What is there of a body that no attempt is writing.
@@ -39,6 +62,9 @@ pub(crate) struct Had {
     pub(crate) mirror: u32,
     /// The head of the reply that it came by, in this run.
     pub(crate) reply: Option<ReplyHead>,
+    /// What that says of the whole.
+    #[cfg(feature = "digests")]
+    pub(crate) claims: Vec<Claim>,
 }
 
 /// What the caller has of a body that broke in its hands.
@@ -72,7 +98,8 @@ pub(crate) struct Mend {
 impl Mend {
     /// `None` if the body cannot be gone on with.
     pub(super) fn of(errand: &Arc<Errand>, led: &Led, mirror: u32, retried: u32) -> Option<Box<Self>> {
-        let known = *known_of(errand, led)?;
+        // What has left our hands goes through its hashers once.
+        let known = *known_of(errand, led).filter(|_| !is_hashed(errand, led))?;
         Some(Box::new(Self { errand: Arc::clone(errand), known, mirror, retried }))
     }
 
@@ -206,10 +233,16 @@ impl<A: Attempting> Rest<A> {
         // What cannot be opened is begun anew, and fails then if it must.
         let part = sink.reopen(seq, request, known).ok().flatten();
         match part {
-            Some(part) if usable => {
+            Some(part) if usable && can_be_compared(&self.errand, &*part) => {
                 self.parts.told = Some(known.good);
-                let had = Had { part, known: known.clone(), mirror: 0, reply: None };
-                self.parts.had = Some(Box::new(had));
+                self.parts.had = Some(Box::new(Had {
+                    part,
+                    known: known.clone(),
+                    mirror: 0,
+                    reply: None,
+                    #[cfg(feature = "digests")]
+                    claims: Vec::new(),
+                }));
             }
             other => {
                 other.into_iter().for_each(|part| part.discard());
@@ -230,8 +263,16 @@ impl<A> Rest<A> {
     ) -> Result<(Place, Option<ReplyHead>), Error> {
         match (led.goes, self.parts.had.take()) {
             (Goes::On { from, .. } | Goes::Complete { from }, Some(had)) if had.part.length() == from => {
-                let Had { part, known, reply, .. } = *had;
-                return Ok((Place { part, known: Some(Box::new(known)) }, reply));
+                let had = *had;
+                let place = Place {
+                    part: had.part,
+                    known: Some(Box::new(had.known)),
+                    #[cfg(feature = "digests")]
+                    read_back: of_pieces(&self.errand, self.book.mirror(attempt), led, &had.claims),
+                    #[cfg(feature = "digests")]
+                    claims: had.claims,
+                };
+                return Ok((place, had.reply));
             }
             (Goes::Anew, had) => self.parts.had = had,
             (Goes::On { .. } | Goes::Complete { .. }, _) => {
@@ -245,13 +286,17 @@ impl<A> Rest<A> {
         }
         let (request, _) = self.errand.target(self.book.mirror(attempt));
         let mut part = sink.begin(self.errand.seq, request, &led.reply)?;
-        let known = known_of(&self.errand, led);
+        let goes_on = !is_hashed(&self.errand, led) || part.reads_back();
+        let known = known_of(&self.errand, led).filter(|_| goes_on);
         if let Some(known) = known.as_deref().filter(|_| self.errand.plan.parts == UnfinishedParts::Left)
             && known.total.is_none_or(|total| total > WORTH_LEAVING)
         {
             part.spare();
         }
-        Ok((Place { part, known }, None))
+        let place = Place::of(part, known);
+        #[cfg(feature = "digests")]
+        let place = Place { claims: crate::engine::digests::claims(led), ..place };
+        Ok((place, None))
     }
 
     /// Drops what is there of the body, from the disk too; `false` if it has left our hands.
@@ -310,13 +355,25 @@ fn not_the_rest() -> Error {
     Error::new(ErrorKind::BodyTruncated, Phase::Body, message)
 }
 
-/// Whether the request asks for a whole representation, of which a range can be asked for: a GET without a body, without
-/// a range of the caller's own, and without a digest that all of it has to have.
+/// Whether what goes on with a part can still compute what is wanted of the whole.
+#[cfg(feature = "digests")]
+fn can_be_compared(errand: &Errand, part: &dyn Part) -> bool {
+    part.reads_back() || !crate::engine::digests::are_wanted(errand)
+}
+
+#[cfg(not(feature = "digests"))]
+fn can_be_compared(_: &Errand, _: &dyn Part) -> bool {
+    true
+}
+
+#[cfg(not(feature = "digests"))]
+fn is_hashed(_: &Errand, _: &Led) -> bool {
+    false
+}
+
+/// Whether the request asks for a whole representation, of which a range can be asked for: a GET without a body and
+/// without a range of the caller's own.
 fn asks_plainly(errand: &Errand) -> bool {
-    #[cfg(feature = "digests")]
-    if crate::engine::digests::are_wanted(errand) {
-        return false;
-    }
     errand.requests.iter().all(|request| {
         let template = &request.template;
         template.method == Method::GET && template.body.is_empty() && !template.headers.contains_key(RANGE)
@@ -328,11 +385,6 @@ fn known_of(errand: &Errand, led: &Led) -> Option<Box<part::Part>> {
     // Most bodies come whole with their first chunk, and cost nothing here.
     let here = led.first.as_ref().map_or(0, |first| first.len() as u64);
     if led.body.is_over() || led.promised.is_some_and(|promised| promised <= here) {
-        return None;
-    }
-    // A body that is compared with a digest is hashed as it comes, from its first byte on.
-    #[cfg(feature = "digests")]
-    if matches!(led.body, crate::transport::WireBody::Verified(_)) {
         return None;
     }
     if led.reply.status != StatusCode::OK || led.reply.is_decoded || !asks_plainly(errand) {

@@ -70,7 +70,7 @@ impl<A> Rest<A> {
         if let Some(tallies) = &self.errand.tallies {
             self.parking.note(tallies, Waits::ForOthers);
         }
-        let copy = Box::new(Copy::new(attempt, leg, led, Place { part, known: None }, limit));
+        let copy = Box::new(Copy::new(attempt, leg, led, Place::of(part, None), limit));
         self.refused = Refused::Kept { verdict, copy };
         true
     }

@@ -68,11 +68,10 @@ impl Job {
         // What cannot be opened cannot be removed either.
         let opened = self.terms.sink.reopen(seq, request, &part).ok().flatten();
         opened.into_iter().for_each(|part| part.discard());
-        let gone = Event::PartGone { seq };
         if let Some(ledger) = &self.terms.ledger {
-            ledger.part_log().hear(&gone);
+            ledger.part_gone(seq);
         }
-        self.tell(&gone);
+        self.tell(&Event::PartGone { seq });
     }
 
     /// Hands over what has settled.

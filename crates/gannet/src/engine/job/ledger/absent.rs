@@ -46,6 +46,10 @@ impl Ledger {
         match *self {}
     }
 
+    pub(crate) fn part_gone(&self, _: u64) {
+        match *self {}
+    }
+
     pub(crate) fn part_log(&self) -> PartLog {
         match *self {}
     }
