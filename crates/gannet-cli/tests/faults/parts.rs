@@ -191,3 +191,21 @@ fn row_66_the_page_of_an_error_is_never_written_into_a_file() {
         }
     }
 }
+
+#[test]
+fn row_64_a_part_that_nobody_asked_for_is_never_taken_for_the_whole() {
+    for (range, options, code) in [
+        ("bytes%200-9/20", "", 3),
+        ("bytes%2010-19/20", "", 3),
+        ("bytes%200-9/*", "", 3),
+        ("nonsense", "", 3),
+        ("bytes%200-9/10", "", 0),
+        ("bytes%200-9/20", "-r 0-9", 0),
+    ] {
+        let server = Speech::Http1.server();
+        let path = format!("/a?status=206&size=10&header=Content-Range:{range}");
+        let end = server.trial([path.as_str()]).with("--retry 0").with(options).run();
+        let wanted = if code == 0 { "ok" } else { "reply.bad" };
+        assert_eq!((end.code, end.codes()), (code, vec![wanted]), "{range} {options}: {end:?}");
+    }
+}

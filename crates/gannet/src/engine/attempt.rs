@@ -167,6 +167,9 @@ async fn begin(
     if !goes.is_complete() {
         admit(errand, &head, promised)?;
     }
+    if goes == Goes::Anew {
+        onward::admit_whole(errand, &head)?;
+    }
     // What follows bytes that are there is no whole that could be compared.
     #[cfg(feature = "digests")]
     if goes == Goes::Anew {

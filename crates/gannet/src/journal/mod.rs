@@ -129,6 +129,7 @@ impl Journal {
         let path = path.as_ref();
         let lock = place::lock(path)?;
         let store = Store::open(path, durability)?;
+        lock.works();
         let header = store.header();
         let count = |ending: Ending| header.endings[ending as usize];
         let known = Resumed {

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::trouble;
 use crate::error::Error;
@@ -14,6 +15,13 @@ pub(super) struct Lock {
     file: File,
     path: PathBuf,
 }
+
+/// The locks of the journals that this process works with, by device and number. SQLite's own locks are the process's,
+/// and the system drops them all when any descriptor of the file is closed (fcntl(2)): while a journal is here, nothing
+/// but SQLite may open its file.
+static WORKS_WITH: Mutex<Vec<FileId>> = Mutex::new(Vec::new());
+
+type FileId = (u64, u64);
 
 /// Earlier jobs that are looked for beside a journal.
 const HISTORY: u32 = 100_000;
@@ -33,12 +41,48 @@ pub(super) fn lock(path: &Path) -> Result<Lock, Error> {
 }
 
 impl Lock {
+    /// The journal is open from now on.
+    pub(super) fn works(&self) {
+        works_with().extend(id_of(&self.path));
+    }
+
     /// Removes the lock's file too, before others can take it.
     pub(super) fn remove(self) -> io::Result<()> {
-        fs::remove_file(&self.path)?;
-        drop(self.file);
-        Ok(())
+        fs::remove_file(&self.path)
     }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        if let Ok(own) = self.file.metadata() {
+            works_with().retain(|other| Some(*other) != id(&own));
+        }
+    }
+}
+
+fn works_with() -> MutexGuard<'static, Vec<FileId>> {
+    WORKS_WITH.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether this process works with the journal.
+pub(super) fn is_ours(path: &Path) -> bool {
+    id_of(&beside(path, ".lock")).is_some_and(|id| works_with().contains(&id))
+}
+
+fn id_of(path: &Path) -> Option<FileId> {
+    fs::metadata(path).ok().as_ref().and_then(id)
+}
+
+#[cfg(unix)]
+fn id(file: &fs::Metadata) -> Option<FileId> {
+    use std::os::unix::fs::MetadataExt as _;
+    Some((file.dev(), file.ino()))
+}
+
+/// Elsewhere locks belong to descriptors.
+#[cfg(not(unix))]
+fn id(_: &fs::Metadata) -> Option<FileId> {
+    None
 }
 
 /// Makes an empty file for the owner alone, if there is none.

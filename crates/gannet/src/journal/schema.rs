@@ -60,6 +60,10 @@ pub(super) fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
 
 /// Looks at the file before SQLite does.
 pub(super) fn check_file(path: &Path) -> Result<(), Error> {
+    // It was looked at when this process opened it.
+    if place::is_ours(path) {
+        return Ok(());
+    }
     match place::has_log(path) {
         Ok(true) => Ok(()),
         Ok(false) => Err(trouble::damaged(path, "it is not in SQLite's WAL mode")),

@@ -3,11 +3,13 @@
 
 use std::sync::Arc;
 
+use http::StatusCode;
 use http::header::{ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue, IF_RANGE, RANGE};
 
 use super::Hop;
+use crate::engine::errand::Errand;
 use crate::error::{Error, ErrorKind, Phase};
-use crate::part::{Answer, Part};
+use crate::part::{Answer, ContentRange, Part};
 use crate::policy::resume::{self, Ask, Judged, Toward};
 
 /// With what an attempt begins.
@@ -111,6 +113,23 @@ impl Onward {
         }
         if chosen.is_none() {
             headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        }
+    }
+}
+
+/// Refuses a part of the body where the whole was asked for (RFC 9110, section 15.3.7): a cache may hold no more of it.
+pub(super) fn admit_whole(errand: &Errand, head: &http::response::Parts) -> Result<(), Error> {
+    let fields = std::iter::once(&errand.core.default_headers);
+    let mut fields = fields.chain(errand.requests.iter().map(|request| &request.template.headers));
+    if head.status != StatusCode::PARTIAL_CONTENT || fields.any(|fields| fields.contains_key(RANGE)) {
+        return Ok(());
+    }
+    let answer = Answer::of(head.status.as_u16(), "", &head.headers);
+    match answer.range {
+        Some(ContentRange::Bytes { first: 0, end, total: Some(total) }) if end == total => Ok(()),
+        _ => {
+            let message = "the server sent a part of the body (206), where the whole was asked for";
+            Err(Error::new(ErrorKind::BadReply, Phase::Wait, message))
         }
     }
 }
