@@ -92,7 +92,8 @@ pub(crate) fn is_other_list(report: &JobReport) -> bool {
 
 /// Whether this machine is to blame: the output's disk, or the journal.
 fn is_local(kind: ErrorKind) -> bool {
-    matches!(kind, ErrorKind::DiskFull | ErrorKind::ReadOnly) || kind.code().starts_with("journal.")
+    matches!(kind, ErrorKind::DiskFull | ErrorKind::ReadOnly | ErrorKind::DiskFailed)
+        || kind.code().starts_with("journal.")
 }
 
 /// The input held no URL that could be fetched.

@@ -67,6 +67,12 @@ macro_rules! kinds {
                 match self { $(Self::$name => $code,)* }
             }
 
+            /// Whether the output itself is gone, for every request alike: its disk is full, read-only or fails, or
+            /// its reader has gone.
+            pub(crate) const fn ends_the_output(self) -> bool {
+                matches!(self, Self::DiskFull | Self::ReadOnly | Self::DiskFailed | Self::SinkClosed)
+            }
+
             /// The kind of this spelling.
             #[cfg(feature = "journal")]
             pub(crate) fn of_code(code: &str) -> Option<Self> {
@@ -199,6 +205,8 @@ kinds! {
     DiskFull => "sink.disk_full",
     /// The output's disk is read-only.
     ReadOnly => "sink.read_only",
+    /// The output's disk fails: it did not take or keep what was written (EIO).
+    DiskFailed => "sink.disk_failed",
     /// Writing the output failed for another reason.
     SinkFailed => "sink.failed",
     /// The reader of the output has gone.

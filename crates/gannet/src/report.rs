@@ -61,17 +61,15 @@ impl JobReport {
         if let Some(error) = outcome.error() {
             *self.errors.entry(error.kind().code()).or_default() += 1;
             self.budget_refused += u64::from(error.is_out_of_budget());
-            let of_all = matches!(
-                error.kind(),
-                ErrorKind::DiskFull
-                    | ErrorKind::ReadOnly
-                    | ErrorKind::SinkClosed
-                    | ErrorKind::NoRuntime
-                    | ErrorKind::JournalOtherList
-                    | ErrorKind::JournalDamaged
-                    | ErrorKind::JournalFailed
-            ) && !outcome.is_from_journal();
-            if of_all && self.fatal.is_none() {
+            let of_all = error.kind().ends_the_output()
+                || matches!(
+                    error.kind(),
+                    ErrorKind::NoRuntime
+                        | ErrorKind::JournalOtherList
+                        | ErrorKind::JournalDamaged
+                        | ErrorKind::JournalFailed
+                );
+            if of_all && !outcome.is_from_journal() && self.fatal.is_none() {
                 self.fatal = Some(error.clone());
             }
         }

@@ -12,7 +12,7 @@ mod verify;
 
 use std::path::{Path, PathBuf};
 
-use gannet::{Durability, Error, ErrorKind, Journal, Resumed};
+use gannet::{Durability, Error, Journal, Resumed};
 
 pub(crate) use explain::explain;
 pub(crate) use list::jobs;
@@ -87,11 +87,10 @@ impl JobTo {
     pub(crate) fn open(self) -> Result<Option<Job>, Refused> {
         let path = self.place.journal.clone();
         let was_there = path.exists();
-        let made = if was_there { Vec::new() } else { self.place.make_folders() };
+        let made = if was_there { Vec::new() } else { self.place.make_folders()? };
         let journal = match Journal::open(&path, self.durability) {
             Ok(journal) => journal,
-            // The output's own trouble is told by those who write bodies there.
-            Err(error) if !was_there && self.place.kind != Kind::Given && is_of_the_place(&error) => {
+            Err(error) if !was_there && self.place.can_do_without(&error) => {
                 remove_folders(&made);
                 return Ok(None);
             }
@@ -115,11 +114,6 @@ impl JobTo {
         }
         Ok(Some(job))
     }
-}
-
-/// Whether the folder cannot be written.
-fn is_of_the_place(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::JournalFailed | ErrorKind::ReadOnly | ErrorKind::DiskFull)
 }
 
 impl Job {

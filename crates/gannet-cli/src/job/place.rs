@@ -1,12 +1,16 @@
 //! Where journals lie: beside the files of a job, in the user's state folder, or where `--journal` says. And how a job
 //! that people name is found. Nothing here opens a journal.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
+use gannet::{Error, ErrorKind};
+use rustix::fs::{Access, AtFlags};
 use twox_hash::XxHash3_64;
 
-use super::quoted;
+use super::{Refused, quoted};
 use crate::args::{GetArgs, without_userinfo};
+use crate::exit::Exit;
 use crate::plan::Output;
 use crate::say::Complaint;
 
@@ -80,18 +84,59 @@ impl Place {
     }
 
     /// Makes the folders of the files, which are for all; the journal makes its own. What was made, the innermost first.
-    pub(super) fn make_folders(&self) -> Vec<PathBuf> {
+    ///
+    /// # Errors
+    /// The disk did not take them. What may not be made there is told by whoever writes the bodies.
+    pub(super) fn make_folders(&self) -> Result<Vec<PathBuf>, Refused> {
         let own = self.journal.parent().map(Path::to_owned);
         let below = if self.kind == Kind::Below { own.as_ref().and_then(|own| own.parent()) } else { None };
         let missing = |folder: &&Path| !folder.as_os_str().is_empty() && !folder.exists();
         let mut made: Vec<PathBuf> = own.iter().filter(|own| !own.exists()).cloned().collect();
         made.extend(below.into_iter().flat_map(Path::ancestors).take_while(missing).map(Path::to_owned));
         if let Some(folder) = below {
-            // If it cannot be made, the journal cannot be, and whoever writes the bodies says so.
-            let _ = std::fs::create_dir_all(folder);
+            make_folders(folder)?;
         }
-        if self.kind == Kind::State { Vec::new() } else { made }
+        Ok(if self.kind == Kind::State { Vec::new() } else { made })
     }
+
+    /// Whether a run goes on without a journal that cannot be made: where the folder of the files itself may not be
+    /// written, whoever writes these says so, and the state folder is a convenience.
+    pub(super) fn can_do_without(&self, error: &Error) -> bool {
+        let own = self.journal.parent().unwrap_or(Path::new("."));
+        match self.kind {
+            Kind::Given => false,
+            Kind::Below => !own.exists() && !own.parent().is_some_and(may_write),
+            Kind::State => {
+                matches!(error.kind(), ErrorKind::JournalFailed | ErrorKind::ReadOnly | ErrorKind::DiskFull)
+            }
+        }
+    }
+}
+
+/// Makes a folder and those above it.
+fn make_folders(folder: &Path) -> Result<(), Refused> {
+    loop {
+        let Err(cause) = std::fs::create_dir_all(folder) else { return Ok(()) };
+        match cause.kind() {
+            io::ErrorKind::Interrupted => {}
+            io::ErrorKind::PermissionDenied
+            | io::ErrorKind::ReadOnlyFilesystem
+            | io::ErrorKind::NotADirectory
+            | io::ErrorKind::AlreadyExists
+            | io::ErrorKind::InvalidFilename => return Ok(()),
+            _ => {
+                let complaint = Complaint::new(format!("cannot make the folder {}", folder.display()));
+                return Err(Refused { complaint: complaint.why(cause.to_string()), exit: Exit::Local });
+            }
+        }
+    }
+}
+
+/// Whether the folder is there, and files can be made in it.
+fn may_write(folder: &Path) -> bool {
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let wanted = Access::WRITE_OK.union(Access::EXEC_OK);
+    rustix::fs::accessat(rustix::fs::CWD, folder, wanted, AtFlags::EACCESS).is_ok()
 }
 
 /// What is to become, or is, a file and no device.

@@ -133,7 +133,9 @@ impl Plan {
         reads.extend(checksums::stdin_reader(checksums));
         check_stdin(&reads)?;
         let (alternative, expected) = (Some(alternatives), Some(checksums));
-        let kinds = Kinds { body, record, shared, time, alternatives: alternative, checksums: expected };
+        let survival = args.job.durability.unwrap_or_default();
+        let kinds =
+            Kinds { body, record, shared, time, alternatives: alternative, checksums: expected, survival };
         let (chosen, records) = kinds.output(words.len(), number, input.list.as_deref())?;
         let base = request::base(&shared.request)?;
         let pattern = Pattern { base: &base, query: request::query(&shared.request)?, body };
@@ -176,7 +178,9 @@ impl Plan {
     pub(crate) fn race(args: &RaceArgs, begun: Instant, voice: &Voice) -> Result<Self, Complaint> {
         let RaceArgs { urls, body, record, time, checksums, shared } = args;
         let words = Words::read(urls, &shared.mode)?;
-        let kinds = Kinds { body, record, shared, time, alternatives: None, checksums: Some(checksums) };
+        let survival = Survival::default();
+        let kinds =
+            Kinds { body, record, shared, time, alternatives: None, checksums: Some(checksums), survival };
         let (chosen, records) = kinds.output(1, Crowd::One, None)?;
         let mut reads = request::stdin_readers(&shared.request, None, (record, shared));
         reads.extend(checksums::stdin_reader(checksums));
@@ -202,7 +206,9 @@ impl Plan {
         let number = if input.list.is_some() { Crowd::Listed } else { words.crowd() };
         check_goal(goal, number, words.count())?;
         check_stdin(&request::stdin_readers(&shared.request, input.list.as_deref(), (record, shared)))?;
-        let kinds = Kinds { body: &body, record, shared, time, alternatives: None, checksums: None };
+        let survival = Survival::default();
+        let kinds =
+            Kinds { body: &body, record, shared, time, alternatives: None, checksums: None, survival };
         let (chosen, records) = kinds.output(words.len(), number, input.list.as_deref())?;
         let base = request::base(&shared.request)?;
         let pattern = Pattern { base: &base, query: request::query(&shared.request)?, body: &body };
@@ -231,6 +237,7 @@ struct Kinds<'a> {
     time: &'a TimeArgs,
     alternatives: Option<&'a AlternativeArgs>,
     checksums: Option<&'a ChecksumArgs>,
+    survival: Survival,
 }
 
 impl Kinds<'_> {
@@ -241,11 +248,12 @@ impl Kinds<'_> {
         crowd: Crowd,
         list: Option<&str>,
     ) -> Result<(Chosen, RecordsTo), Complaint> {
-        let Self { body, record, shared, .. } = *self;
+        let Self { body, record, shared, survival, .. } = *self;
         let mode = &shared.mode;
         let folders = if mode.dry_run || mode.curl { Folders::Pretended } else { Folders::Made };
         let behind = records::behind(record);
-        let around = Around { words, crowd, behind, folders, record, request: &shared.request, list };
+        let request = &shared.request;
+        let around = Around { words, crowd, behind, folders, record, request, list, survival };
         let mut chosen = output::choose(body, around)?;
         output::check_apart(body, around)?;
         let records = RecordsTo::of(record, &shared.request, &mut chosen)?;

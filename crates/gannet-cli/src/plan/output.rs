@@ -10,7 +10,7 @@ use gannet::sink::{CreateDirectory, Discard, Files, IfExists, NameTemplate, Orde
 
 use super::terminal::TextOnly;
 use super::{Crowd, plural};
-use crate::args::{BodyArgs, ExistsRule, RecordArgs, RequestArgs};
+use crate::args::{BodyArgs, ExistsRule, RecordArgs, RequestArgs, Survival};
 use crate::say::Complaint;
 
 /// Where the bodies go, as far as a run has to know.
@@ -73,6 +73,7 @@ pub(crate) struct Around<'a> {
     pub(crate) record: &'a RecordArgs,
     pub(crate) request: &'a RequestArgs,
     pub(crate) list: Option<&'a str>,
+    pub(crate) survival: Survival,
 }
 
 /// The sink for the bodies; the report must not go there too.
@@ -104,6 +105,7 @@ pub(crate) fn choose(args: &BodyArgs, around: Around<'_>) -> Result<Chosen, Comp
     };
     let files = args.if_exists.map(rule).into_iter().fold(files, Files::if_exists);
     let files = if args.remote_time { files.keep_times() } else { files };
+    let files = if around.survival == Survival::Power { files.sync_bodies() } else { files };
     let below = args.directory.clone().or_else(|| args.remote_name.then(|| args.output_dir.clone())?);
     Ok(Chosen { sink: Arc::new(files), output: Output::Files, below })
 }

@@ -9,7 +9,7 @@ use gannet::{Concurrency, Request};
 use http::header::CONTENT_TYPE;
 
 use super::Kinds;
-use crate::args::{CrowdArgs, Deadline, GoalArgs, Retries};
+use crate::args::{CrowdArgs, Deadline, GoalArgs, Retries, Survival};
 use crate::report::{CurlBody, CurlLine, CurlRedirects, CurlRefused};
 use crate::say::{as_given, crowding, size_as_given};
 
@@ -114,7 +114,7 @@ fn limits(kinds: Kinds<'_>, crowd: Option<&CrowdArgs>) -> Vec<String> {
 
 /// The options that were given and that curl has no counterpart for.
 fn missing(kinds: Kinds<'_>, goal: Option<&GoalArgs>) -> Vec<&'static str> {
-    let Kinds { body, record, shared, time, alternatives, checksums } = kinds;
+    let Kinds { body, record, shared, time, alternatives, checksums, survival } = kinds;
     let named = [
         (alternatives.is_some_and(|given| !given.mirrors.is_empty()), "--mirror"),
         (alternatives.is_some_and(|given| given.hedge.is_some()), "--hedge"),
@@ -129,6 +129,7 @@ fn missing(kinds: Kinds<'_>, goal: Option<&GoalArgs>) -> Vec<&'static str> {
         (!body.accept.is_empty(), "--accept"),
         (body.if_exists.is_some(), "--if-exists"),
         (body.whole, "--whole"),
+        (survival == Survival::Power, "--durability"),
         (time.deadline.is_some(), "--deadline"),
         (time.grace.is_some(), "--grace"),
         (time.read_timeout.is_some(), "--read-timeout"),

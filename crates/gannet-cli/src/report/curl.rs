@@ -20,6 +20,7 @@ pub(super) fn exit_code(kind: Kind) -> u8 {
         | Kind::BadPlace
         | Kind::DiskFull
         | Kind::ReadOnly
+        | Kind::DiskFailed
         | Kind::SinkFailed
         | Kind::SinkClosed
         | Kind::JournalLocked

@@ -128,6 +128,7 @@ fn for_kind(kind: Kind) -> &'static str {
         }
         Kind::DiskFull => "free some space, and run the same command again",
         Kind::ReadOnly => "choose another disk with -o or -P",
+        Kind::DiskFailed => "check the disk, or choose another with -o or -P, and run the same command again",
         Kind::SinkFailed | Kind::SinkClosed => "write to a file with -o FILE or -P DIR",
         Kind::BadCookie => "check the file that -b names: it has Netscape's and curl's format",
         Kind::CodingBroken | Kind::CodingCut => "fetch it without --compressed, and look at what comes",

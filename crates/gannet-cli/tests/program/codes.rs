@@ -247,6 +247,8 @@ fn sink(stage: &Stage, kind: ErrorKind) -> Option<Made> {
             let before = "mkdir -p frozen; mount -t tmpfs -o ro none frozen";
             stage.in_namespaces("-rm", before, "-o frozen/x", &url)
         }
+        // Nothing is mapped at its first byte.
+        ErrorKind::DiskFailed => to("-o /proc/self/mem"),
         // A file over its limit; the signal of the same name is not heeded.
         ErrorKind::SinkFailed => stage.below_shell("trap '' XFSZ; ulimit -f 10", "-o long", &url),
         _ => return None,

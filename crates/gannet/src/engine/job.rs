@@ -415,7 +415,7 @@ impl Job {
             Step::GoOn => {}
             Step::Met | Step::Failed => self.stop(Stop::Cancelled),
         }
-        if outcome.error().is_some_and(|error| is_fatal(error.kind())) {
+        if outcome.error().is_some_and(|error| error.kind().ends_the_output()) {
             self.stop(Stop::Cancelled);
         }
         self.look_for_the_end_game();
@@ -434,11 +434,6 @@ impl Job {
             && self.running.is_empty()
             && self.done.is_empty()
     }
-}
-
-/// Whether the output itself is gone, for every request alike.
-fn is_fatal(kind: ErrorKind) -> bool {
-    matches!(kind, ErrorKind::DiskFull | ErrorKind::ReadOnly | ErrorKind::SinkClosed)
 }
 
 /// Settled before anything of it was sent.

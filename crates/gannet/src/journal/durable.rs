@@ -64,7 +64,8 @@ const CAN_SYNC_WHOLE: bool = false;
 /// Syncs the file system of this folder: data, names, and what it has failed to write since (Linux 5.8).
 #[cfg(target_os = "linux")]
 fn sync_whole(folder: &Path) -> io::Result<()> {
-    Ok(rustix::fs::syncfs(File::open(folder)?)?)
+    let folder = File::open(folder)?;
+    Ok(rustix::io::retry_on_intr(|| rustix::fs::syncfs(&folder))?)
 }
 
 #[cfg(not(target_os = "linux"))]

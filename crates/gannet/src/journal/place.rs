@@ -143,7 +143,13 @@ pub(super) fn history(path: &Path) -> Vec<PathBuf> {
 #[cfg(unix)]
 fn make_folder(folder: &Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+    loop {
+        match fs::DirBuilder::new().recursive(true).mode(0o700).create(folder) {
+            // The standard library leaves it half-done.
+            Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
+            made => return made,
+        }
+    }
 }
 
 #[cfg(not(unix))]

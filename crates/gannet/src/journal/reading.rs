@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 
 use super::rows::{self, BLOCK, COLUMNS, Header};
-use super::{parts, schema, store, trouble};
+use super::{parts, place, schema, store, trouble};
 use crate::error::Error;
 use crate::outcome::{Ending, Recorded};
 use crate::part::Part;
@@ -55,6 +55,10 @@ impl JobSummary {
 impl JournalReader {
     pub(super) fn open(path: &Path) -> Result<Self, Error> {
         let sqlite = |cause| trouble::of_sqlite(path, cause);
+        if place::beside(path, "-journal").exists() {
+            // What SQLite writes beside a file while it is made, and never again.
+            return Err(schema::not_made(path));
+        }
         schema::check_file(path)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags).map_err(sqlite)?;

@@ -189,12 +189,20 @@ impl Run {
             return;
         }
         let Some(admitted) = self.open.remove(&outcome.seq()) else { return };
-        let is_stopped = matches!(outcome.ending(), Ending::Unfinished | Ending::Cancelled);
+        // An output that is gone says nothing of the request, nor does a want of descriptors: it goes on later.
+        let is_lost = outcome
+            .error()
+            .map(Error::kind)
+            .is_some_and(|kind| kind.ends_the_output() || kind == ErrorKind::NoDescriptors);
+        let is_stopped = is_lost || matches!(outcome.ending(), Ending::Unfinished | Ending::Cancelled);
         self.open_ends += u64::from(is_stopped);
         if self.failed.is_some() || (is_stopped && outcome.attempts().is_empty()) {
             return;
         }
-        let row = Recorded::of(outcome, admitted.method.as_str(), admitted.hash);
+        let mut row = Recorded::of(outcome, admitted.method.as_str(), admitted.hash);
+        if is_lost {
+            row.ending = Ending::Unfinished;
+        }
         self.handle.scribe.push(Write::Row(Box::new(row), admitted.before));
     }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use super::{place, trouble};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 
 /// The format that is written, as `user_version`. It rises when an older version could misread what is written; the
 /// tables of one format never change.
@@ -71,10 +71,19 @@ pub(super) fn check_file(path: &Path) -> Result<(), Error> {
     }
 }
 
+/// Its program died, or was refused something, while it made the file.
+pub(super) fn not_made(path: &Path) -> Error {
+    let what = "holds no job: it was not made to its end, and is made anew by the same command";
+    trouble::of(ErrorKind::JournalFailed, path, what)
+}
+
 /// Looks at whose the database is, of which version, and whether its tables are those of the version.
 pub(super) fn check(connection: &Connection, path: &Path) -> Result<(), Error> {
     let sqlite = |cause| trouble::of_sqlite(path, cause);
     connection.execute_batch(SETTINGS).map_err(sqlite)?;
+    if is_empty(connection).map_err(sqlite)? {
+        return Err(not_made(path));
+    }
     let application: i64 =
         connection.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(sqlite)?;
     if application != APPLICATION {

@@ -83,7 +83,11 @@ impl Store {
         let sqlite = |cause| trouble::of_sqlite(path, cause);
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags).map_err(sqlite)?;
-        prepare(&connection, durability).map_err(sqlite)?;
+        if prepare(&connection, durability).map_err(sqlite)? != "wal" {
+            // Whatever stood in its way, SQLite does not say, and would go on without a log.
+            let what = "cannot be written: SQLite was refused its log";
+            return Err(trouble::of(ErrorKind::JournalFailed, path, what));
+        }
         if schema::is_empty(&connection).map_err(sqlite)? {
             let header = new_header();
             make(&connection, &header).map_err(sqlite)?;
@@ -342,17 +346,21 @@ fn new_header() -> Header {
     }
 }
 
-fn prepare(connection: &Connection, durability: Durability) -> rusqlite::Result<()> {
+/// Sets how the connection behaves; gives the mode that its file is in then.
+fn prepare(connection: &Connection, durability: Durability) -> rusqlite::Result<String> {
     connection.busy_timeout(std::time::Duration::from_millis(u64::from(BUSY)))?;
     connection.execute_batch(schema::SETTINGS)?;
-    connection.query_row("PRAGMA journal_mode = WAL", (), |row| row.get::<_, String>(0))?;
+    // What is refused is told when the statement ends, after its row.
+    let mut switch = connection.prepare("PRAGMA journal_mode = WAL")?;
+    let modes: Vec<String> = switch.query_map((), |row| row.get(0))?.collect::<Result<_, _>>()?;
     let synchronous = match durability {
         Durability::Process => "NORMAL",
         Durability::Power => "FULL",
     };
     connection.pragma_update(None, "synchronous", synchronous)?;
     // The log is emptied between commits, where it holds nobody up.
-    connection.query_row("PRAGMA wal_autocheckpoint = 0", (), |_| Ok(()))
+    connection.query_row("PRAGMA wal_autocheckpoint = 0", (), |_| Ok(()))?;
+    Ok(modes.into_iter().next().unwrap_or_default())
 }
 
 fn make(connection: &Connection, header: &Header) -> rusqlite::Result<()> {

@@ -8,6 +8,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, AtFlags, FileType, Mode, OFlags};
+use rustix::io::retry_on_intr;
 
 /// A folder, held open.
 #[derive(Debug)]
@@ -39,23 +40,25 @@ impl Directory {
     /// Opens the user's own folder; links in its path are the user's own too.
     pub(super) fn open(path: &Path, make: Make) -> io::Result<Self> {
         if make == Make::IfMissing {
-            std::fs::create_dir_all(path)?;
+            make_folders(path)?;
         }
         let here = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-        Ok(Self { descriptor: rustix::fs::open(here, FOLDER, Mode::empty())?, path: path.to_owned() })
+        let descriptor = retry_on_intr(|| rustix::fs::open(here, FOLDER, Mode::empty()))?;
+        Ok(Self { descriptor, path: path.to_owned() })
     }
 
     /// Opens the folder `name` in this one.
     pub(super) fn child(&self, name: &OsStr, make: Make) -> io::Result<Self> {
         if make == Make::IfMissing {
-            match rustix::fs::mkdirat(&self.descriptor, name, Mode::from_raw_mode(0o777)) {
+            let mode = Mode::from_raw_mode(0o777);
+            match retry_on_intr(|| rustix::fs::mkdirat(&self.descriptor, name, mode)) {
                 Ok(()) | Err(rustix::io::Errno::EXIST) => {}
                 Err(cause) => return Err(cause.into()),
             }
         }
         let flags = FOLDER.union(OFlags::NOFOLLOW);
-        let descriptor = rustix::fs::openat(&self.descriptor, name, flags, Mode::empty())?;
-        Ok(Self { descriptor, path: self.path.join(name) })
+        let open = || rustix::fs::openat(&self.descriptor, name, flags, Mode::empty());
+        Ok(Self { descriptor: retry_on_intr(open)?, path: self.path.join(name) })
     }
 
     /// The path of `name` in this folder, for messages and receipts.
@@ -81,7 +84,8 @@ impl Directory {
             .union(OFlags::EXCL)
             .union(OFlags::NOFOLLOW)
             .union(OFlags::CLOEXEC);
-        Ok(File::from(rustix::fs::openat(&self.descriptor, name, flags, Mode::from_raw_mode(0o666))?))
+        let mode = Mode::from_raw_mode(0o666);
+        Ok(File::from(retry_on_intr(|| rustix::fs::openat(&self.descriptor, name, flags, mode))?))
     }
 
     /// Opens a file that was left here, to read it and write on; what is no file is `NotFound`.
@@ -90,17 +94,18 @@ impl Directory {
             return Err(io::ErrorKind::NotFound.into());
         }
         let flags = OFlags::RDWR.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
-        Ok(File::from(rustix::fs::openat(&self.descriptor, name, flags, Mode::empty())?))
+        let open = || rustix::fs::openat(&self.descriptor, name, flags, Mode::empty());
+        Ok(File::from(retry_on_intr(open)?))
     }
 
     /// Removes a file.
     pub(super) fn remove(&self, name: &OsStr) -> io::Result<()> {
-        Ok(rustix::fs::unlinkat(&self.descriptor, name, AtFlags::empty())?)
+        Ok(retry_on_intr(|| rustix::fs::unlinkat(&self.descriptor, name, AtFlags::empty()))?)
     }
 
     /// Gives the file `from` the name `to`, in place of what stood there; of a link, the link itself.
     pub(super) fn replace(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
-        Ok(rustix::fs::renameat(&self.descriptor, from, &self.descriptor, to)?)
+        Ok(retry_on_intr(|| rustix::fs::renameat(&self.descriptor, from, &self.descriptor, to))?)
     }
 
     /// Gives the file `from` the name `to` if nothing stands there, else fails with `AlreadyExists`.
@@ -108,7 +113,8 @@ impl Directory {
         match self.rename_anew(from, to) {
             // Some file systems (NFS) do not know the flag; a hard link never replaces either.
             Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS | rustix::io::Errno::OPNOTSUPP) => {
-                rustix::fs::linkat(&self.descriptor, from, &self.descriptor, to, AtFlags::empty())?;
+                let here = &self.descriptor;
+                retry_on_intr(|| rustix::fs::linkat(here, from, here, to, AtFlags::empty()))?;
                 self.remove(from)
             }
             result => Ok(result?),
@@ -118,12 +124,22 @@ impl Directory {
     #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
     fn rename_anew(&self, from: &OsStr, to: &OsStr) -> rustix::io::Result<()> {
         let flags = rustix::fs::RenameFlags::NOREPLACE;
-        rustix::fs::renameat_with(&self.descriptor, from, &self.descriptor, to, flags)
+        retry_on_intr(|| rustix::fs::renameat_with(&self.descriptor, from, &self.descriptor, to, flags))
     }
 
     #[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
     fn rename_anew(&self, _: &OsStr, _: &OsStr) -> rustix::io::Result<()> {
         Err(rustix::io::Errno::NOSYS)
+    }
+}
+
+/// Makes a folder and those above it; the standard library leaves it half-done when it is interrupted.
+fn make_folders(path: &Path) -> io::Result<()> {
+    loop {
+        match std::fs::create_dir_all(path) {
+            Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
+            made => return made,
+        }
     }
 }
 

@@ -9,9 +9,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use http::header::LAST_MODIFIED;
 
 use super::directory::{Directory, Make, Met};
+use super::final_name::{FinalName, Naming, Syncing};
 use super::names::{self, Given};
 use super::own_path::{is_device, own_name};
-use super::part_file::{FinalName, Naming, PartFile};
+use super::part_file::PartFile;
 use super::template::NameTemplate;
 use super::{Admission, Part, Sink, io_error};
 use crate::error::{Error, ErrorKind};
@@ -23,7 +24,8 @@ use crate::request::Request;
 /// A final name is only given to a whole body: it is written under a part name, which ends in `.part`, in the same
 /// folder and renamed at its commit. Bodies up to 64 KiB are held in memory until then; larger ones are written on
 /// blocking threads of the tokio runtime (on threads of their own where there is none), one block of 256 KiB at a
-/// time. Files get the rights that the umask leaves of 0666. Nothing is synced to the disk.
+/// time. Files get the rights that the umask leaves of 0666. Nothing is synced to the disk, unless
+/// [`sync_bodies`](Self::sync_bodies) asks for it.
 ///
 /// # Cancel safety
 /// Dropping a part removes its file. A block that a thread is writing at that moment may still be written, never
@@ -35,6 +37,7 @@ pub struct Files {
     create_directory: CreateDirectory,
     template: Option<NameTemplate>,
     times: Times,
+    syncing: Syncing,
     letters: Letters,
     taken: Vec<PathBuf>,
     given: Mutex<Given>,
@@ -156,8 +159,9 @@ impl Files {
             Places::Below(_) => Letters::Folded,
             Places::At(_) | Places::Own => Letters::Exact,
         };
-        let (template, times, taken, given) = (None, Times::Written, Vec::new(), Mutex::default());
-        Self { places, if_exists, create_directory, template, times, letters, taken, given }
+        let (template, taken, given) = (None, Vec::new(), Mutex::default());
+        let (times, syncing) = (Times::Written, Syncing::Never);
+        Self { places, if_exists, create_directory, template, times, syncing, letters, taken, given }
     }
 
     /// Names files below the directory by `template`, unless [`Request::save_as`] names them. Folders in the names are
@@ -174,6 +178,15 @@ impl Files {
     #[must_use]
     pub fn keep_times(mut self) -> Self {
         self.times = Times::Servers;
+        self
+    }
+
+    /// Syncs each body to the disk before it gets its name, on a blocking thread: what has a name is then whole after a
+    /// power cut, too. Names themselves are not synced; a journal syncs those that it records
+    /// ([`Durability::Power`](crate::Durability::Power)). Without effect on devices.
+    #[must_use]
+    pub fn sync_bodies(mut self) -> Self {
+        self.syncing = Syncing::BeforeName;
         self
     }
 
@@ -318,12 +331,18 @@ impl Files {
 
     /// Says before anything is sent that nothing can be written; asks once about the folder of the sink.
     fn check_writable(&self, directory: &Directory) -> Result<(), Error> {
-        let blame = |cause| io_error::of_path(&directory.path_of("".as_ref()), cause);
-        let Places::Below(root) = &self.places else { return directory.check_writable().map_err(blame) };
-        if let Some(opened) = &mut *locked(&root.opened)
+        match &self.places {
+            Places::Below(_) => self.check_own_folder(),
+            Places::At(_) | Places::Own => checked(directory),
+        }
+    }
+
+    fn check_own_folder(&self) -> Result<(), Error> {
+        if let Places::Below(root) = &self.places
+            && let Some(opened) = &mut *locked(&root.opened)
             && !opened.is_writable
         {
-            opened.directory.check_writable().map_err(blame)?;
+            checked(&opened.directory)?;
             opened.is_writable = true;
         }
         Ok(())
@@ -367,7 +386,7 @@ impl Files {
             Times::Written => None,
             Times::Servers => last_modified.and_then(|text| httpdate::parse_http_date(text).ok()),
         };
-        Ok(Some(FinalName { directory, name, rule, modified }))
+        Ok(Some(FinalName { directory, name, rule, modified, syncing: self.syncing }))
     }
 
     fn is_written_directly(&self, place: &Path) -> bool {
@@ -383,6 +402,8 @@ impl Sink for Files {
             return Ok(Admission::Fetch);
         }
         let Some(Located { directory, name }) = self.locate(&place, Make::Never)? else {
+            // Folders in its name are made in the sink's own.
+            self.check_own_folder()?;
             return Ok(Admission::Fetch);
         };
         let path = directory.path_of(&name);
@@ -431,6 +452,10 @@ impl Sink for Files {
         let reopened = reopened.map_err(|cause| io_error::of_path(path, cause))?;
         Ok(reopened.map(|part| Box::new(part) as Box<dyn Part>))
     }
+}
+
+fn checked(directory: &Directory) -> Result<(), Error> {
+    directory.check_writable().map_err(|cause| io_error::of_path(&directory.path_of("".as_ref()), cause))
 }
 
 /// What the rule says of what stands under the name.

@@ -16,6 +16,8 @@ pub(super) fn of(name: &str, cause: io::Error) -> Error {
     let message = match kind {
         ErrorKind::DiskFull => format!("cannot write {name}: the disk is full"),
         ErrorKind::ReadOnly => format!("cannot write {name}: the file system is read-only"),
+        ErrorKind::DiskFailed => format!("cannot write {name}: the disk fails ({})", bare(&cause)),
+        ErrorKind::NoDescriptors => format!("cannot write {name}: no file descriptor is free (ulimit -n)"),
         ErrorKind::Forbidden => format!("cannot write {name}: permission denied"),
         ErrorKind::Exists => format!("{name} exists already"),
         ErrorKind::SinkClosed => format!("the reader of {name} has gone"),
@@ -40,20 +42,26 @@ fn kind_of(cause: &io::Error) -> ErrorKind {
         io::ErrorKind::AlreadyExists => ErrorKind::Exists,
         io::ErrorKind::InvalidFilename => ErrorKind::BadName,
         io::ErrorKind::BrokenPipe => ErrorKind::SinkClosed,
-        _ if is_link(cause) => ErrorKind::BadPlace,
-        _ => ErrorKind::SinkFailed,
+        _ => kind_by_number(cause).unwrap_or(ErrorKind::SinkFailed),
     }
 }
 
-/// Whether a symbolic link stood where none is followed (ELOOP has no stable kind of its own).
+/// The kind of what has no stable kind in the standard library.
 #[cfg(unix)]
-fn is_link(cause: &io::Error) -> bool {
-    cause.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error())
+fn kind_by_number(cause: &io::Error) -> Option<ErrorKind> {
+    use rustix::io::Errno;
+    match Errno::from_io_error(cause)? {
+        // A symbolic link stood where none is followed.
+        Errno::LOOP => Some(ErrorKind::BadPlace),
+        Errno::IO => Some(ErrorKind::DiskFailed),
+        Errno::MFILE | Errno::NFILE => Some(ErrorKind::NoDescriptors),
+        _ => None,
+    }
 }
 
 #[cfg(not(unix))]
-fn is_link(_: &io::Error) -> bool {
-    false
+fn kind_by_number(_: &io::Error) -> Option<ErrorKind> {
+    None
 }
 
 /// The system's words as a lower-case fragment, without its number.
@@ -84,7 +92,10 @@ mod tests {
             (Errno::LOOP, ErrorKind::BadPlace),
             (Errno::NAMETOOLONG, ErrorKind::BadName),
             (Errno::EXIST, ErrorKind::Exists),
-            (Errno::IO, ErrorKind::SinkFailed),
+            (Errno::IO, ErrorKind::DiskFailed),
+            (Errno::FBIG, ErrorKind::SinkFailed),
+            (Errno::MFILE, ErrorKind::NoDescriptors),
+            (Errno::NFILE, ErrorKind::NoDescriptors),
             (Errno::PIPE, ErrorKind::SinkClosed),
         ] {
             let error = of_path(Path::new("out/a"), io::Error::from_raw_os_error(errno.raw_os_error()));

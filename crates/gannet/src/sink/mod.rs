@@ -17,6 +17,7 @@ pub mod conformance;
 mod directory;
 mod discard;
 mod files;
+mod final_name;
 mod io_error;
 mod memory;
 mod names;

@@ -10,13 +10,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
-use std::time::SystemTime;
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::block::Block;
 use super::directory::Directory;
+use super::final_name::{FinalName, Naming, Syncing};
 use super::{Part as SinkPart, io_error, names};
 use crate::error::{Error, ErrorKind};
 use crate::outcome::Receipt;
@@ -27,27 +27,6 @@ const SMALL: usize = 64 << 10;
 
 /// Larger ones are handed to a blocking thread in blocks of at least this length, in bytes.
 const BLOCK: usize = 256 << 10;
-
-/// The final name of a body: where, and what may be there already.
-#[derive(Debug)]
-pub(super) struct FinalName {
-    pub(super) directory: Arc<Directory>,
-    pub(super) name: OsString,
-    pub(super) rule: Naming,
-    /// The time that the file is to bear.
-    pub(super) modified: Option<SystemTime>,
-}
-
-/// What happens at the commit if something has the final name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Naming {
-    /// It is replaced.
-    Replace,
-    /// The commit fails.
-    Refuse,
-    /// The next free number is taken.
-    NextFree,
-}
 
 /// Where the bytes go.
 #[derive(Debug, Clone)]
@@ -65,6 +44,15 @@ pub(super) struct PartFile {
     work: Work,
     /// What a later run would find, if it is to find anything.
     left: Option<Left>,
+    /// What is left to do once all is written.
+    last: Last,
+}
+
+/// What a thread does after it has written a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Last {
+    Nothing,
+    Sync,
 }
 
 /// What of a body lies on the disk for a later run.
@@ -121,7 +109,11 @@ impl PartFile {
     }
 
     fn to(target: Target) -> Self {
-        Self { target, held: Block::default(), length: 0, work: Work::Idle(None), left: None }
+        let last = match &target {
+            Target::File(place) if place.syncing == Syncing::BeforeName => Last::Sync,
+            Target::File(_) | Target::Device(_) => Last::Nothing,
+        };
+        Self { target, held: Block::default(), length: 0, work: Work::Idle(None), left: None, last }
     }
 
     fn poll_work(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
@@ -143,7 +135,7 @@ impl PartFile {
 
     /// Hands what is held to a blocking thread. Whichever lives longer, this part or the thread's work, owns the
     /// open file, and its drop removes what was not named.
-    fn hand_over(&mut self) {
+    fn hand_over(&mut self, last: Last) {
         let Work::Idle(open) = &mut self.work else { return };
         let (open, target, block) = (open.take(), self.target.clone(), self.held.take());
         let (tell, answer) = oneshot::channel();
@@ -153,6 +145,9 @@ impl PartFile {
             let result = open.map_or_else(|| target.open(planned), Ok).and_then(|mut open| {
                 open.write(&block).map_err(|cause| target.blame(cause))?;
                 let left = open.left(&block);
+                if last == Last::Sync {
+                    open.sync().map_err(|cause| target.blame(cause))?;
+                }
                 Ok((open, left))
             });
             drop(tell.send(result));
@@ -174,7 +169,7 @@ impl SinkPart for PartFile {
         if self.held.len() < BLOCK {
             return Poll::Ready(Ok(()));
         }
-        self.hand_over();
+        self.hand_over(Last::Nothing);
         self.poll_work(context)
     }
 
@@ -189,11 +184,17 @@ impl SinkPart for PartFile {
 
     fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
         ready!(self.poll_work(context))?;
+        if self.last == Last::Sync {
+            // Once: a disk that has refused it is not asked again.
+            self.last = Last::Nothing;
+            self.hand_over(Last::Sync);
+            return self.poll_work(context);
+        }
         let is_small = matches!((&self.target, &self.work), (Target::File(_), Work::Idle(None)));
         if self.held.len() == 0 || (is_small && self.held.len() <= SMALL) {
             return Poll::Ready(Ok(()));
         }
-        self.hand_over();
+        self.hand_over(Last::Nothing);
         self.poll_work(context)
     }
 
@@ -310,6 +311,14 @@ impl Open {
                 draft.file.write_all(block)
             }
             Self::Device(file) => file.write_all(block),
+        }
+    }
+
+    /// Waits until it is on the disk itself.
+    fn sync(&self) -> io::Result<()> {
+        match self {
+            Self::Draft(draft) => draft.file.sync_all(),
+            Self::Device(_) => Ok(()),
         }
     }
 }
@@ -431,7 +440,7 @@ impl Draft {
     /// Gives the file its final name, in one step of the file system, and says which it got.
     fn name_finally(mut self) -> io::Result<OsString> {
         let Some(part_name) = &self.part_name else { return Err(io::ErrorKind::NotFound.into()) };
-        let FinalName { directory, name, rule, modified } = &*self.place;
+        let FinalName { directory, name, rule, modified, .. } = &*self.place;
         if let Some(time) = modified {
             // Its bytes are what was asked for; a file system that keeps no such time is no reason to lose them.
             let _ = self.file.set_modified(*time);

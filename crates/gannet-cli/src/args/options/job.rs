@@ -15,7 +15,7 @@ pub(crate) struct JobArgs {
     #[arg(help = "What is done survives the death of the process, or power [default: process]")]
     #[arg(long_help = "What is done survives the death of the process, or power [default: process]\n\n\
         process survives kill -9 at any moment; power survives that the machine loses power, too, and costs a sync of \
-        the disk for each group of files.")]
+        each file, before it gets its name.")]
     pub(crate) durability: Option<Survival>,
     /// Begin a new job, whatever the journal holds
     ///

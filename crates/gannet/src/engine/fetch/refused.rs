@@ -137,7 +137,7 @@ impl<A> Rest<A> {
     fn mourn(&mut self, lost: Error) {
         self.failure = self.failure.take().map(|status| {
             let url = status.url().map(Box::<str>::from);
-            if matches!(lost.kind(), ErrorKind::DiskFull | ErrorKind::ReadOnly | ErrorKind::SinkClosed) {
+            if lost.kind().ends_the_output() {
                 let lost = url.map_or(lost.clone(), |url| lost.of_url(url));
                 return lost.caused_by(status);
             }

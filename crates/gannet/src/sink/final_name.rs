@@ -1,0 +1,38 @@
+//! How a body is to be named, once it is whole. Nothing here names it.
+
+use std::ffi::OsString;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::directory::Directory;
+
+/// The final name of a body: where, and what may be there already.
+#[derive(Debug)]
+pub(super) struct FinalName {
+    pub(super) directory: Arc<Directory>,
+    pub(super) name: OsString,
+    pub(super) rule: Naming,
+    /// The time that the file is to bear.
+    pub(super) modified: Option<SystemTime>,
+    pub(super) syncing: Syncing,
+}
+
+/// Whether a body is on the disk itself before it gets its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Syncing {
+    /// It is where the system keeps it.
+    Never,
+    /// It is synced: what has a name is whole after a power cut, too.
+    BeforeName,
+}
+
+/// What happens at the commit if something has the final name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Naming {
+    /// It is replaced.
+    Replace,
+    /// The commit fails.
+    Refuse,
+    /// The next free number is taken.
+    NextFree,
+}
