@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use crate::error::{Error, ErrorKind, Phase};
-use crate::outcome::Ending;
 
 mod durable;
 mod parts;
@@ -28,6 +27,7 @@ pub(crate) use run::{Known, Run, Whole};
 pub(crate) use scribe::PartLog;
 
 use place::Lock;
+use run::Since;
 use scribe::Scribe;
 use shelf::Shelf;
 use store::{Store, Write};
@@ -84,6 +84,8 @@ struct Handle {
     settings: String,
     reopens_failed: AtomicBool,
     is_in_use: AtomicBool,
+    /// A job has worked with it.
+    was_used: AtomicBool,
 }
 
 /// What a journal knew of its job when it was opened.
@@ -130,17 +132,8 @@ impl Journal {
         let lock = place::lock(path)?;
         let store = Store::open(path, durability)?;
         lock.works();
-        let header = store.header();
-        let count = |ending: Ending| header.endings[ending as usize];
-        let known = Resumed {
-            lines: header.lines,
-            ok: count(Ending::Ok),
-            skipped: count(Ending::Skipped),
-            failed: count(Ending::Failed),
-            bytes: header.bytes,
-            is_finished: header.finished == 1,
-        };
-        let settings = header.settings.clone();
+        let known = store.header().resumed();
+        let settings = store.header().settings.clone();
         let shelf = Shelf::new(durability, &store.lines_with_parts()?);
         let started = Scribe::start(store, shelf);
         let (scribe, thread) = started.map_err(|cause| trouble::of_io(path, "start a thread for", cause))?;
@@ -152,6 +145,7 @@ impl Journal {
             settings,
             reopens_failed: AtomicBool::new(false),
             is_in_use: AtomicBool::new(false),
+            was_used: AtomicBool::new(false),
         })))
     }
 
@@ -215,8 +209,8 @@ impl Journal {
         self.0.scribe.error()
     }
 
-    /// Waits until all that has settled is committed, and closes the file; the lock is held until the last handle is
-    /// gone. Nothing is written down after this.
+    /// Waits until all that has settled is committed, and closes the file, and lets go of the lock. Nothing is
+    /// written down after this, and a job that still uses it ends with [`JournalFailed`](ErrorKind::JournalFailed).
     ///
     /// Blocks for one commit.
     ///
@@ -238,7 +232,10 @@ impl Journal {
     /// As [`close`](Self::close); the system refused something.
     pub fn remove(self) -> Result<(), Error> {
         self.drop_parts();
-        let Some(lock) = self.0.close()? else { return Ok(()) };
+        let lock = match self.0.close()? {
+            Some(lock) => lock,
+            None => place::lock(&self.0.path)?,
+        };
         let refused = |cause| trouble::of_io(&self.0.path, "remove", cause);
         for end in ["-shm", "-wal", ""] {
             match std::fs::remove_file(place::beside(&self.0.path, end)) {
@@ -254,7 +251,11 @@ impl Journal {
         if self.0.is_in_use.swap(true, Ordering::AcqRel) {
             return Err(in_use(&self.0.path));
         }
-        Ok(Run::new(Arc::clone(&self.0)))
+        let what_is_known = match self.0.was_used.swap(true, Ordering::AcqRel) {
+            true => Since::AnotherJob,
+            false => Since::Opening,
+        };
+        Ok(Run::new(Arc::clone(&self.0), what_is_known))
     }
 }
 

@@ -72,6 +72,19 @@ pub(super) const READ_HEADER: &str = "SELECT format, writer, job, created, finis
 settings_digest, lines, ok, failed, unfinished, cancelled, skipped, bytes, sum FROM header";
 
 impl Header {
+    /// What a job that goes on finds.
+    pub(super) fn resumed(&self) -> super::Resumed {
+        let count = |ending: Ending| self.endings[ending as usize];
+        super::Resumed {
+            lines: self.lines,
+            ok: count(Ending::Ok),
+            skipped: count(Ending::Skipped),
+            failed: count(Ending::Failed),
+            bytes: self.bytes,
+            is_finished: self.finished == 1,
+        }
+    }
+
     pub(super) fn read(connection: &Connection, path: &Path) -> Result<Self, Error> {
         let sqlite = |cause| trouble::of_sqlite(path, cause);
         let mut query = connection.prepare(READ_HEADER).map_err(sqlite)?;

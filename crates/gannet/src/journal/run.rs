@@ -28,6 +28,16 @@ pub(crate) struct Run {
     open_ends: u64,
     /// Something is wrong: nothing more is written.
     failed: Option<Error>,
+    since: Since,
+}
+
+/// Since when what is known of the list may have changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Since {
+    /// Nothing has been written since the journal was opened.
+    Opening,
+    /// Another job has worked with it: what it has left is waited for.
+    AnotherJob,
 }
 
 /// What is known of a line that is being worked on.
@@ -47,7 +57,7 @@ pub(crate) enum Known {
 }
 
 impl Run {
-    pub(super) fn new(handle: Arc<Handle>) -> Self {
+    pub(super) fn new(handle: Arc<Handle>, since: Since) -> Self {
         let summary = handle.known();
         let reopens_failed = handle.reopens_failed();
         handle.scribe.read_from(0..summary.lines.div_ceil(BLOCK));
@@ -60,6 +70,7 @@ impl Run {
             open: ByNumber::default(),
             open_ends: 0,
             failed: None,
+            since,
         }
     }
 
@@ -70,6 +81,13 @@ impl Run {
     pub(crate) fn poll_ready(&mut self, cx: &mut Context<'_>, seq: u64) -> Poll<Result<(), Error>> {
         if let Some(error) = &self.failed {
             return Poll::Ready(Err(error.clone()));
+        }
+        if self.since == Since::AnotherJob {
+            ready!(self.check(self.handle.scribe.poll_committed(cx)))?;
+            let summary = self.handle.scribe.summary();
+            (self.known, self.is_finished) = (summary.lines, summary.is_finished);
+            self.handle.scribe.read_from(0..summary.lines.div_ceil(BLOCK));
+            self.since = Since::Opening;
         }
         ready!(self.check(self.handle.scribe.poll_room(cx)))?;
         let has_it = |block: &Block| seq < block.first + block.hashes.len() as u64;

@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use futures_util::task::AtomicWaker;
 
+use super::Resumed;
 use super::shelf::{Changed, News, Shelf, Which};
 use super::store::{Block, Store, Write};
 use crate::Moment;
 use crate::clock::Clock;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind, Phase};
 use crate::event::Event;
 use crate::outcome::Ending;
 
@@ -52,6 +53,10 @@ struct State {
     to_read: std::ops::Range<u64>,
     failed: Option<Error>,
     is_closing: bool,
+    /// The thread has ended: nothing more is read or written.
+    is_over: bool,
+    /// What is committed.
+    summary: Resumed,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -99,6 +104,8 @@ impl Scribe {
             to_read: 0..0,
             failed: None,
             is_closing: false,
+            is_over: false,
+            summary: store.header().resumed(),
         };
         let (told, waker) = (Condvar::new(), AtomicWaker::new());
         let scribe = Arc::new(Self { clock: Clock::new(), state: Mutex::new(state), told, waker });
@@ -125,8 +132,8 @@ impl Scribe {
     pub(super) fn poll_block(&self, cx: &mut Context<'_>) -> Poll<Result<Option<Block>, Error>> {
         self.waker.register(cx.waker());
         let mut state = self.lock();
-        if let Some(error) = &state.failed {
-            return Poll::Ready(Err(error.clone()));
+        if let Some(error) = Self::over(&state) {
+            return Poll::Ready(Err(error));
         }
         let block = state.blocks.pop_front();
         let is_over = state.to_read.is_empty();
@@ -144,7 +151,7 @@ impl Scribe {
     /// Ready when there is room for more, or the error that ended it.
     pub(super) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         let is_full = || self.lock().writes.len() >= QUEUE;
-        if let Some(error) = self.error() {
+        if let Some(error) = Self::over(&self.lock()) {
             return Poll::Ready(Err(error));
         }
         if !is_full() {
@@ -194,8 +201,8 @@ impl Scribe {
     pub(super) fn poll_committed(&self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.waker.register(cx.waker());
         let mut state = self.lock();
-        if let Some(error) = &state.failed {
-            return Poll::Ready(Err(error.clone()));
+        if let Some(error) = Self::over(&state) {
+            return Poll::Ready(Err(error));
         }
         if state.writes.is_empty() && !state.shelf.has_news() && !state.is_committing {
             return Poll::Ready(Ok(()));
@@ -211,13 +218,28 @@ impl Scribe {
         self.lock().failed.clone()
     }
 
+    /// The same, for one who waits.
+    fn over(state: &State) -> Option<Error> {
+        let closed = || {
+            let message = "the journal was closed, or its thread has died, while a job worked with it";
+            Error::new(ErrorKind::JournalFailed, Phase::Queue, message)
+        };
+        state.failed.clone().or_else(|| state.is_over.then(closed))
+    }
+
     /// The thread commits what there is, and ends.
     pub(super) fn close(&self) {
         self.lock().is_closing = true;
         self.told.notify_one();
     }
 
+    /// What is committed.
+    pub(super) fn summary(&self) -> Resumed {
+        self.lock().summary
+    }
+
     fn work(&self, mut store: Store) -> Store {
+        let _over = Over(self);
         loop {
             match self.next_step() {
                 Step::Read(block) => {
@@ -236,6 +258,7 @@ impl Scribe {
                     let committed = store.commit(&group, parts);
                     let mut state = self.lock();
                     state.is_committing = false;
+                    state.summary = store.header().resumed();
                     if let Err(error) = committed {
                         state.fail(error);
                     }
@@ -287,6 +310,16 @@ impl Scribe {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Says that the thread has ended, however it did.
+struct Over<'s>(&'s Scribe);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.lock().is_over = true;
+        self.0.waker.wake();
     }
 }
 

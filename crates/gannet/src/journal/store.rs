@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
@@ -14,8 +15,10 @@ use crate::error::{Error, ErrorKind};
 use crate::outcome::{Ending, Recorded};
 use crate::part::Part;
 
-/// How long a commit waits for a reader that copies the log, in milliseconds.
-const BUSY: u32 = 10_000;
+/// How long a commit waits for a reader that copies the log.
+const BUSY: Duration = Duration::from_secs(10);
+/// As many groups are committed until a log is emptied in which a reader was.
+const GROUPS_BEHIND_A_READER: u32 = 64;
 
 /// An open journal.
 #[derive(Debug)]
@@ -28,6 +31,15 @@ pub(super) struct Store {
     /// The hashes of the last block of lines, which is not full.
     tail: Vec<u64>,
     tail_is_new: bool,
+    /// Groups that are committed before the log is emptied again: a reader was in the way.
+    log_rests: u32,
+}
+
+/// Whether the log was emptied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Emptied {
+    Yes,
+    No,
 }
 
 /// What is known of a block of lines.
@@ -103,7 +115,15 @@ impl Store {
             return Err(trouble::damaged(path, "its last lines are missing"));
         }
         let path = path.to_owned();
-        Ok(Self { path, durability, connection: Some(connection), header, tail, tail_is_new: false })
+        Ok(Self {
+            path,
+            durability,
+            connection: Some(connection),
+            header,
+            tail,
+            tail_is_new: false,
+            log_rests: 0,
+        })
     }
 
     pub(super) fn header(&self) -> &Header {
@@ -176,7 +196,18 @@ impl Store {
         let path = self.path.clone();
         self.transact(group, parts).map_err(|cause| trouble::of_sqlite(&path, cause))?;
         let log = std::fs::metadata(place::beside(&self.path, "-wal")).map_or(0, |log| log.len());
-        if log > schema::LOG { self.empty_log() } else { Ok(()) }
+        self.log_rests = self.log_rests.saturating_sub(1);
+        if log <= schema::LOG || self.log_rests > 0 {
+            return Ok(());
+        }
+        // Rows are not held up by a program that reads for long: the log grows meanwhile.
+        self.wait_for_others(Duration::ZERO)?;
+        let emptied = self.empty_log();
+        self.wait_for_others(BUSY)?;
+        if emptied? == Emptied::No {
+            self.log_rests = GROUPS_BEHIND_A_READER;
+        }
+        Ok(())
     }
 
     fn transact(&mut self, group: &[Write], parts: &[News]) -> rusqlite::Result<()> {
@@ -253,6 +284,10 @@ impl Store {
         let path = draft.clone();
         fork.take_over(self, (&kept, parts), at).map_err(|cause| trouble::of_sqlite(&path, cause))?;
         fork.close()?;
+        // With a log of its own beside it the file would not be all of the history, and the log be taken for the new one's.
+        if self.empty_log()? == Emptied::No {
+            return Err(trouble::locked(&self.path));
+        }
         self.close()?;
         std::fs::rename(&self.path, history)
             .and_then(|()| std::fs::rename(&draft, &self.path))
@@ -313,18 +348,24 @@ impl Store {
 
     /// Copies the log of recent commits into the main file, and closes it. Only then one file is all of the journal.
     pub(super) fn close(&mut self) -> Result<(), Error> {
-        self.empty_log()?;
+        let _ = self.empty_log()?;
         let Some(connection) = self.connection.take() else { return Ok(()) };
         connection.close().map_err(|(_, cause)| trouble::of_sqlite(&self.path, cause))
     }
 
-    fn empty_log(&self) -> Result<(), Error> {
-        let Some(connection) = &self.connection else { return Ok(()) };
+    fn wait_for_others(&self, longest: Duration) -> Result<(), Error> {
+        let set = self.connection().busy_timeout(longest);
+        set.map_err(|cause| trouble::of_sqlite(&self.path, cause))
+    }
+
+    fn empty_log(&self) -> Result<Emptied, Error> {
+        let Some(connection) = &self.connection else { return Ok(Emptied::Yes) };
         let emptied = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |row| row.get::<_, i64>(0));
         match emptied.map_err(|cause| trouble::of_sqlite(&self.path, cause)) {
+            Ok(0) => Ok(Emptied::Yes),
             // A reader is in the way: another time.
-            Ok(_) => Ok(()),
-            Err(error) if error.kind() == ErrorKind::JournalLocked => Ok(()),
+            Ok(_) => Ok(Emptied::No),
+            Err(error) if error.kind() == ErrorKind::JournalLocked => Ok(Emptied::No),
             Err(error) => Err(error),
         }
     }
@@ -348,7 +389,7 @@ fn new_header() -> Header {
 
 /// Sets how the connection behaves; gives the mode that its file is in then.
 fn prepare(connection: &Connection, durability: Durability) -> rusqlite::Result<String> {
-    connection.busy_timeout(std::time::Duration::from_millis(u64::from(BUSY)))?;
+    connection.busy_timeout(BUSY)?;
     connection.execute_batch(schema::SETTINGS)?;
     // What is refused is told when the statement ends, after its row.
     let mut switch = connection.prepare("PRAGMA journal_mode = WAL")?;

@@ -130,3 +130,50 @@ async fn lines_that_are_just_being_read_are_waited_for() {
         assert!(ran.error.is_none() && ran.sent == 0, "round {round}: {:?}", ran.error);
     }
 }
+
+#[tokio::test]
+async fn a_second_job_of_one_journal_knows_what_the_first_has_settled() {
+    let (folder, origin) = (Folder::new(), origin().await);
+    let list = urls(&origin, &["/a?size=10", "/b?size=20", "/c?status=404"]);
+    let journal = folder.open();
+    let first = run_with(&journal, &folder, &origin, &list, u64::MAX).await;
+    assert_eq!((first.sent, journal.resumed().lines), (3, 0));
+    let longer = urls(&origin, &["/a?size=10", "/b?size=20", "/c?status=404", "/d?size=30"]);
+    let second = run_with(&journal, &folder, &origin, &longer, u64::MAX).await;
+    assert!(second.error.is_none() && second.sent == 1, "{} were sent: {:?}", second.sent, second.error);
+    journal.close().expect("it can be closed");
+    let summary = gannet::Journal::read(folder.journal()).expect("it is whole").summary();
+    assert_eq!((summary.lines, summary.rows(), summary.count(Ending::Ok)), (4, 4, 3));
+}
+
+#[tokio::test]
+async fn a_job_whose_journal_is_closed_ends_and_says_so() {
+    let (folder, origin) = (Folder::new(), origin().await);
+    let journal = folder.open();
+    journal.close().expect("it can be closed");
+    let ran = run_with(&journal, &folder, &origin, &urls(&origin, &["/a?size=10"]), u64::MAX).await;
+    assert_eq!(ran.error.map(|error| error.kind()), Some(gannet::ErrorKind::JournalFailed));
+    assert_eq!(ran.sent, 0);
+    journal.remove().expect("it can be removed");
+    assert!(!folder.journal().exists());
+}
+
+/// SQLite's locks are the process's: the system drops them when any descriptor of the file is closed.
+#[cfg(target_os = "linux")]
+#[test]
+fn who_reads_a_journal_in_the_process_that_writes_it_takes_no_lock_from_it() {
+    use std::os::unix::fs::MetadataExt as _;
+
+    let folder = Folder::new();
+    let journal = folder.open();
+    let number = std::fs::metadata(folder.journal()).expect("it is there").ino().to_string();
+    let held = || {
+        let all = std::fs::read_to_string("/proc/locks").expect("it can be read");
+        all.lines().filter(|lock| lock.contains("POSIX") && lock.contains(&format!(":{number} "))).count()
+    };
+    let before = held();
+    assert!(before > 0, "a reader of another process sees that it is open");
+    drop(gannet::Journal::read(folder.journal()).expect("it can be read"));
+    assert_eq!(held(), before);
+    drop(journal);
+}
