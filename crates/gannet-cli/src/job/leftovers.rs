@@ -14,6 +14,34 @@ const DEEPEST: usize = 16;
 /// Letters and digits of a part's label.
 const LABEL: usize = 8;
 
+/// A folder that a job writes to, and which of the files in it are the job's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Written {
+    pub(crate) folder: PathBuf,
+    pub(crate) files: Which,
+}
+
+/// Which files of a folder a job may write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Which {
+    /// All, also in folders below: the folder is the job's.
+    Below,
+    /// Any in it; the folder is others', too.
+    Any,
+    /// That of this name.
+    Named(OsString),
+}
+
+impl Which {
+    /// Whether the part that has this name may be the job's.
+    fn has(&self, part: &str) -> bool {
+        match self {
+            Self::Below | Self::Any => true,
+            Self::Named(name) => body_of(part).is_some_and(|body| *name == *body),
+        }
+    }
+}
+
 /// What a journal says of its job's parts.
 #[derive(Debug)]
 pub(super) struct Leftovers {
@@ -38,30 +66,35 @@ impl Leftovers {
         self.known.clear();
     }
 
-    /// Removes the parts below these folders that are younger than the job and not gone on with.
-    pub(super) fn remove(&self, folders: &[PathBuf]) {
-        folders.iter().for_each(|folder| self.look_through(folder, 0));
+    /// Removes the parts there that are younger than the job and not gone on with.
+    pub(super) fn remove(&self, written: &[Written]) {
+        written.iter().for_each(|Written { folder, files }| self.look_through(folder, files, 0));
     }
 
-    fn look_through(&self, folder: &Path, depth: usize) {
+    fn look_through(&self, folder: &Path, files: &Which, depth: usize) {
         let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
             let (Ok(kind), name) = (entry.file_type(), entry.file_name()) else { continue };
-            if kind.is_dir() && depth < DEEPEST {
-                self.look_through(&entry.path(), depth + 1);
-            } else if kind.is_file() && is_part(&name.to_string_lossy()) && !self.known.contains(&name) {
+            if kind.is_dir() {
+                if *files == Which::Below && depth < DEEPEST {
+                    self.look_through(&entry.path(), files, depth + 1);
+                }
+                continue;
+            }
+            let text = name.to_string_lossy();
+            let is_ours = body_of(&text).is_some() && files.has(&text) && !self.known.contains(&name);
+            if kind.is_file() && is_ours {
                 remove_unless_written(&entry.path(), self.since);
             }
         }
     }
 }
 
-/// `NAME.LABEL.part`.
-fn is_part(name: &str) -> bool {
-    let labelled = name.strip_suffix(".part").and_then(|name| name.rsplit_once('.'));
-    labelled.is_some_and(|(name, label)| {
-        !name.is_empty() && label.len() == LABEL && label.bytes().all(|byte| byte.is_ascii_alphanumeric())
-    })
+/// `NAME` of `NAME.LABEL.part`.
+fn body_of(part: &str) -> Option<&str> {
+    let (name, label) = part.strip_suffix(".part")?.rsplit_once('.')?;
+    let is_label = label.len() == LABEL && label.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    (is_label && !name.is_empty()).then_some(name)
 }
 
 fn remove_unless_written(path: &Path, since: SystemTime) {
@@ -79,11 +112,12 @@ mod tests {
 
     #[test]
     fn parts_are_told_from_files_of_others() {
-        assert!(is_part("a.txt.Zk3aB9x1.part") && is_part("a.Zk3aB9x1.part"));
+        assert_eq!(body_of("a.txt.Zk3aB9x1.part"), Some("a.txt"));
+        assert_eq!(body_of("a.Zk3aB9x1.part"), Some("a"));
         for other in
             ["a.part", "a.txt.part", "Zk3aB9x1.part", "a.Zk3aB9x12.part", "a.Zk3aB-x1.part", "a.Zk3aB9x1"]
         {
-            assert!(!is_part(other), "{other}");
+            assert_eq!(body_of(other), None, "{other}");
         }
     }
 }

@@ -25,6 +25,7 @@ use crate::exit::Exit;
 use crate::plan::Crowd;
 use crate::say::Complaint;
 use leftovers::Leftovers;
+pub(crate) use leftovers::{Which, Written};
 use place::Kind;
 
 /// A job that is to be kept.
@@ -36,7 +37,7 @@ pub(crate) struct JobTo {
     pub(crate) existing: Existing,
     pub(crate) settings: Settings,
     /// Where bodies without a name may lie that a killed run has left.
-    pub(crate) folders: Vec<PathBuf>,
+    pub(crate) written: Vec<Written>,
 }
 
 /// How a run stands to what its journal holds.
@@ -105,7 +106,7 @@ impl JobTo {
                 if job.known == Resumed::default() {
                     leftovers.forget();
                 }
-                leftovers.remove(&self.folders);
+                leftovers.remove(&self.written);
             }
         }
         // What is refused for another list must not change what the job goes on with.

@@ -16,7 +16,6 @@ mod shown;
 mod sums;
 mod terminal;
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -39,7 +38,7 @@ use crate::args::{
     Survival, TimeArgs,
 };
 use crate::input::Slips;
-use crate::job::{Existing, JobTo, Place, Settings, Start};
+use crate::job::{Existing, JobTo, Place, Settings, Start, Which, Written};
 use crate::limits::{self, Holding};
 use crate::say::{Complaint, Ink, Level, Voice};
 
@@ -319,6 +318,22 @@ impl Asked<'_> {
     }
 }
 
+/// Where a job writes its bodies.
+fn written(body: &BodyArgs, output: &Output) -> Vec<Written> {
+    let below = body.output_dir.clone().unwrap_or_default();
+    let named = |file: &String| {
+        let path = below.join(file);
+        let files = Which::Named(path.file_name()?.to_owned());
+        Some(Written { folder: path.parent()?.to_owned(), files })
+    };
+    match (&body.directory, output) {
+        (Some(folder), _) => vec![Written { folder: folder.clone(), files: Which::Below }],
+        (None, Output::Files) if body.remote_name => vec![Written { folder: below, files: Which::Any }],
+        (None, Output::Files) => body.files.iter().filter_map(named).collect(),
+        (None, _) => Vec::new(),
+    }
+}
+
 /// What is to be kept of a job of `get`, and where.
 fn job(args: &GetArgs, crowd: Crowd, output: &Output) -> Result<Option<JobTo>, Complaint> {
     let body = &args.body;
@@ -328,13 +343,6 @@ fn job(args: &GetArgs, crowd: Crowd, output: &Output) -> Result<Option<JobTo>, C
         // There is no file that could be renewed.
         (_, _, Output::Nowhere) => Existing::Kept,
         _ => Existing::Renewed,
-    };
-    let own = body.files.iter().map(Path::new).filter_map(Path::parent).map(Path::to_owned);
-    let below = body.output_dir.clone().unwrap_or_default();
-    let folders = match (&body.directory, output) {
-        (Some(folder), _) => vec![folder.clone()],
-        (None, Output::Files) => own.chain([PathBuf::new()]).map(|own| below.join(own)).collect(),
-        (None, _) => Vec::new(),
     };
     Ok(Some(JobTo {
         place,
@@ -346,7 +354,7 @@ fn job(args: &GetArgs, crowd: Crowd, output: &Output) -> Result<Option<JobTo>, C
         crowd,
         existing,
         settings: Settings::of(args),
-        folders,
+        written: written(body, output),
     }))
 }
 

@@ -408,3 +408,17 @@ fn verify_compares_digests_where_there_are_any() {
     assert_eq!((again().code, origin.counts().requests), (0, 1));
     assert_eq!(folder.report("r").0[0]["body"]["sha256"], *known);
 }
+
+#[test]
+fn what_a_kill_has_left_is_removed_by_its_name_and_no_file_of_others() {
+    let (origin, folder) = (start(Origin::builder().script("/x", ["never", "text=x"])), Folder::new());
+    let run = |deadline: &str| folder.run(["-o", "x", "--deadline", deadline, &origin.url("/x")]);
+    assert_eq!(run("200ms").code, 4);
+    std::fs::create_dir(folder.path().join("below")).expect("a folder");
+    for name in ["x.Zk3aB9x1.part", "y.Zk3aB9x1.part", "below/x.Zk3aB9x1.part"] {
+        folder.write(name, "bytes");
+    }
+    assert_eq!(run("10s").code, 0);
+    assert_eq!(folder.names("."), ["below", "x", "y.Zk3aB9x1.part"]);
+    assert_eq!(folder.names("below"), ["x.Zk3aB9x1.part"]);
+}
