@@ -244,6 +244,18 @@ async fn parts_of_a_job_that_nobody_goes_on_with_are_removed() {
 }
 
 #[tokio::test]
+async fn a_race_leaves_no_part() {
+    let (folder, origin) = (Folder::new(), origin([BROKEN, BROKEN]).await);
+    let request = gannet::Request::new(&origin.url("/x")).expect("a URL");
+    let request = request.mirror(&origin.url("/x?other")).expect("a URL").raced();
+    let client = client().build().expect("the settings agree");
+    let job = client.fetch_each([request]).save_with(Arc::new(files(&folder)));
+    let outcome = job.journal(folder.open()).next().await.expect("one request");
+    assert_eq!((outcome.ending(), told(&folder)), (Ending::Failed, None), "{outcome:?}");
+    assert_eq!(names(&folder), Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn short_bodies_leave_no_part() {
     let (folder, origin) = (Folder::new(), origin(["size=900k&seed=1&etag=strong&truncate=800k"]).await);
     let outcome = run(&folder, &origin, client()).await;

@@ -224,11 +224,12 @@ impl<A: Attempting> Rest<A> {
 
     /// Takes up what an earlier run has left, if it is what it was.
     pub(super) fn reopen(&mut self) {
-        let (Keep::Whole(sink), Opening::One) = (&self.errand.keep, self.errand.opening) else { return };
+        let Keep::Whole(sink) = &self.errand.keep else { return };
         let (request, _) = self.errand.target(0);
         let Some(known) = request.part.as_deref() else { return };
-        let usable =
-            resume::ask(known, Toward::Same, self.errand.plan.resume).is_some() && asks_plainly(&self.errand);
+        let asked = resume::ask(known, Toward::Same, self.errand.plan.resume);
+        let is_race = self.errand.opening == Opening::Race;
+        let usable = asked.is_some() && asks_plainly(&self.errand) && !is_race;
         let seq = self.errand.seq;
         // What cannot be opened is begun anew, and fails then if it must.
         let part = sink.reopen(seq, request, known).ok().flatten();
@@ -288,7 +289,7 @@ impl<A> Rest<A> {
         let mut part = sink.begin(self.errand.seq, request, &led.reply)?;
         let goes_on = !is_hashed(&self.errand, led) || part.reads_back();
         let known = known_of(&self.errand, led).filter(|_| goes_on);
-        if let Some(known) = known.as_deref().filter(|_| self.errand.plan.parts == UnfinishedParts::Left)
+        if let Some(known) = known.as_deref().filter(|_| leaves_parts(&self.errand))
             && known.total.is_none_or(|total| total > WORTH_LEAVING)
         {
             part.spare();
@@ -353,6 +354,11 @@ impl<A> Rest<A> {
 fn not_the_rest() -> Error {
     let message = "the server gave a piece of the body, and not the rest of it";
     Error::new(ErrorKind::BodyTruncated, Phase::Body, message)
+}
+
+/// Whether a later run may go on with what it leaves. All legs of a race would begin at once.
+fn leaves_parts(errand: &Errand) -> bool {
+    errand.plan.parts == UnfinishedParts::Left && errand.opening == Opening::One
 }
 
 /// Whether what goes on with a part can still compute what is wanted of the whole.
