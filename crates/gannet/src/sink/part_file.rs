@@ -308,16 +308,19 @@ impl Open {
         match self {
             Self::Draft(draft) => {
                 draft.written += block.len() as u64;
-                draft.file.write_all(block)
+                draft.file.write_all(block).map_err(|cause| draft.broke(cause))
             }
             Self::Device(file) => file.write_all(block),
         }
     }
 
-    /// Waits until it is on the disk itself.
+    /// Waits until it is on the disk itself. What the disk refused may be gone though it can still be read: nobody goes
+    /// on with it.
     fn sync(&self) -> io::Result<()> {
         match self {
-            Self::Draft(draft) => draft.file.sync_all(),
+            Self::Draft(draft) => {
+                draft.file.sync_all().inspect_err(|_| draft.spared.store(false, Ordering::Relaxed))
+            }
             Self::Device(_) => Ok(()),
         }
     }
@@ -437,6 +440,14 @@ impl Draft {
         Some(Left { length: self.written, on_disk, spared: self.spared.clone() })
     }
 
+    /// Unless the disk itself is gone, nobody goes on with what broke.
+    fn broke(&self, cause: io::Error) -> io::Error {
+        if !io_error::kind_of(&cause).ends_the_output() {
+            self.spared.store(false, Ordering::Relaxed);
+        }
+        cause
+    }
+
     /// Gives the file its final name, in one step of the file system, and says which it got.
     fn name_finally(mut self) -> io::Result<OsString> {
         let Some(part_name) = &self.part_name else { return Err(io::ErrorKind::NotFound.into()) };
@@ -449,7 +460,8 @@ impl Draft {
             Naming::Replace => directory.replace(part_name, name).map(|()| name.clone()),
             Naming::Refuse => directory.name_anew(part_name, name).map(|()| name.clone()),
             Naming::NextFree => next_free(directory, part_name, name),
-        }?;
+        };
+        let given = given.map_err(|cause| self.broke(cause))?;
         self.part_name = None;
         Ok(given)
     }
