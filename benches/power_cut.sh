@@ -2,7 +2,8 @@
 # What a job with --durability power has after the power was cut, at random moments: whether each row that says done has
 # its whole body, whether the next run ends with the right files, and how much of a long body was lost.
 #
-#   sudo benches/power_cut.sh [CUTS] [URLS]       default 40 300; some 2 s a cut. SEED=N repeats the moments.
+#   sudo benches/power_cut.sh [CUTS] [URLS]       default 40 300; some 2 s a cut. SEED=N repeats the moments,
+#                                                 DURABILITY=process shows what is lost without it
 #
 # Needs root, loop devices, mkfs.ext4, sqlite3, and mkfs.xfs (xfsprogs).
 #
@@ -15,7 +16,7 @@
 # The command, the list and the address stay the same, so a clone can be gone on with. Exits 1 if a promise is broken.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-cuts=${1:-40} urls=${2:-300} seed=${SEED:-$$}
+cuts=${1:-40} urls=${2:-300} seed=${SEED:-$$} durability=${DURABILITY:-power}
 for tool in mkfs.ext4 mkfs.xfs sqlite3 losetup cmp; do
     command -v $tool > /dev/null || { echo "power_cut.sh needs $tool" >&2; exit 2; }
 done
@@ -58,7 +59,7 @@ done > "$dir/list"
 for n in 1 2 3 4; do echo "$url/long$n?size=24m&seed=$n&etag=v1&drip=64k/10ms"; done >> "$dir/list"
 
 # job FOLDER: the command, always the same one.
-job() { cd "$1" && exec "$bin/gannet" -q -P out -i list --durability power -j 12 --per-host 12 --retry-delay 20ms; }
+job() { cd "$1" && exec "$bin/gannet" -q -P out -i list --durability "$durability" -j 12 --per-host 12 --retry-delay 20ms; }
 
 now_ms() { date +%s%3N; }
 
@@ -101,7 +102,7 @@ check() {
     rm "$1" "$1.parts"
 }
 
-echo "SEED=$seed benches/power_cut.sh $cuts $urls"
+echo "SEED=$seed DURABILITY=$durability benches/power_cut.sh $cuts $urls"
 while ((done_cuts < cuts)); do
     truncate -s 256M "$dir/outer/disk.img"
     mkfs.ext4 -q -F "$dir/outer/disk.img"
