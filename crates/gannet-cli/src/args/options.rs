@@ -150,10 +150,11 @@ pub(crate) struct InputArgs {
     /// Zstandard is unpacked.
     #[arg(long, value_name = "FORMAT", value_enum, hide_possible_values = true, hide_short_help = true)]
     pub(crate) input_format: Option<InputFormat>,
-    /// The column of a CSV list that holds the URLs: a name, or a number from 1 [default: url]
+    /// The column of a CSV list, or the key of JSON lines, that holds the URLs: a name, or for CSV a number from 1
+    /// [default: url]
     ///
-    /// With it, auto takes the list for csv. With a number the first line may be a row, too: it is one if it has :// in
-    /// that column.
+    /// With it, auto takes for csv what is not jsonl. With a number the first line may be a row, too: it is one if it has
+    /// :// in that column.
     #[arg(long, value_name = "COLUMN", hide_short_help = true)]
     pub(crate) url_column: Option<UrlColumn>,
     /// Send nothing if a line of the list is bad

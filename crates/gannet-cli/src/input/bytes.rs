@@ -18,6 +18,9 @@ pub(super) type Bytes = Box<dyn Read + Send>;
 
 const GZIP: &[u8] = b"\x1f\x8b";
 const ZSTANDARD: &[u8] = b"\x28\xb5\x2f\xfd";
+/// What follows the first byte of a frame of Zstandard that is to be skipped, which is one of sixteen (RFC 8878, section
+/// 3.1.2). Parallel packers begin with one.
+const SKIPPABLE: &[u8] = b"\x2a\x4d\x18";
 const BRACE: &[u8] = b"{";
 const MARKED_BRACE: &[u8] = b"\xef\xbb\xbf{";
 
@@ -25,11 +28,12 @@ const MARKED_BRACE: &[u8] = b"\xef\xbb\xbf{";
 /// that.
 pub(super) fn unpacked(reader: Bytes) -> io::Result<(Bytes, Begin)> {
     let (begin, reader) = peeked(reader)?;
-    let packing = [GZIP, ZSTANDARD].into_iter().find(|mark| begin.starts_with(mark));
-    let reader: Bytes = match packing {
-        None => return Ok((reader, Begin::of(&begin))),
-        Some(GZIP) => Box::new(MultiGzDecoder::new(BufReader::with_capacity(BLOCK, reader))),
-        Some(_) => Box::new(Unpacking::new(reader)?),
+    let reader: Bytes = if begin.starts_with(GZIP) {
+        Box::new(MultiGzDecoder::new(BufReader::with_capacity(BLOCK, reader)))
+    } else if is_packed(&begin) {
+        Box::new(Unpacking::new(reader)?)
+    } else {
+        return Ok((reader, Begin::of(&begin)));
     };
     let (begin, reader) = peeked(reader)?;
     Ok((reader, Begin::of(&begin)))
@@ -38,6 +42,16 @@ pub(super) fn unpacked(reader: Bytes) -> io::Result<(Bytes, Begin)> {
 /// Whether a list that begins so is packed.
 pub(super) fn is_packed(begin: &[u8]) -> bool {
     [GZIP, ZSTANDARD].into_iter().any(|mark| begin.starts_with(mark))
+        || (is_of_skippable(begin) && begin.len() == ZSTANDARD.len())
+}
+
+/// Whether these bytes, at most four, may begin a frame that is to be skipped.
+fn is_of_skippable(begin: &[u8]) -> bool {
+    let Some((first, rest)) = begin.get(..begin.len().min(ZSTANDARD.len())).and_then(<[u8]>::split_first)
+    else {
+        return false;
+    };
+    first & 0xf0 == 0x50 && SKIPPABLE.starts_with(rest)
 }
 
 /// How a list begins.
@@ -58,8 +72,10 @@ impl Begin {
 fn peeked(mut reader: Bytes) -> io::Result<(Vec<u8>, Bytes)> {
     let mut begin = Vec::with_capacity(4);
     let marks = [GZIP, ZSTANDARD, BRACE, MARKED_BRACE];
-    let may_become =
-        |begin: &[u8]| marks.iter().any(|mark| mark.len() > begin.len() && mark.starts_with(begin));
+    let may_become = |begin: &[u8]| {
+        let is_marked = marks.iter().any(|mark| mark.len() > begin.len() && mark.starts_with(begin));
+        is_marked || (is_of_skippable(begin) && begin.len() < ZSTANDARD.len())
+    };
     while may_become(&begin) {
         let mut byte = [0];
         match reader.read(&mut byte) {

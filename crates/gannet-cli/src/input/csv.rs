@@ -87,6 +87,9 @@ impl<R: Read> Csv<R> {
         };
         let advice = match cells.iter().position(|cell| cell.contains("://")) {
             Some(at) => format!("; where the first line holds no names, give --url-column {}", at + 1),
+            None if cells.len() == 1 && cells[0].contains([';', '\t']) => {
+                "; columns are parted by commas".to_owned()
+            }
             None => String::new(),
         };
         bad("", &format!("the first line has {wanted}{advice}"))

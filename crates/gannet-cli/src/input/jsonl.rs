@@ -6,17 +6,37 @@ use std::io::{self, Read};
 use gannet::{Error, ErrorKind};
 use serde_json::{Map, Value};
 
+use super::UrlColumn;
 use super::bytes::Rows;
 use super::entry::{Entries, Entry, Found};
 
 /// Reads JSON lines.
 pub(super) struct JsonLines<R> {
     rows: Rows<R>,
+    url: Key,
+}
+
+/// Under which key the URLs stand.
+enum Key {
+    /// Under `url`; rows of a report are known as such.
+    Usual,
+    /// Under the one that was asked for, in small letters.
+    Asked(String),
+}
+
+impl Key {
+    fn name(&self) -> &str {
+        match self {
+            Self::Usual => "url",
+            Self::Asked(name) => name,
+        }
+    }
 }
 
 impl<R: Read> JsonLines<R> {
-    pub(super) fn of(reader: R) -> Self {
-        Self { rows: Rows::of(reader) }
+    pub(super) fn of(reader: R, wanted: Option<&UrlColumn>) -> Self {
+        let asked = |column: &UrlColumn| Key::Asked(column.to_string().to_ascii_lowercase());
+        Self { rows: Rows::of(reader), url: wanted.map_or(Key::Usual, asked) }
     }
 }
 
@@ -26,7 +46,7 @@ impl<R: Read> Entries for JsonLines<R> {
             let entry = match self.rows.next()? {
                 None => return Ok(None),
                 Some(Ok(text)) if text.trim().is_empty() => continue,
-                Some(Ok(text)) => match entry(text) {
+                Some(Ok(text)) => match entry(text, &self.url) {
                     Some(entry) => entry,
                     None => continue,
                 },
@@ -42,10 +62,12 @@ impl<R: Read> Entries for JsonLines<R> {
 }
 
 /// The entry of a line; `None` for a row of a report that there is nothing left to do for.
-fn entry(text: &str) -> Option<Result<Entry, Error>> {
+fn entry(text: &str, url: &Key) -> Option<Result<Entry, Error>> {
     match serde_json::from_str(text) {
-        Ok(Value::Object(row)) if is_of_report(&row) => of_report(row).transpose(),
-        Ok(Value::Object(object)) => Some(of_object(object)),
+        Ok(Value::Object(row)) if matches!(url, Key::Usual) && is_of_report(&row) => {
+            of_report(row).transpose()
+        }
+        Ok(Value::Object(object)) => Some(of_object(object, url.name())),
         // A URL alone, in quotes.
         Ok(Value::String(url)) => Some(Ok(Entry { url, ..Entry::default() })),
         Ok(_) => Some(Err(bad("", "the line is no object of JSON"))),
@@ -83,17 +105,23 @@ fn of_report(mut row: Map<String, Value>) -> Result<Option<Entry>, Error> {
     Ok(Some(entry))
 }
 
-fn of_object(object: Map<String, Value>) -> Result<Entry, Error> {
+fn of_object(object: Map<String, Value>, of_url: &str) -> Result<Entry, Error> {
     let mut entry = Entry::default();
     // First, for the errors of the others.
-    let url = object.iter().find(|(key, _)| key.eq_ignore_ascii_case("url"));
+    let mut urls = object.iter().filter(|(key, _)| key.eq_ignore_ascii_case(of_url));
+    let url = urls.next();
+    if let (Some((one, _)), Some((other, _))) = (url, urls.next()) {
+        return Err(bad("", &format!("the object has both {one:?} and {other:?}")));
+    }
     let url = url.and_then(|(_, value)| value.as_str()).unwrap_or_default().to_owned();
     let blame = |error: Error| bad(&url, error.message());
     for (key, value) in object {
         let known = key.to_ascii_lowercase();
         match (known.as_str(), value) {
             (_, Value::Null) => {}
-            ("url", value) => entry.url = word("url", value)?,
+            (name, Value::String(url)) if name == of_url => entry.url = url,
+            // A number would be an address of the old kind.
+            (name, _) if name == of_url => return Err(bad("", &format!("{of_url:?} is no text"))),
             ("id", value) => entry.id = Some(word("id", value).map_err(blame)?),
             ("name", value) => entry.name = Some(word("name", value).map_err(blame)?),
             ("digest" | "digests", value) => entry.digests.extend(words("digest", value).map_err(blame)?),
@@ -103,7 +131,7 @@ fn of_object(object: Map<String, Value>) -> Result<Entry, Error> {
         }
     }
     if entry.url.trim().is_empty() {
-        return Err(bad("", "the object has no \"url\""));
+        return Err(bad("", &format!("the object has no {of_url:?}")));
     }
     Ok(entry)
 }
@@ -146,7 +174,23 @@ mod tests {
     use super::*;
 
     fn one(text: &str) -> Result<Entry, Error> {
-        entry(text).expect("an entry")
+        entry(text, &Key::Usual).expect("an entry")
+    }
+
+    #[test]
+    fn the_key_of_the_urls_is_the_one_that_is_asked_for() {
+        let of = |column: &str, text: &str| {
+            let column: UrlColumn = column.parse().expect("a column");
+            let mut lines = JsonLines::of(text.as_bytes(), Some(&column));
+            lines.next().expect("memory can be read").expect("a line").entry
+        };
+        let read = of("Link", r#"{"LINK":"http://h/a","url":7,"name":"n"}"#).expect("a good line");
+        assert_eq!((read.url.as_str(), read.name.as_deref()), ("http://h/a", Some("n")));
+        assert_eq!(read.fields.keys().collect::<Vec<_>>(), ["url"]);
+        let row = r#"{"v":1,"type":"result","outcome":"ok","url":"http://h/","final_url":"http://h/a"}"#;
+        assert_eq!(of("final_url", row).expect("it was asked for").url, "http://h/a");
+        let error = of("2", r#"{"url":"http://h/a"}"#).expect_err("it has no such key");
+        assert_eq!(error.message(), "the object has no \"2\"");
     }
 
     #[test]
@@ -175,6 +219,8 @@ mod tests {
             r#"{"url":null}"#,
             r#"{"url":7.5e300,"headers":7}"#,
             r#"{"url":["a"]}"#,
+            r#"{"url":5}"#,
+            r#"{"url":"http://h/","URL":"http://other/"}"#,
             r#"{"url":"http://h/","headers":{"Authorization":{"s3cret":1}}}"#,
             r#"{"url":"http://h/","headers":["s3cret"]}"#,
             r#"{"url":"http://h/","name":{}}"#,
@@ -198,7 +244,7 @@ mod tests {
             assert_eq!(read.fields.keys().collect::<Vec<_>>(), ["a"]);
         }
         for done in [&row("ok"), &row("skipped"), r#"{"v":1,"type":"summary","ok":1}"#] {
-            assert!(entry(done).is_none(), "{done}");
+            assert!(entry(done, &Key::Usual).is_none(), "{done}");
         }
         assert!(one(r#"{"v":1,"type":"result","url":"","outcome":"failed"}"#).is_err());
         // A list of somebody else's, with a column of that name.

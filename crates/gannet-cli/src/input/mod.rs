@@ -62,7 +62,7 @@ impl Format {
     }
 }
 
-/// Which column of CSV holds the URLs.
+/// Which column of CSV, or which key of JSON lines, holds the URLs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum UrlColumn {
     Name(String),
@@ -155,7 +155,7 @@ fn is_plain(list: &str, reading: &Reading) -> Result<bool, Complaint> {
     read.map_err(|cause| unreadable(list, cause.to_string()))?;
     let is_of_lines = match reading.format {
         Some(format) => format == Format::Lines,
-        None => Begin::of(&begin) == Begin::Other,
+        None => reading.url_column.is_none() && Begin::of(&begin) == Begin::Other,
     };
     Ok(is_of_lines && !bytes::is_packed(&begin))
 }

@@ -127,6 +127,8 @@ fn read(open: Opener, reading: &Reading, sender: &mpsc::Sender<Piece>) -> io::Re
     let (reader, begin) = unpacked(open()?)?;
     let format = reading.format.unwrap_or(match begin {
         Begin::Brace => Format::Jsonl,
+        // Plain lines have no columns.
+        Begin::Other if reading.url_column.is_some() => Format::Csv,
         Begin::Other => Format::Lines,
     });
     if format == Format::Lines {
@@ -159,7 +161,7 @@ pub(super) fn entries<'a>(
         Format::Csv => Box::new(Csv::of(reader, reading.url_column.clone())),
         Format::Aria2 => Box::new(Aria2::of(reader, warn)),
         Format::Metalink => Box::new(Metalink::of(reader, warn)),
-        Format::Lines | Format::Jsonl => Box::new(JsonLines::of(reader)),
+        Format::Lines | Format::Jsonl => Box::new(JsonLines::of(reader, reading.url_column.as_ref())),
     }
 }
 

@@ -129,6 +129,25 @@ fn packed_lists_are_unpacked_member_by_member_and_a_cut_one_is_an_error() {
 }
 
 #[test]
+fn frames_that_are_to_be_skipped_may_stand_before_and_between_those_of_a_list() {
+    let frame = packed_zst(b"http://h/\n");
+    for first in [0x50, 0x5f] {
+        let skipped = [&[first][..], b"\x2a\x4d\x18\x03\0\0\0abc"].concat();
+        let packed = [&skipped[..], &frame, &skipped, &frame].concat();
+        let (mut reader, begin) = bytes::unpacked(Box::new(Cursor::new(packed))).expect("it is whole");
+        let mut read = String::new();
+        reader.read_to_string(&mut read).expect("it is whole");
+        assert!(begin == Begin::Other && read == "http://h/\nhttp://h/\n", "{first}: {read:?}");
+    }
+    for plain in ["P", "P*M", "P*MN", "_.example/x"] {
+        let (mut reader, _) = bytes::unpacked(Box::new(Cursor::new(plain))).expect("it is whole");
+        let mut read = String::new();
+        reader.read_to_string(&mut read).expect("it is whole");
+        assert_eq!(read, plain);
+    }
+}
+
+#[test]
 fn an_entrys_headers_stand_in_the_place_of_all_requests_and_beside_one_another() {
     let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     let headers = vec![pair("accept", "c/d"), pair("X-A", "1"), pair("x-a", "2")];

@@ -137,8 +137,10 @@ pub(crate) fn list(
 /// The format that was asked for; else as the name tells, and `None` where only the first byte can.
 fn format(list: &str, args: &InputArgs) -> Result<Option<Format>, Complaint> {
     let asked = match args.input_format.unwrap_or_default() {
-        InputFormat::Auto if args.url_column.is_some() => return Ok(Some(Format::Csv)),
-        InputFormat::Auto => return Ok(Format::of_name(list)),
+        InputFormat::Auto => match Format::of_name(list) {
+            Some(named) => named,
+            None => return Ok(None),
+        },
         InputFormat::Lines => Format::Lines,
         InputFormat::Jsonl => Format::Jsonl,
         InputFormat::Csv => Format::Csv,
@@ -146,7 +148,7 @@ fn format(list: &str, args: &InputArgs) -> Result<Option<Format>, Complaint> {
         InputFormat::Metalink => Format::Metalink,
     };
     match &args.url_column {
-        Some(column) if asked != Format::Csv => {
+        Some(column) if !matches!(asked, Format::Csv | Format::Jsonl) => {
             let asked = format!("{asked:?}").to_ascii_lowercase();
             let column = format!("--url-column {column}");
             Err(Complaint::contradiction(&column, &format!("--input-format {asked}")))
