@@ -340,6 +340,12 @@ pub(crate) struct RetryArgs {
     /// unsafe, for a body that changed and kept its length is put together from both. never: each retry begins anew.
     #[arg(long, value_name = "WHICH", value_enum, hide_possible_values = true, hide_short_help = true)]
     pub(crate) resume_parts: Option<Resume>,
+    /// Pass over what servers say of their bodies' digests
+    ///
+    /// Repr-Digest, Content-Digest, Digest, x-goog-hash and Content-MD5 are compared with the body where a reply has them,
+    /// and one that differs fails the URL. For servers that send wrong ones; --checksum holds all the same.
+    #[arg(long, hide_short_help = true)]
+    pub(crate) ignore_sent_digests: bool,
 }
 
 /// Which bodies are gone on with.

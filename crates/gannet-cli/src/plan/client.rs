@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use gannet::{
     Client, ClientBuilder, Cookies, Decoding, ErrorKind, HttpVersions, MediaTypes, Redirects, ResumeParts,
-    RetryErrors, Robots, Schemes, TlsVersion,
+    RetryErrors, Robots, Schemes, SentDigests, TlsVersion,
 };
 
 use super::proto;
@@ -116,6 +116,9 @@ fn retried(mut builder: ClientBuilder, retry: &RetryArgs) -> ClientBuilder {
         Some(Resume::Never) => builder.resume_parts(ResumeParts::Never),
         Some(Resume::Safe) | None => builder,
     };
+    if retry.ignore_sent_digests {
+        builder = builder.sent_digests(SentDigests::Ignored);
+    }
     if let Some(budget) = retry.retry_budget {
         builder = builder.retry_budget(budget.share());
     }

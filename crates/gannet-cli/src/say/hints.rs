@@ -135,7 +135,8 @@ fn for_kind(kind: Kind) -> &'static str {
         Kind::CodingUnknown => "fetch it without --compressed: it is written as it is sent",
         Kind::Bomb => "fetch it without --compressed, and unpack it with care",
         Kind::Digest => {
-            "the body is another one than was meant: check the digest, or ask another source with --mirror"
+            "the body is another one than was meant: check the digest, or ask another source with --mirror; a digest \
+             that the server sent wrong is passed over with --ignore-sent-digests"
         }
         Kind::ContentType => "take more types with --accept, or any without it",
         Kind::MemoryFull => "write to files with -P DIR",

@@ -139,3 +139,17 @@ fn checksums_that_cannot_be_meant_are_refused_before_anything_is_sent() {
     assert!(both.code == 2 && both.stderr.contains("contradicts"), "{both:?}");
     assert_eq!(origin.requests_to("/"), 0);
 }
+
+#[test]
+fn a_digest_that_a_server_sends_wrong_is_passed_over_only_when_asked() {
+    let (origin, folder) = (origin(), Folder::new());
+    let url = origin.url("/a?text=one&header=Content-MD5:AAAAAAAAAAAAAAAAAAAAAA==");
+    let ran = folder.run(["-o", "x", &url]);
+    assert_eq!((ran.code, folder.names(".").len()), (5, 0), "{ran:?}");
+    assert!(ran.stderr.contains("--ignore-sent-digests"), "{}", ran.stderr);
+    let ran = folder.run(["-o", "x", "--ignore-sent-digests", &url]);
+    assert_eq!((ran.code, folder.read("x")), (0, "one".to_owned()), "{ran:?}");
+    let sum = format!("sha256:{}", hex("two"));
+    assert_eq!(folder.run(["--ignore-sent-digests", "--checksum", &sum, &url]).code, 5);
+    assert_eq!(folder.run(["check", "--ignore-sent-digests", &url]).code, 0);
+}
