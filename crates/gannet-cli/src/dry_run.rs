@@ -52,7 +52,7 @@ async fn print(mut plan: Plan, shown: &Shown, voice: &Voice) -> io::Result<Exit>
             Ok((request, admission)) => {
                 let place = place(&plan.output, shown, &request, &admission);
                 match admission {
-                    Admission::Fetch => count.fetched += 1,
+                    Admission::Fetch | Admission::Update(_) => count.fetched += 1,
                     Admission::Skip(_) => count.skipped += 1,
                 }
                 shown.line(&mut out, &request, &place)?;
@@ -92,6 +92,7 @@ fn admit(plan: &Plan, seq: u64, input: Input) -> Result<(Request, Admission), Er
 fn place(output: &Output, shown: &Shown, request: &Request, admission: &Admission) -> String {
     match (admission, output, request.place()) {
         (Admission::Skip(path), ..) => format!("{} (there already)", path.display()),
+        (Admission::Update(there), ..) => format!("{} (if it has changed)", there.path.display()),
         (_, Output::Stdout(_), _) => "standard output".to_owned(),
         (_, Output::Files, Some(place)) => shown.below(place).display().to_string(),
         (_, Output::Files | Output::Nowhere, _) => "nowhere".to_owned(),

@@ -88,6 +88,7 @@ mod sim;
 pub mod sink;
 pub mod source;
 mod transport;
+mod version;
 
 pub use client::{
     AllFailed, Attempts, AttemptsError, Bodies, Calls, Chunks, Client, ClientBuilder, Collect, FailFast,
@@ -107,7 +108,7 @@ pub use engine::robots::Robots;
 pub use error::{Error, ErrorKind, ErrorReply, Phase};
 pub use event::{Event, HeldBack, HeldBackBy, HeldBackTimes, Progress, Slow};
 #[cfg(feature = "journal")]
-pub use journal::{Durability, JobSummary, Journal, JournalReader, JournalRows, Resumed};
+pub use journal::{Durability, JobSummary, Journal, JournalLines, JournalReader, JournalRows, Resumed};
 pub use outcome::{
     AttemptRecord, ConnectionUsed, Ending, Outcome, Receipt, ReplyHead, Timings, Waited, WaitedFor,
     WhyStarted, WhyStopped,

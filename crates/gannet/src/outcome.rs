@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode, Version};
 
 use crate::error::{Error, Phase};
+use crate::version::Kept;
 
 pub use attempt::{AttemptRecord, ConnectionUsed, Timings, WhyStarted, WhyStopped};
 #[cfg(feature = "journal")]
@@ -74,9 +75,25 @@ pub(crate) enum Verdict {
 pub(crate) struct Got {
     pub(crate) reply: ReplyHead,
     pub(crate) receipt: Receipt,
+    /// What its file has held all along, if the server has said so.
+    pub(crate) unchanged: Option<Box<Kept>>,
     /// Those that were computed of the body, as it was kept.
     #[cfg(feature = "digests")]
     pub(crate) digests: Vec<crate::digest::Digest>,
+}
+
+impl Got {
+    /// The server has said that the file holds its version.
+    pub(crate) fn unchanged(reply: ReplyHead, kept: Box<Kept>) -> Self {
+        let receipt = Receipt::in_file(kept.there.path.clone(), kept.there.length);
+        Self {
+            reply,
+            receipt,
+            unchanged: Some(kept),
+            #[cfg(feature = "digests")]
+            digests: Vec::new(),
+        }
+    }
 }
 
 /// The head of the reply that was accepted, and how it came.
@@ -241,6 +258,17 @@ impl Outcome {
     /// Whether the body is there: obtained now, or skipped since it was there already.
     pub fn is_obtained(&self) -> bool {
         matches!(self.ending(), Ending::Ok | Ending::Skipped)
+    }
+
+    /// Whether nothing but a head came, since the file that is there holds the server's version
+    /// ([`IfExists::Update`](crate::sink::IfExists::Update)). The status is 304 then (RFC 9110, section 15.4.5), and the
+    /// length that of the file.
+    pub fn is_unchanged(&self) -> bool {
+        #[cfg(feature = "journal")]
+        if let Some(recorded) = &self.recorded {
+            return recorded.is_unchanged();
+        }
+        matches!(&self.verdict, Verdict::Got(got) if got.unchanged.is_some())
     }
 
     /// Why it was not obtained.

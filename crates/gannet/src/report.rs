@@ -18,6 +18,8 @@ pub struct JobReport {
     inputs: u64,
     from_journal: u64,
     endings: [u64; 5],
+    unchanged: u64,
+    bytes_unchanged: u64,
     firsts: u64,
     retries: u64,
     hedges: u64,
@@ -52,6 +54,10 @@ impl JobReport {
     pub fn add(&mut self, outcome: &Outcome) {
         self.inputs += 1;
         self.endings[outcome.ending() as usize] += 1;
+        if outcome.is_unchanged() {
+            self.unchanged += 1;
+            self.bytes_unchanged += outcome.length();
+        }
         self.bytes += outcome.length();
         if outcome.is_from_journal() {
             self.from_journal += 1;
@@ -106,6 +112,17 @@ impl JobReport {
         self.endings[ending as usize]
     }
 
+    /// Of the requests that are ok, those whose file was found to hold the server's version: no body came
+    /// ([`Outcome::is_unchanged`]).
+    pub fn unchanged(&self) -> u64 {
+        self.unchanged
+    }
+
+    /// Of the [`bytes`](Self::bytes), those that were found unchanged.
+    pub fn bytes_unchanged(&self) -> u64 {
+        self.bytes_unchanged
+    }
+
     /// Requests whose body is there: obtained now, or there already.
     pub fn obtained(&self) -> u64 {
         self.count(Ending::Ok) + self.count(Ending::Skipped)
@@ -141,7 +158,7 @@ impl JobReport {
         self.firsts + self.retries + self.hedges
     }
 
-    /// Bytes of the bodies obtained.
+    /// Bytes of the bodies obtained, those included that were found unchanged.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }

@@ -12,6 +12,7 @@ use url::Url;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Phase};
 use crate::part::Part;
+use crate::version::Kept;
 
 pub(crate) mod body;
 mod file;
@@ -30,6 +31,8 @@ pub struct Request {
     pub(crate) place: Option<Box<Path>>,
     id: Option<Box<str>>,
     pub(crate) part: Option<Box<Part>>,
+    /// What its file holds, if that is asked for only when the server has another version.
+    pub(crate) kept: Option<Box<Kept>>,
     pub(crate) raced: bool,
     /// From the URL's userinfo, which is taken out of the URL.
     pub(crate) authorization: Option<Box<HeaderValue>>,
@@ -94,6 +97,7 @@ impl Request {
             place: None,
             id: None,
             part: None,
+            kept: None,
             raced: false,
             authorization: authorization.map(Box::new),
             #[cfg(feature = "digests")]
@@ -254,6 +258,7 @@ impl Request {
             place: None,
             id: None,
             part: None,
+            kept: None,
             raced: false,
             authorization: None,
             #[cfg(feature = "digests")]
@@ -299,7 +304,8 @@ impl Request {
         let id = self.id.as_ref().map_or(0, |id| id.len());
         #[cfg(feature = "digests")]
         let id = id + self.digests().iter().map(|digest| 24 + digest.as_bytes().len()).sum::<usize>();
-        size_of::<Self>() + self.url.as_str().len() + mirrors + place + id
+        let kept = self.kept.as_ref().map_or(0, |kept| kept.weight());
+        size_of::<Self>() + self.url.as_str().len() + mirrors + place + id + kept
     }
 
     pub(crate) fn change(mut self, with: impl FnOnce(&mut Template)) -> Self {

@@ -19,9 +19,9 @@ const ROOMS: [(&str, &[&str]); 9] = [
     ("lib", &["client", "engine", "journal", "policy", "sim", "source", "sink", "transport"]),
 ];
 
-const NOUNS: [&str; 12] = [
+const NOUNS: [&str; 13] = [
     "clock", "cookies", "digest", "error", "event", "moment", "number", "outcome", "part", "permit",
-    "report", "request",
+    "report", "request", "version",
 ];
 
 /// The longest file, in lines, without its tests.

@@ -140,6 +140,11 @@ pub(crate) fn strict(list: &str, reading: Reading) -> Result<Box<dyn Source + Se
     source(list, reading)
 }
 
+/// Whether a list is the same when it is read once more.
+pub(crate) fn can_be_read_twice(list: &str) -> bool {
+    list != "-" && is_file(list)
+}
+
 fn is_file(list: &str) -> bool {
     std::fs::metadata(list).is_ok_and(|found| found.is_file())
 }

@@ -71,6 +71,9 @@ fn ending(row: &Recorded) -> String {
     let path = row.path.as_ref().map_or_else(String::new, |path| format!(" in {}", path.display()));
     let attempts = plural(row.attempt_count() as usize, "attempt");
     match row.ending {
+        Ending::Ok if row.is_unchanged() => {
+            format!("unchanged{path}, {}, after {attempts} in {}", amount(row.bytes), seconds(row.total))
+        }
         Ending::Ok => {
             format!("obtained{path}, {}, after {attempts} in {}", amount(row.bytes), seconds(row.total))
         }

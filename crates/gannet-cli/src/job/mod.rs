@@ -7,11 +7,13 @@ mod leftovers;
 mod list;
 mod place;
 mod resume;
+mod same;
 mod settings;
 mod verify;
 
 use std::path::{Path, PathBuf};
 
+use gannet::source::Source;
 use gannet::{Durability, Error, Journal, Resumed};
 
 pub(crate) use explain::explain;
@@ -27,6 +29,7 @@ use crate::say::Complaint;
 use leftovers::Leftovers;
 pub(crate) use leftovers::{Which, Written};
 use place::Kind;
+use same::Same;
 
 /// A job that is to be kept.
 pub(crate) struct JobTo {
@@ -36,9 +39,14 @@ pub(crate) struct JobTo {
     pub(crate) crowd: Crowd,
     pub(crate) existing: Existing,
     pub(crate) settings: Settings,
+    /// The list once more, for a look beforehand; `None` for one that can be read only once.
+    pub(crate) again: Option<Again>,
     /// Where bodies without a name may lie that a killed run has left.
     pub(crate) written: Vec<Written>,
 }
+
+/// A list that is read once more.
+pub(crate) type Again = Box<dyn Source + Send>;
 
 /// How a run stands to what its journal holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +68,8 @@ pub(crate) enum Existing {
     Kept,
     /// They are fetched again, when the command is given again.
     Renewed,
+    /// The same, if the server has another version than its journal knows.
+    Updated,
 }
 
 /// Why a job cannot be kept.
@@ -76,6 +86,7 @@ pub(crate) struct Job {
     place: Place,
     settings: Settings,
     known: Resumed,
+    existing: Existing,
     /// Folders that were made for it, the innermost first.
     made: Vec<PathBuf>,
 }
@@ -97,11 +108,11 @@ impl JobTo {
             }
             Err(error) => return Err(error.into()),
         };
-        let mut job =
-            Job { known: journal.resumed(), journal, place: self.place, settings: self.settings, made };
+        let Self { place, settings, existing, .. } = self;
+        let mut job = Job { known: journal.resumed(), journal, place, settings, existing, made };
         if was_there {
             let leftovers = Leftovers::of(&path);
-            job.go_on_from(self.start, self.crowd, self.existing, self.durability)?;
+            job.go_on_from(self.start, self.crowd, self.again, self.durability)?;
             if let Some(mut leftovers) = leftovers.filter(|_| !job.known.is_finished) {
                 if job.known == Resumed::default() {
                     leftovers.forget();
@@ -123,28 +134,64 @@ impl Job {
         &mut self,
         start: Start,
         crowd: Crowd,
-        existing: Existing,
+        again: Option<Again>,
         durability: Durability,
     ) -> Result<(), Refused> {
         let before = Settings::of_json(self.journal.settings());
+        if self.existing == Existing::Updated {
+            self.tell_where_earlier_jobs_ran(before.as_ref());
+        }
         let is_other = before.as_ref().is_some_and(|before| before.is_met && !before.is_same(&self.settings));
-        let is_renewed = self.known.is_finished && existing == Existing::Renewed;
+        let is_renewed = self.known.is_finished && self.existing != Existing::Kept;
         match start {
             Start::Anew => return self.begin_anew(durability),
             Start::Command if is_other || is_renewed => return self.begin_anew(durability),
+            _ => {}
+        }
+        if let Some(complaint) = before.and_then(|before| before.moved_to(&self.settings)) {
+            return Err(complaint.into());
+        }
+        if let Some(mut again) = again.filter(|_| self.known.is_finished)
+            && let Same::No(why) = same::compare(&self.journal, &mut *again)?
+        {
+            return match start {
+                Start::Command | Start::Anew => self.begin_anew(durability),
+                Start::Resume | Start::Retry => Err(self.other_list(&why).into()),
+            };
+        }
+        match start {
             Start::Retry => self.journal.reopen_failed(),
             // A single URL that failed is what the command is given again for.
             Start::Command if crowd == Crowd::One => self.journal.reopen_failed(),
-            Start::Command | Start::Resume => {}
+            Start::Command | Start::Anew | Start::Resume => {}
         }
-        match before.and_then(|before| before.moved_to(&self.settings)) {
-            Some(complaint) => Err(Refused { complaint, exit: Exit::Refused }),
-            None => Ok(()),
-        }
+        Ok(())
+    }
+
+    fn other_list(&self, why: &str) -> Complaint {
+        let name = &self.place.name;
+        Complaint::new(format!("the list is not the one that the job in {name} had: {why}"))
+            .fix("give the command itself for a new job with this list")
+    }
+
+    /// The names in the journals of earlier jobs are relative to the folder that they were begun in: that of the job
+    /// which this one puts aside, or has put aside.
+    fn tell_where_earlier_jobs_ran(&self, before: Option<&Settings>) {
+        let last = match self.known.is_finished {
+            true => before.map(|before| before.cwd.clone()),
+            false => {
+                let last = Journal::history(self.journal.path()).pop();
+                let last = last.and_then(|last| Journal::read(last).ok());
+                last.and_then(|last| Settings::of_json(&last.summary().settings)).map(|last| last.cwd)
+            }
+        };
+        last.into_iter().for_each(|folder| self.journal.earlier_ran_in(folder));
     }
 
     fn begin_anew(&mut self, durability: Durability) -> Result<(), Refused> {
-        if self.place.kind == Kind::State {
+        if self.existing == Existing::Updated {
+            self.journal.begin_anew()?;
+        } else if self.place.kind == Kind::State {
             // Nobody looks for the history of what lives no longer than its job.
             self.journal.clone().remove()?;
             self.journal = Journal::open(&self.place.journal, durability)?;
@@ -178,8 +225,11 @@ impl Job {
 
     /// Closes it when all that is written down has been told to it; what is not needed any more is removed.
     pub(crate) fn close(&mut self, exit: Exit) -> Result<(), Error> {
-        if exit == Exit::Obtained && self.place.kind == Kind::State {
+        if exit == Exit::Obtained && self.place.kind == Kind::State && self.existing != Existing::Updated {
             return self.journal.clone().remove();
+        }
+        if self.existing == Existing::Updated {
+            self.journal.forget_superseded();
         }
         self.settings.is_met = exit == Exit::Obtained;
         if self.settings.is_met {

@@ -67,6 +67,11 @@ impl Place {
         }
     }
 
+    /// Whether a journal lies there.
+    pub(crate) fn is_there(&self) -> bool {
+        self.journal.exists()
+    }
+
     fn within(folder: PathBuf) -> Self {
         Self { journal: folder.join(FILE), kind: Kind::Given, name: quoted(&folder) }
     }
@@ -165,12 +170,16 @@ pub(super) fn find(job: &Path) -> Result<PathBuf, Complaint> {
     if job.is_file() {
         return Ok(job.to_owned());
     }
-    let is_name = |name: &&str| name.len() == 16 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let named = job.to_str().filter(is_name).and_then(in_state);
+    let named = job.to_str().filter(|name| is_name(name)).and_then(in_state);
     named.filter(|path| path.is_file()).ok_or_else(|| {
         Complaint::new(format!("there is no job at {}", job.display()))
             .fix("gannet jobs lists those below this folder, and those of -o and -O")
     })
+}
+
+/// Whether it is a name of the state folder.
+fn is_name(name: &str) -> bool {
+    name.len() == 16 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// What people call the job of this journal, as a shell takes it.
@@ -222,8 +231,12 @@ pub(super) fn all(below: &Path) -> Vec<PathBuf> {
 fn in_state_folder() -> Vec<PathBuf> {
     let entries = state_folder().and_then(|folder| std::fs::read_dir(folder).ok());
     let paths = entries.into_iter().flatten().flatten().map(|entry| entry.path());
-    let mut found: Vec<PathBuf> =
-        paths.filter(|path| path.extension().is_some_and(|end| end == "sqlite")).collect();
+    // What a job has put aside is not one of them.
+    let is_job = |path: &PathBuf| {
+        let is_named = path.file_stem().and_then(|stem| stem.to_str()).is_some_and(is_name);
+        is_named && path.extension().is_some_and(|end| end == "sqlite")
+    };
+    let mut found: Vec<PathBuf> = paths.filter(is_job).collect();
     found.sort();
     found
 }

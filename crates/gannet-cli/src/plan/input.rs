@@ -107,6 +107,7 @@ pub(crate) fn check_names(words: &Words, body: &BodyArgs) -> Result<(), Complain
 }
 
 /// What each request of a source is made of, beside its URL.
+#[derive(Clone)]
 pub(crate) struct Pattern<'a> {
     pub(crate) base: &'a Request,
     /// What `-G` puts into each URL.
@@ -121,17 +122,37 @@ pub(crate) fn list(
     pattern: Pattern<'_>,
     (voice, slips): (&Voice, &Slips),
 ) -> Result<Box<dyn Source + Send>, Complaint> {
-    let Pattern { base, query, body } = pattern;
-    let names = if body.directory.is_some() { Names::Given } else { Names::Ignored };
     let (voice, name) = (voice.clone(), list.to_owned());
     let reading = Reading {
+        warn: Arc::new(move |text| voice.note(&format!("-i {name}: {text}"))),
+        slips: Some(slips.clone()),
+        ..reading(list, args, pattern)?
+    };
+    if args.strict { input::strict(list, reading) } else { input::source(list, reading) }
+}
+
+/// The source of the same list for a look beforehand, of which nothing is told; `None` if it can be read only once.
+pub(crate) fn again(
+    list: &str,
+    args: &InputArgs,
+    pattern: Pattern<'_>,
+) -> Result<Option<Box<dyn Source + Send>>, Complaint> {
+    match input::can_be_read_twice(list) {
+        true => input::source(list, reading(list, args, pattern)?).map(Some),
+        false => Ok(None),
+    }
+}
+
+fn reading(list: &str, args: &InputArgs, pattern: Pattern<'_>) -> Result<Reading, Complaint> {
+    let Pattern { base, query, body } = pattern;
+    let names = if body.directory.is_some() { Names::Given } else { Names::Ignored };
+    Ok(Reading {
         format: format(list, args)?,
         url_column: args.url_column.clone(),
         maker: Maker { base: base.clone(), query, names },
-        warn: Arc::new(move |text| voice.note(&format!("-i {name}: {text}"))),
-        slips: Some(slips.clone()),
-    };
-    if args.strict { input::strict(list, reading) } else { input::source(list, reading) }
+        warn: Arc::new(|_| {}),
+        slips: None,
+    })
 }
 
 /// The format that was asked for; else as the name tells, and `None` where only the first byte can.

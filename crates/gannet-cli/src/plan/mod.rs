@@ -38,7 +38,7 @@ use crate::args::{
     Survival, TimeArgs,
 };
 use crate::input::Slips;
-use crate::job::{Existing, JobTo, Place, Settings, Start, Which, Written};
+use crate::job::{Again, Existing, JobTo, Place, Settings, Start, Which, Written};
 use crate::limits::{self, Holding};
 use crate::say::{Complaint, Ink, Level, Voice};
 
@@ -145,8 +145,8 @@ impl Plan {
             None => Among::Words { words: words.len(), urls: words.count() },
         };
         let source = match &input.list {
-            Some(list) => input::list(list, input, pattern, (voice, &slips))?,
-            None => input::words(words, input, &alternatives.mirrors, pattern)?,
+            Some(list) => input::list(list, input, pattern.clone(), (voice, &slips))?,
+            None => input::words(words, input, &alternatives.mirrors, pattern.clone())?,
         };
         let source = checksums::expected(checksums, &among, source)?;
         let jar = Jar::of(&shared.request, &shared.mode)?;
@@ -161,7 +161,10 @@ impl Plan {
             builder = builder.hedge_budget(budget.share());
         }
         let asked = Asked { builder, source, number, crowd: Some(crowd), goal: Some(goal), jar };
-        let job = job(args, number, &chosen.output)?;
+        let mut job = job(args, number, &chosen.output)?;
+        if let Some(job) = job.as_mut().filter(|job| job.place.is_there()) {
+            job.again = again(args, pattern)?;
+        }
         Ok(Self { job, ..asked.plan(chosen, records.with_slips(slips), kinds, (begun, voice))? })
     }
 
@@ -334,6 +337,17 @@ fn written(body: &BodyArgs, output: &Output) -> Vec<Written> {
     }
 }
 
+/// What is asked for once more, for those who look at it beforehand; `None` for a list that can be read only once.
+fn again(args: &GetArgs, pattern: Pattern<'_>) -> Result<Option<Again>, Complaint> {
+    match &args.input.list {
+        Some(list) => input::again(list, &args.input, pattern),
+        None => {
+            let words = Words::read(&args.urls, &args.shared.mode)?;
+            input::words(words, &args.input, &args.alternatives.mirrors, pattern).map(Some)
+        }
+    }
+}
+
 /// What is to be kept of a job of `get`, and where.
 fn job(args: &GetArgs, crowd: Crowd, output: &Output) -> Result<Option<JobTo>, Complaint> {
     let body = &args.body;
@@ -342,6 +356,7 @@ fn job(args: &GetArgs, crowd: Crowd, output: &Output) -> Result<Option<JobTo>, C
         (None | Some(ExistsRule::Skip), Some(_), _) => Existing::Kept,
         // There is no file that could be renewed.
         (_, _, Output::Nowhere) => Existing::Kept,
+        (Some(ExistsRule::Update), _, _) => Existing::Updated,
         _ => Existing::Renewed,
     };
     Ok(Some(JobTo {
@@ -354,6 +369,7 @@ fn job(args: &GetArgs, crowd: Crowd, output: &Output) -> Result<Option<JobTo>, C
         crowd,
         existing,
         settings: Settings::of(args),
+        again: None,
         written: written(body, output),
     }))
 }

@@ -273,5 +273,6 @@ fn rule(wanted: ExistsRule) -> IfExists {
         ExistsRule::Skip => IfExists::Skip,
         ExistsRule::Rename => IfExists::Rename,
         ExistsRule::Fail => IfExists::Fail,
+        ExistsRule::Update => IfExists::Update,
     }
 }

@@ -28,6 +28,9 @@ pub(super) struct Row<'a> {
     url: &'a str,
     final_url: Option<&'a str>,
     outcome: &'static str,
+    /// Only where it is true.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unchanged: Option<bool>,
     status: Option<u16>,
     error: Option<Failure>,
     attempts: usize,
@@ -140,6 +143,7 @@ impl<'a> Row<'a> {
             url: outcome.url(),
             final_url: reply.map(|reply| &*reply.url),
             outcome: outcome.ending().as_str(),
+            unchanged: outcome.is_unchanged().then_some(true),
             status: status(outcome).map(|status| status.as_u16()),
             error: outcome.error().map(Failure::of),
             attempts: attempts.len(),
@@ -251,6 +255,7 @@ mod tests {
             url: "https://a/x",
             final_url: Some("https://cdn/x"),
             outcome: "ok",
+            unchanged: None,
             status: Some(200),
             error: None,
             attempts: 2,

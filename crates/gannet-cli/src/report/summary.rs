@@ -56,6 +56,7 @@ pub(super) struct Summary<'a> {
     unfinished: u64,
     cancelled: u64,
     skipped: u64,
+    unchanged: u64,
     exit: u8,
     deadline_hit: bool,
     firsts: u64,
@@ -107,6 +108,7 @@ impl<'a> Summary<'a> {
             unfinished: report.count(Ending::Unfinished),
             cancelled: report.count(Ending::Cancelled),
             skipped: report.count(Ending::Skipped),
+            unchanged: report.unchanged(),
             exit: closing.exit.code(),
             deadline_hit: closing.deadline_hit(),
             firsts: report.firsts(),
@@ -146,7 +148,7 @@ mod tests {
             job: None,
         };
         let golden = concat!(
-            r#"{"v":1,"type":"summary","job":"j","inputs":0,"ok":0,"failed":0,"unfinished":0,"cancelled":0,"skipped":0,"#,
+            r#"{"v":1,"type":"summary","job":"j","inputs":0,"ok":0,"failed":0,"unfinished":0,"cancelled":0,"skipped":0,"unchanged":0,"#,
             r#""exit":4,"deadline_hit":true,"firsts":0,"retries":0,"hedges":0,"hedges_won":0,"attempts":0,"#,
             r#""budget_refused":0,"budget":null,"errors":{},"ms_p":{"50":null,"99":null,"99.9":null},"bytes":0,"#,
             r#""elapsed_ms":60003.1,"held_back_by":null,"resume":"run the same command again"}"#,

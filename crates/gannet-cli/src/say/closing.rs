@@ -32,11 +32,14 @@ fn counts(report: &JobReport) -> String {
         0 => None,
         count => Some(format!("{count} {word}")),
     };
-    let fetched = format!("{} of {} fetched", report.count(Ending::Ok), plural_of(report.inputs()));
+    let came = report.count(Ending::Ok) - report.unchanged();
+    let fetched = format!("{came} of {} fetched", plural_of(report.inputs()));
     let before = report.from_journal();
     let before =
         (before > 0).then(|| format!("{before} {} done already", if before == 1 { "was" } else { "were" }));
+    let unchanged = report.unchanged();
     let others = [
+        (unchanged > 0).then(|| format!("{unchanged} unchanged")),
         of(Ending::Skipped, "there already"),
         of(Ending::Failed, "failed"),
         of(Ending::Unfinished, "unfinished"),
@@ -51,7 +54,8 @@ fn plural_of(inputs: u64) -> String {
 }
 
 fn amount(closing: &Closing<'_>) -> String {
-    format!("{} in {}", bytes(closing.report.bytes()), seconds(closing.elapsed))
+    let came = closing.report.bytes() - closing.report.bytes_unchanged();
+    format!("{} in {}", bytes(came), seconds(closing.elapsed))
 }
 
 fn extras(report: &JobReport) -> Option<String> {

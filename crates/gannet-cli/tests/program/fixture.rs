@@ -79,6 +79,10 @@ impl Folder {
         String::from_utf8(bytes).expect("text")
     }
 
+    pub(crate) fn read_bytes(&self, name: &str) -> Vec<u8> {
+        std::fs::read(self.0.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
     /// The names in a folder below this one, in order; those of gannet's own folders apart.
     pub(crate) fn names(&self, below: &str) -> Vec<String> {
         let entries = std::fs::read_dir(self.0.join(below)).expect("a folder");

@@ -96,10 +96,13 @@ fn values_under_names_are_read_from_the_column_that_is_asked_for() {
         (format!("link,a\n{one},b\n"), "--url-column link", 1),
         (format!("link,a\n{one},b\n"), "--url-column 1", 1),
         (bare.clone(), "--url-column 2", 2),
+        (format!("{{\"Link\":\"{one}\"}}\n{{\"link\":\"{one}\",\"url\":1}}\n"), "--url-column link", 2),
     ] {
         let (ran, rows) = run(&folder, "list", &list, &format!("--no-body {options}"));
         assert_eq!((ran.code, rows.len()), (0, count), "{ran:?}");
     }
+    let (ran, _) = run(&folder, "other.csv", "url;title\n", "--no-body");
+    assert!(ran.code == 2 && ran.stderr.contains("parted by commas"), "{ran:?}");
     let (ran, rows) = run(&folder, "bare.csv", &bare, "--no-body");
     assert_eq!((ran.code, codes(&rows)), (2, vec!["input.bad_entry"]));
     assert!(ran.stderr.contains("--url-column 2"), "{ran:?}");
@@ -293,7 +296,7 @@ fn options_about_a_list_that_cannot_be_meant_are_refused() {
     for (args, said) in [
         ("--input-format csv http://127.0.0.1:1/", "--input-format"),
         ("--url-column a http://127.0.0.1:1/", "--url-column"),
-        ("-i list --input-format jsonl --url-column a", "--url-column a contradicts --input-format jsonl"),
+        ("-i list --input-format aria2 --url-column a", "--url-column a contradicts --input-format aria2"),
         ("-i list --url-column 0", "columns are counted from 1"),
         ("-i list --input-format xml", "xml"),
     ] {
@@ -309,4 +312,36 @@ fn the_data_of_g_go_into_the_urls_of_every_format() {
     let (ran, _) = run(&folder, "a.jsonl", &list, "-P out -G -d q=1");
     assert_eq!(ran.code, 0, "{ran:?}");
     assert!(folder.read("out/a").contains("/echo/a?q=1"), "{}", folder.read("out/a"));
+}
+
+#[test]
+fn a_list_in_any_format_packed_or_not_may_grow_and_is_gone_on_with_by_its_options() {
+    let origin = origin();
+    let entries = |line: fn(&str) -> String| ["/1?text=a", "/2?text=b"].map(|path| line(&origin.url(path)));
+    let plain = entries(|url| format!("{url}\n"));
+    let json = entries(|url| format!("{{\"link\":\"{url}\",\"headers\":{{\"X-A\":\"1\"}}}}\n"));
+    let csv = entries(|url| format!("\"a\nb\",{url}\r\n"));
+    let aria2 = entries(|url| format!("{url}\t{url}\n  header=A: b\n  split=5\n"));
+    let metalink = entries(|url| format!("<file name=\"{}\"><url>{url}</url></file>", &url[url.len() - 1..]));
+    for (begin, lines, end, options) in [
+        ("\u{feff}# a list\n", plain, "", ""),
+        ("\n", json, "", "--url-column link --input-format jsonl"),
+        ("\u{feff}t,link\r\n", csv, "", "--url-column link"),
+        ("", aria2, "", "--input-format aria2"),
+        ("<metalink>", metalink, "</metalink>", "--input-format metalink"),
+    ] {
+        let short = format!("{begin}{}{end}", lines[0]);
+        let long = format!("{begin}{}{}{end}", lines[0], lines[1]);
+        let packed: [fn(&[u8]) -> Vec<u8>; 3] = [<[u8]>::to_vec, gzip, zstandard];
+        for pack in packed {
+            let folder = Folder::new();
+            origin.reset_counts();
+            let (ran, _) = run(&folder, "list", pack(short.as_bytes()), &format!("-P out {options}"));
+            assert_eq!((ran.code, origin.counts().requests), (0, 1), "{options}: {ran:?}");
+            std::fs::write(folder.path().join("list"), pack(long.as_bytes())).expect("a file");
+            let ran = folder.run(["resume", "out"]);
+            assert_eq!((ran.code, origin.counts().requests), (0, 2), "{options}: {ran:?}");
+            assert!(ran.stderr.contains("1 was done already"), "{options}: {ran:?}");
+        }
+    }
 }

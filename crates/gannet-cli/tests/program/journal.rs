@@ -118,6 +118,59 @@ fn an_unfinished_job_with_another_list_is_refused_and_new_job_begins_anew() {
 }
 
 #[test]
+fn after_a_job_that_is_over_another_list_takes_nothing_over() {
+    let (origin, folder) = (start(Origin::builder().script("/b", ["status=404", "size=20"])), Folder::new());
+    list(&folder, &origin, &["/a?size=10", "/b", "/c?size=30"]);
+    assert_eq!(folder.run(["-P", "out", "-i", "list"]).code, 1);
+    let names = |folder: &Folder| {
+        std::fs::read_dir(folder.path().join("out/.gannet")).expect("a folder").flatten().count()
+    };
+    // Other lists: a line of the end is another one, the list is shorter, a line has come before the others.
+    for (paths, requests, code) in [
+        (&["/a?size=10", "/b", "/d?size=1"][..], 2, 0),
+        (&["/a?size=10", "/b"], 0, 0),
+        (&["/e?size=1", "/a?size=10", "/b"], 1, 0),
+    ] {
+        list(&folder, &origin, paths);
+        let before = names(&folder);
+        for verb in ["resume", "retry"] {
+            let ran = folder.run([verb, "out"]);
+            assert!(ran.code == 2 && ran.stderr.contains("the list is not the one"), "{ran:?}");
+        }
+        let asked = origin.counts().requests;
+        let ran = folder.run(["-P", "out", "-i", "list"]);
+        assert_eq!((ran.code, origin.counts().requests - asked), (code, requests), "{paths:?}: {ran:?}");
+        assert!(!ran.stderr.contains("done already") && names(&folder) == before + 1, "{ran:?}");
+    }
+    // The same list, and one that grew, are the same job still.
+    let asked = origin.counts().requests;
+    assert!(folder.run(["-P", "out", "-i", "list"]).stderr.contains("3 were done already"));
+    list(&folder, &origin, &["/e?size=1", "/a?size=10", "/b", "/f?size=1"]);
+    let before = names(&folder);
+    let ran = folder.run(["-P", "out", "-i", "list"]);
+    assert_eq!((ran.code, origin.counts().requests - asked, names(&folder)), (0, 1, before), "{ran:?}");
+    // URLs of the command line are a list, too.
+    let urls = [origin.url("/e?size=1"), origin.url("/g?size=1")];
+    let ran = folder.run(["-P", "out", &urls[0], &urls[1]]);
+    assert_eq!((ran.code, names(&folder)), (0, before + 1), "{ran:?}");
+    assert!(!ran.stderr.contains("done already"), "{ran:?}");
+}
+
+#[test]
+fn of_a_list_that_is_read_once_the_beginning_is_taken_over_after_a_job_that_is_over() {
+    let (origin, folder) = (origin(), Folder::new());
+    let feed = |paths: &[&str]| {
+        let urls: Vec<String> = paths.iter().map(|path| origin.url(path)).collect();
+        folder.feed(["-P", "out", "-i", "-"], &(urls.join("\n") + "\n"))
+    };
+    assert_eq!(feed(&["/a?size=1", "/b?status=404", "/c?size=1"]).code, 1);
+    let ran = feed(&["/a?size=1", "/b?status=404", "/d?size=1"]);
+    assert_eq!((ran.code, origin.counts().requests), (1, 4), "{ran:?}");
+    assert!(ran.stderr.contains("2 were done already"), "{ran:?}");
+    assert!(folder.path().join("out/.gannet/journal.1.sqlite").exists());
+}
+
+#[test]
 fn resume_goes_on_from_anywhere_with_the_options_of_the_job() {
     let (origin, folder) = (start(Origin::builder().script("/b", ["never", "size=20"])), Folder::new());
     list(&folder, &origin, &["/a?size=10", "/b"]);

@@ -18,3 +18,4 @@ mod settling;
 mod shell;
 mod telling;
 mod trying;
+mod updating;

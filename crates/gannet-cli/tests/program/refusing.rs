@@ -186,9 +186,9 @@ fn unknown_options_and_values_are_told_in_three_lines_with_what_helps() {
         ("-m 5x a/", "error: --max-time: \"5x\" is no length of time\n  fix: write 10s, "),
         (
             "--if-exists foo a/",
-            "error: --if-exists takes no \"foo\"\n  fix: it takes overwrite, skip, rename, fail\n",
+            "error: --if-exists takes no \"foo\"\n  fix: it takes overwrite, skip, rename, fail, update\n",
         ),
-        ("--if-exists skp a/", "did you mean skip? it takes overwrite, skip, rename, fail\n"),
+        ("--if-exists skp a/", "did you mean skip? it takes overwrite, skip, rename, fail, update\n"),
         ("--quiet=3 a/", "error: --quiet takes no value\n"),
         ("doctor x", "error: gannet doctor takes no word like \"x\"\n"),
         ("completions bsh", "error: SHELL takes no \"bsh\"\n  fix: did you mean bash?"),

@@ -30,6 +30,7 @@ use crate::transport::{Leg, Wire, WireBody, WireRequest};
 use entry::{Inside, enter, keep_rate};
 use heard::{nothing_left, retry_after};
 use redirect::{drop_secrets, redirect, wait_as_asked};
+use unless::{Conditions, Says};
 
 pub(crate) use entry::{Place, closed, queues_for};
 pub(crate) use heard::{is_of_host, of_error};
@@ -39,6 +40,7 @@ mod entry;
 mod heard;
 mod onward;
 mod redirect;
+mod unless;
 
 /// An attempt that leads: an accepted head, and the body from its first byte on.
 #[derive(Debug)]
@@ -72,6 +74,7 @@ struct Hop {
     content: Fields,
     /// What is asked for, if not the whole.
     onward: Option<Arc<Onward>>,
+    conditions: Conditions,
 }
 
 /// Whether a group of header fields goes along.
@@ -129,6 +132,16 @@ pub(crate) async fn lead(
             Box::pin(wait_as_asked(&errand, &head)).await?;
             continue;
         }
+        match unless::judge(&errand, mirror, &hop, &head) {
+            Says::Nothing => {}
+            Says::Unchanged => return Ok(unless::unchanged(&hop, head, body, &leg)),
+            Says::Nonsense => {
+                drop(body);
+                leg.enter(Phase::Queue);
+                hop.conditions = Conditions::Dropped;
+                continue;
+            }
+        }
         let goes = match onward::judge(&hop, &head)? {
             Some(goes) => goes,
             None => {
@@ -139,7 +152,7 @@ pub(crate) async fn lead(
                 continue;
             }
         };
-        let returned = head.status.is_redirection() && errand.plan.redirects == Redirects::Return;
+        let returned = errand.plan.redirects == Redirects::Return && is_redirect(head.status);
         if !goes.follows() && !errand.plan.ok_status.contains(head.status) && !returned {
             if errand.plan.refused_body == RefusedBody::Kept && matches!(errand.keep, Keep::Whole(_)) {
                 return Ok(held(hop, head, body));
@@ -148,6 +161,11 @@ pub(crate) async fn lead(
         }
         return begin(&errand, mirror, (&hop.method, &hop.url), (head, body), goes, &leg).await;
     }
+}
+
+/// Whether a status leads elsewhere; 304 answers a condition, and leads nowhere.
+fn is_redirect(status: StatusCode) -> bool {
+    status.is_redirection() && status != StatusCode::NOT_MODIFIED
 }
 
 /// Waits for the first byte of the body of a reply that is taken.
@@ -295,6 +313,7 @@ fn first_hop(errand: &Errand, mirror: u32) -> Result<Hop, Error> {
         secrets: Fields::Sent,
         content: Fields::Sent,
         onward: None,
+        conditions: Conditions::Asked,
     })
 }
 
@@ -332,6 +351,7 @@ fn headers(errand: &Errand, mirror: u32, hop: &Hop) -> HeaderMap {
         let chosen = defaults.contains_key(ACCEPT_ENCODING) || template.headers.contains_key(ACCEPT_ENCODING);
         onward.ask(&mut headers, chosen.then_some(ACCEPT_ENCODING));
     }
+    unless::ask(errand, mirror, hop, &mut headers);
     if hop.content == Fields::Dropped {
         for name in [CONTENT_TYPE, CONTENT_ENCODING] {
             headers.remove(name);

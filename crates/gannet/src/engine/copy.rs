@@ -246,6 +246,7 @@ impl Copy {
         Ok(Got {
             reply: self.led.reply.take(),
             receipt,
+            unchanged: None,
             #[cfg(feature = "digests")]
             digests: match self.read_back.take() {
                 Some(read_back) => read_back.into_computed(),

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use super::attempt::{self, Begins, Led, Place};
+use super::attempt::{self, Begins, Goes, Led, Place};
 use super::book::Book;
 use super::copy::Copy;
 use super::drive::{Drive, Limits, Listening, Work};
@@ -205,7 +205,7 @@ impl<A: Attempting> Work for Rest<A> {
                 self.tell(Fact::Led { attempt }, now);
                 if let Err(error) = self.receive() {
                     self.fail_and_tell(attempt, error, now);
-                } else if matches!(self.errand.keep, Keep::Head) {
+                } else if self.got.is_some() || matches!(self.errand.keep, Keep::Head) {
                     self.tell(Fact::Completed { attempt }, now);
                 }
             }
@@ -365,6 +365,12 @@ impl<A> Rest<A> {
         let Keep::Whole(sink) = &self.errand.keep else { return Ok(()) };
         let sink = Arc::clone(sink);
         let Some((attempt, led)) = self.led.take() else { return Ok(()) };
+        if led.goes == Goes::Unchanged {
+            self.lets_go();
+            let (request, _) = self.errand.target(self.book.mirror(attempt));
+            self.got = request.kept.clone().map(|kept| Got::unchanged(led.reply, kept));
+            return Ok(());
+        }
         let (place, head) = self.place_for(attempt, &led, &*sink)?;
         let leg = Arc::clone(self.book.leg(attempt).expect("a leader was started"));
         let copy = Copy::new(attempt, leg, led, place, self.errand.plan.max_body);

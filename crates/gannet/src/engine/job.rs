@@ -44,6 +44,7 @@ use ledger::Ledger;
 use places::Places;
 use running::Running;
 use starting::Turn;
+use update::Looking;
 
 mod away;
 mod held;
@@ -52,6 +53,7 @@ pub(crate) mod ledger;
 mod places;
 mod running;
 mod starting;
+mod update;
 
 /// What a job holds to.
 pub(crate) struct JobPlan {
@@ -86,6 +88,8 @@ pub(crate) struct Job {
     turn: Turn,
     done: VecDeque<Outcome>,
     reading: Reading,
+    /// Of this one is being looked up what an earlier run knew.
+    looking: Option<Box<Looking>>,
     stopped: Option<Stop>,
     inputs: u64,
     read_until: Option<Moment>,
@@ -167,6 +171,7 @@ impl Job {
             turn: Turn::None,
             done: VecDeque::new(),
             reading: Reading::On,
+            looking: None,
             stopped: None,
             inputs: 0,
             read_until: None,
@@ -195,7 +200,7 @@ impl Job {
                 self.settled(&outcome);
                 return Poll::Ready(Some(outcome));
             }
-            if self.start_some(cx) {
+            if self.start_some(cx) || self.looked_up(cx) {
                 continue;
             }
             if reads >= READS_A_POLL {
@@ -266,8 +271,9 @@ impl Job {
         self.at_gates.clear();
         self.entered.clear();
         self.turn = Turn::None;
-        for waiting in self.queue.drain() {
-            let outcome = unstarted(*waiting, why, &self.core);
+        let looking = self.looking.take().map(|looking| looking.waiting);
+        for waiting in self.queue.drain().map(|waiting| *waiting).chain(looking) {
+            let outcome = unstarted(waiting, why, &self.core);
             self.done.push_back(outcome);
         }
         if why == Stop::Cancelled {
@@ -351,31 +357,36 @@ impl Job {
                 return self.settle_unstarted(seq, line, url, Verdict::Not(error));
             }
         };
-        let url = request.url().into();
+        let read_at = self.core.clock.now();
         if let Some(why) = self.stopped {
-            let waiting = Waiting { seq, line, request, read_at: self.core.clock.now() };
-            let outcome = unstarted(waiting, why, &self.core);
+            let outcome = unstarted(Waiting { seq, line, request, read_at }, why, &self.core);
             self.done.push_back(outcome);
             return;
         }
-        match self.terms.sink.admit(seq, &mut request) {
-            Ok(Admission::Fetch) => {
-                let host = self.host_of(&request);
-                let weight = request.weight() + QUEUE_OVERHEAD;
-                let number = host.origin.number;
-                self.hosts.entry(number).or_insert(host);
-                let waiting = Waiting { seq, line, request, read_at: self.core.clock.now() };
-                self.queue.push(number, Box::new(waiting), weight);
-            }
+        let admission = self.terms.sink.admit(seq, &mut request);
+        let url = || Box::from(request.url());
+        match admission {
             Ok(Admission::Skip(path)) => {
+                let url = url();
                 self.drop_part(seq, &mut request);
                 self.settle_unstarted(seq, line, url, Verdict::Skipped(path));
             }
             Err(error) => {
-                let error = error.of_url(url.clone());
-                self.settle_unstarted(seq, line, url, Verdict::Not(error));
+                self.settle_unstarted(seq, line, url(), Verdict::Not(error.of_url(url())));
+            }
+            Ok(Admission::Fetch) => self.queue(Waiting { seq, line, request, read_at }),
+            Ok(Admission::Update(there)) => {
+                self.queue_update(Waiting { seq, line, request, read_at }, there);
             }
         }
+    }
+
+    fn queue(&mut self, waiting: Waiting) {
+        let host = self.host_of(&waiting.request);
+        let weight = waiting.request.weight() + QUEUE_OVERHEAD;
+        let number = host.origin.number;
+        self.hosts.entry(number).or_insert(host);
+        self.queue.push(number, Box::new(waiting), weight);
     }
 
     fn input_ended(&mut self) {
@@ -431,6 +442,7 @@ impl Job {
     fn is_over(&self) -> bool {
         self.reading == Reading::Over
             && self.queue.is_empty()
+            && self.looking.is_none()
             && self.running.is_empty()
             && self.done.is_empty()
     }

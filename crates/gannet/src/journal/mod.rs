@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 use crate::error::{Error, ErrorKind, Phase};
 
 mod durable;
+mod earlier;
 mod parts;
 mod place;
 mod reading;
@@ -22,7 +23,7 @@ mod store;
 mod sum;
 mod trouble;
 
-pub use reading::{JobSummary, JournalReader, JournalRows};
+pub use reading::{JobSummary, JournalLines, JournalReader, JournalRows};
 pub(crate) use run::{Known, Run, Whole};
 pub(crate) use scribe::PartLog;
 
@@ -55,9 +56,10 @@ pub enum Durability {
 /// - What was stopped or never begun is fetched.
 /// - A list that only grew is taken: its new lines are new work.
 /// - An unfinished job with another list is refused with [`JournalOtherList`](ErrorKind::JournalOtherList), which names
-///   the first line that differs; nothing is sent for that line and those behind it. After a finished job another
-///   list is a new job. The old journal is kept as history beside it, and lines that both lists begin with are
-///   taken over.
+///   the first line that differs; nothing is sent for that line and those behind it.
+/// - After a finished job another list is a new job, and the old journal is kept as history beside it. A list is read
+///   once, so that lines that both begin with are taken over as they settled. Whoever can read it twice compares it
+///   before ([`JournalReader::lines`]), and [begins anew](Self::begin_anew): then nothing is taken over.
 ///
 /// Rows are written by a thread of the journal's own, in groups, at most 50 ms after their outcome; a job's end waits
 /// for the last of them. A row comes after its body has its name. Up to 16,384 rows wait for the thread, then the list
@@ -86,6 +88,9 @@ struct Handle {
     is_in_use: AtomicBool,
     /// A job has worked with it.
     was_used: AtomicBool,
+    /// The folder that the names in earlier journals are relative to.
+    names_in: Mutex<Option<Arc<Path>>>,
+    forgets_superseded: AtomicBool,
 }
 
 /// What a journal knew of its job when it was opened.
@@ -146,6 +151,8 @@ impl Journal {
             reopens_failed: AtomicBool::new(false),
             is_in_use: AtomicBool::new(false),
             was_used: AtomicBool::new(false),
+            names_in: Mutex::default(),
+            forgets_superseded: AtomicBool::new(false),
         })))
     }
 
@@ -202,6 +209,19 @@ impl Journal {
         }
         *self.0.lock_known() = Resumed::default();
         Ok(())
+    }
+
+    /// Says in which folder earlier jobs ran, if not in the current one: the relative names of files in their journals are
+    /// relative to it. Matters to [`IfExists::Update`](crate::sink::IfExists::Update) alone.
+    pub fn earlier_ran_in(&self, folder: impl AsRef<Path>) {
+        let mut names_in = self.0.names_in.lock().unwrap_or_else(PoisonError::into_inner);
+        *names_in = Some(Arc::from(folder.as_ref()));
+    }
+
+    /// When it is closed, and all of its list has settled, the journals of earlier jobs go whose list was the same, or
+    /// the beginning of it: so that a list that is updated again and again leaves one journal.
+    pub fn forget_superseded(&self) {
+        self.0.forgets_superseded.store(true, Ordering::Relaxed);
     }
 
     /// Why writing has failed, if it has; what is not committed then is not done, and nothing more is written.
@@ -277,6 +297,10 @@ impl Handle {
         self.reopens_failed.load(Ordering::Relaxed)
     }
 
+    fn names_in(&self) -> Option<Arc<Path>> {
+        self.names_in.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// A job is done with it.
     fn release(&self) {
         self.is_in_use.store(false, Ordering::Release);
@@ -293,7 +317,12 @@ impl Handle {
         let mut store = thread.join().map_err(|_| died())?;
         match self.scribe.error() {
             Some(error) => Err(error),
-            None => store.close().map(|()| Some(lock)),
+            None => {
+                if self.forgets_superseded.load(Ordering::Relaxed) {
+                    store.forget_superseded()?;
+                }
+                store.close().map(|()| Some(lock))
+            }
         }
     }
 }

@@ -6,10 +6,11 @@ use std::time::SystemTime;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 
 use super::rows::{self, BLOCK, COLUMNS, Header};
-use super::{parts, place, schema, store, trouble};
+use super::{parts, place, run, schema, store, trouble};
 use crate::error::Error;
 use crate::outcome::{Ending, Recorded};
 use crate::part::Part;
+use crate::request::Request;
 
 /// A journal that is read.
 #[derive(Debug)]
@@ -68,6 +69,21 @@ impl JournalReader {
         Ok(Self { path: path.to_owned(), connection, header })
     }
 
+    /// Opens the journal of an earlier job, which nobody writes to any more: then SQLite makes no files beside it, which
+    /// nobody would remove.
+    pub(super) fn open_past(path: &Path) -> Result<Self, Error> {
+        let has_log = std::fs::metadata(place::beside(path, "-wal")).is_ok_and(|log| log.len() > 0);
+        let Some(uri) = uri_of(path).filter(|_| !has_log) else { return Self::open(path) };
+        schema::check_file(path)?;
+        let flags =
+            OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+        let connection = Connection::open_with_flags(uri, flags);
+        let connection = connection.map_err(|cause| trouble::of_sqlite(path, cause))?;
+        schema::check(&connection, path)?;
+        let header = Header::read(&connection, path)?;
+        Ok(Self { path: path.to_owned(), connection, header })
+    }
+
     /// The file that it lies in.
     pub fn path(&self) -> &Path {
         &self.path
@@ -91,6 +107,11 @@ impl JournalReader {
     /// Its rows in the order of the list, read as they are asked for. After an error there are no more.
     pub fn rows(&self) -> JournalRows<'_> {
         JournalRows { reader: self, next: 0, ready: Vec::new().into_iter(), counted: 0, state: State::On }
+    }
+
+    /// The lines of its list, to be compared with those of another one.
+    pub fn lines(&self) -> JournalLines<'_> {
+        JournalLines { reader: self, next: 0, hashes: Vec::new() }
     }
 
     /// The rows of this URL, in the order of the list; every row is looked at.
@@ -129,6 +150,33 @@ impl JournalReader {
         parts::read(&self.connection, &self.path, 0..u64::MAX)
     }
 
+    /// So many rows as there are in a block, or less at the end: those of this number and behind it.
+    pub(super) fn rows_from(&self, seq: u64) -> Result<Vec<Recorded>, Error> {
+        self.select("seq >= ?", params![seq.cast_signed()])
+    }
+
+    /// Makes an index of the URLs, in a temporary file. Looks at each row once.
+    pub(super) fn index_urls(&self) -> Result<(), Error> {
+        let make = "PRAGMA temp_store = FILE; \
+            CREATE TEMP TABLE by_url(url TEXT, seq INTEGER, PRIMARY KEY(url, seq)) WITHOUT ROWID; \
+            INSERT INTO by_url SELECT url, seq FROM main.fetches ORDER BY url, seq;";
+        self.connection.execute_batch(make).map_err(|cause| trouble::of_sqlite(&self.path, cause))
+    }
+
+    /// The numbers of this URL's rows, the latest first, by the index; of very many some.
+    pub(super) fn found_by_url(&self, url: &str) -> Result<Vec<u64>, Error> {
+        let sqlite = |cause| trouble::of_sqlite(&self.path, cause);
+        let query = "SELECT seq FROM by_url WHERE url = ? ORDER BY seq DESC LIMIT 64";
+        let mut query = self.connection.prepare_cached(query).map_err(sqlite)?;
+        let found = query.query_map([url], |row| row.get::<_, i64>(0)).map_err(sqlite)?;
+        found.map(|seq| seq.map(i64::cast_unsigned).map_err(sqlite)).collect()
+    }
+
+    /// The hashes of a block of its lines.
+    pub(super) fn hashes(&self, block: u64) -> Result<Vec<u64>, Error> {
+        rows::read_hashes(&self.connection, &self.path, block)
+    }
+
     fn select(&self, which: &str, values: &[&dyn rusqlite::ToSql]) -> Result<Vec<Recorded>, Error> {
         let sqlite = |cause| trouble::of_sqlite(&self.path, cause);
         let query = format!("SELECT {COLUMNS} FROM fetches WHERE {which} ORDER BY seq LIMIT {BLOCK}");
@@ -141,6 +189,50 @@ impl JournalReader {
             all.push(read.ok_or_else(|| store::wrong_row(&self.path, seq.cast_unsigned()))?);
         }
         Ok(all)
+    }
+}
+
+/// A file that never changes, in SQLite's words; `None` for a name that is no text.
+fn uri_of(path: &Path) -> Option<String> {
+    let text = std::path::absolute(path).ok()?.to_str()?.to_owned();
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.".contains(&byte);
+    let each = text.bytes().map(|byte| match plain(byte) {
+        true => char::from(byte).to_string(),
+        false => format!("%{byte:02x}"),
+    });
+    cfg!(unix).then(|| format!("file:{}?immutable=1", each.collect::<String>()))
+}
+
+/// The lines of a journal's list, from the first on. Of a line there is only a hash of what it asks for: method, URL,
+/// mirrors, name of its file, the caller's own id.
+#[derive(Debug)]
+pub struct JournalLines<'j> {
+    reader: &'j JournalReader,
+    next: u64,
+    /// Of the block that the next line is in.
+    hashes: Vec<u64>,
+}
+
+impl JournalLines<'_> {
+    /// Whether all of them were compared: what a list has beyond them is what it has grown by.
+    pub fn is_over(&self) -> bool {
+        self.next >= self.reader.header.lines
+    }
+
+    /// Whether the next line is this one; `false` if there is none.
+    ///
+    /// # Errors
+    /// The journal is damaged.
+    pub fn is_next(&mut self, line: &Result<Request, Error>) -> Result<bool, Error> {
+        if self.is_over() {
+            return Ok(false);
+        }
+        let place = usize::try_from(self.next % BLOCK).expect("a block is short");
+        if place == 0 {
+            self.hashes = self.reader.hashes(self.next / BLOCK)?;
+        }
+        self.next += 1;
+        Ok(self.hashes.get(place) == Some(&run::hash_of(line)))
     }
 }
 

@@ -1,8 +1,10 @@
 //! One job's use of its journal: what is known of each line, in the order of the list, and what becomes of it.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use super::earlier::{Wanted, word_of};
 use super::rows::BLOCK;
 use super::store::{Block, Write};
 use super::{Handle, PartLog, sum, trouble};
@@ -12,6 +14,7 @@ use crate::number::ByNumber;
 use crate::outcome::{Ending, Outcome, Recorded};
 use crate::part::Part;
 use crate::request::Request;
+use crate::version::{Kept, Written};
 
 /// One job's use of its journal.
 #[derive(Debug)]
@@ -26,6 +29,8 @@ pub(crate) struct Run {
     open: ByNumber<Admitted>,
     /// Whether every line that was met has settled for good.
     open_ends: u64,
+    /// What this job has written down itself of what is looked up.
+    found: Option<Written>,
     /// Something is wrong: nothing more is written.
     failed: Option<Error>,
     since: Since,
@@ -46,6 +51,10 @@ struct Admitted {
     hash: u64,
     method: http::Method,
     before: Option<(Ending, u64)>,
+    /// What this job's own row says, which is opened again.
+    row: Option<Box<Recorded>>,
+    /// What its file holds, while nothing else is known to take its place.
+    kept: Option<Box<Kept>>,
 }
 
 /// What is known of a line of the list.
@@ -69,6 +78,7 @@ impl Run {
             block: None,
             open: ByNumber::default(),
             open_ends: 0,
+            found: None,
             failed: None,
             since,
         }
@@ -131,10 +141,12 @@ impl Run {
                 outcome.line = line.or(outcome.line);
                 return Ok(Known::Settled(Box::new(outcome)));
             }
-            other => other.map(|row| (row.ending, row.bytes)),
+            other => other,
         };
+        let row = before.map(Box::new);
+        let before = row.as_ref().map(|row| (row.ending, row.bytes));
         let method = request.as_ref().map_or(http::Method::GET, |request| request.http_method().clone());
-        self.open.insert(seq, Admitted { hash, method, before });
+        self.open.insert(seq, Admitted { hash, method, before, row, kept: None });
         let block = self.block.as_mut().filter(|_| seq < self.known);
         Ok(Known::Open(block.and_then(|block| block.take_part(seq))))
     }
@@ -201,6 +213,34 @@ impl Run {
         self.failed.get_or_insert(error).clone()
     }
 
+    /// Asks what is written down of a line that was admitted, and of its file; of this job first.
+    pub(crate) fn look_up(&mut self, seq: u64, url: &str, file: &Path) {
+        let names_in = self.handle.names_in();
+        let wanted = Wanted { seq, url: url.into(), file: file.to_owned(), names_in };
+        let own = self.open.get_mut(&seq).and_then(|admitted| admitted.row.take());
+        // The names in this journal are those of this run.
+        let of_own = |row: Box<Recorded>| word_of(&row, &Wanted { names_in: None, ..wanted.clone() });
+        self.found = own.and_then(of_own);
+        if self.found.is_none() {
+            self.handle.scribe.look_up(wanted);
+        }
+    }
+
+    /// What is written down.
+    pub(crate) fn poll_found(&mut self, cx: &mut Context<'_>) -> Poll<Written> {
+        match self.found.take() {
+            Some(written) => Poll::Ready(written),
+            None => self.handle.scribe.poll_found(cx),
+        }
+    }
+
+    /// The line's file holds this, and is asked about.
+    pub(crate) fn keeps(&mut self, seq: u64, kept: &Kept) {
+        if let Some(admitted) = self.open.get_mut(&seq).filter(|_| kept.url.is_some()) {
+            admitted.kept = Some(Box::new(kept.clone()));
+        }
+    }
+
     /// Something has settled. What was stopped before it was tried leaves no row: it is not done.
     pub(crate) fn settled(&mut self, outcome: &Outcome) {
         if outcome.is_from_journal() {
@@ -220,6 +260,9 @@ impl Run {
         let mut row = Recorded::of(outcome, admitted.method.as_str(), admitted.hash);
         if is_lost {
             row.ending = Ending::Unfinished;
+        }
+        if let Some(kept) = admitted.kept.filter(|_| outcome.ending() != Ending::Ok) {
+            row.still_has(&kept);
         }
         self.handle.scribe.push(Write::Row(Box::new(row), admitted.before));
     }
@@ -272,7 +315,7 @@ impl Drop for Run {
 }
 
 /// Identifies a line by all that it asks for, but for what may be secret: credentials, header fields, body.
-fn hash_of(request: &Result<Request, Error>) -> u64 {
+pub(super) fn hash_of(request: &Result<Request, Error>) -> u64 {
     let mut bytes = Vec::with_capacity(128);
     let mut add = |part: &[u8]| {
         bytes.extend_from_slice(&(part.len() as u64).to_le_bytes());

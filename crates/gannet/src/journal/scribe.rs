@@ -10,6 +10,7 @@ use std::time::Duration;
 use futures_util::task::AtomicWaker;
 
 use super::Resumed;
+use super::earlier::Wanted;
 use super::shelf::{Changed, News, Shelf, Which};
 use super::store::{Block, Store, Write};
 use crate::Moment;
@@ -17,6 +18,7 @@ use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Phase};
 use crate::event::Event;
 use crate::outcome::Ending;
+use crate::version::Written;
 
 /// How long a group of rows is waited for after its first.
 const GROUP_TIME: Duration = Duration::from_millis(50);
@@ -44,6 +46,10 @@ struct State {
     writes: Vec<Write>,
     /// What is new of parts.
     shelf: Shelf,
+    /// When they are to be committed, if nothing hurries them.
+    due: Option<Moment>,
+    /// Whether a journal among them is to be put aside.
+    has_fork: bool,
     /// Whether the thread is to commit without waiting for more.
     hurry: Hurry,
     /// Whether the thread is committing a group that was in `writes`.
@@ -51,6 +57,9 @@ struct State {
     blocks: VecDeque<Block>,
     /// Blocks from the first to the second are still to be read.
     to_read: std::ops::Range<u64>,
+    /// What earlier jobs are asked about, and what they say.
+    wanted: Option<Box<Wanted>>,
+    found: Option<Written>,
     failed: Option<Error>,
     is_closing: bool,
     /// The thread has ended: nothing more is read or written.
@@ -69,6 +78,7 @@ enum Hurry {
 /// What the thread does next.
 enum Step {
     Read(u64),
+    LookUp(Box<Wanted>),
     Commit(Vec<Write>, Vec<News>),
     Close,
 }
@@ -98,10 +108,14 @@ impl Scribe {
         let state = State {
             writes: Vec::new(),
             shelf,
+            due: None,
+            has_fork: false,
             hurry: Hurry::No,
             is_committing: false,
             blocks: VecDeque::new(),
             to_read: 0..0,
+            wanted: None,
+            found: None,
             failed: None,
             is_closing: false,
             is_over: false,
@@ -148,6 +162,26 @@ impl Scribe {
         }
     }
 
+    /// Asks what earlier jobs have written down; one thing at a time.
+    pub(super) fn look_up(&self, wanted: Wanted) {
+        let mut state = self.lock();
+        state.wanted = Some(Box::new(wanted));
+        state.found = None;
+        drop(state);
+        self.told.notify_one();
+    }
+
+    /// What they have written down.
+    pub(super) fn poll_found(&self, cx: &mut Context<'_>) -> Poll<Written> {
+        self.waker.register(cx.waker());
+        let mut state = self.lock();
+        match state.found.take() {
+            Some(written) => Poll::Ready(written),
+            None if state.failed.is_some() || state.is_over => Poll::Ready(Written::NoVersion),
+            None => Poll::Pending,
+        }
+    }
+
     /// Ready when there is room for more, or the error that ended it.
     pub(super) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         let is_full = || self.lock().writes.len() >= QUEUE;
@@ -167,6 +201,7 @@ impl Scribe {
         if state.failed.is_some() {
             return;
         }
+        state.has_fork |= matches!(write, Write::Fork(_));
         match &write {
             // The body has its name, or is there already.
             Write::Row(row, _) if matches!(row.ending, Ending::Ok | Ending::Skipped) => {
@@ -254,6 +289,10 @@ impl Scribe {
                         Err(error) => state.fail(error),
                     }
                 }
+                Step::LookUp(wanted) => {
+                    let found = store.look_up(&wanted);
+                    self.lock().found = Some(found);
+                }
                 Step::Commit(group, parts) => {
                     let committed = store.commit(&group, parts);
                     let mut state = self.lock();
@@ -269,42 +308,38 @@ impl Scribe {
         }
     }
 
-    /// Waits for something to do. A group is waited for once; if the wait is cut short, it goes as it is.
+    /// Waits for something to do. A group is waited for from its first row on, whatever is asked meanwhile.
     fn next_step(&self) -> Step {
         let mut state = self.lock();
         loop {
             if state.wants_block() {
                 return Step::Read(state.to_read.start);
             }
+            // What is put aside before is looked into, too.
+            if state.wanted.is_some() && state.has_fork {
+                return state.commit(self.clock.now());
+            }
+            if let Some(wanted) = state.wanted.take() {
+                return Step::LookUp(wanted);
+            }
             let parts_due = state.shelf.due_at();
-            let now = if parts_due.is_some() { self.clock.now() } else { Moment::ZERO };
-            let is_over = state.hurry == Hurry::Yes || state.is_closing;
-            let is_due = parts_due.is_some_and(|due| due <= now || is_over);
-            if !state.writes.is_empty() || is_due {
-                if !state.is_urgent() {
-                    let waited = self
-                        .told
-                        .wait_timeout_while(state, GROUP_TIME, |state| !state.is_urgent())
-                        .unwrap_or_else(PoisonError::into_inner);
-                    state = waited.0;
-                }
-                let is_over = state.hurry == Hurry::Yes || state.is_closing;
-                let parts = state.shelf.take(if is_over { Which::All } else { Which::Due }, now);
+            if state.writes.is_empty() && parts_due.is_none() {
                 state.hurry = Hurry::No;
-                state.is_committing = true;
-                return Step::Commit(std::mem::take(&mut state.writes), parts);
-            }
-            state.hurry = Hurry::No;
-            if state.is_closing {
-                return Step::Close;
-            }
-            state = match parts_due {
-                Some(due) => {
-                    let waited = self.told.wait_timeout(state, due.since(now));
-                    waited.unwrap_or_else(PoisonError::into_inner).0
+                if state.is_closing {
+                    return Step::Close;
                 }
-                None => self.told.wait(state).unwrap_or_else(PoisonError::into_inner),
-            };
+                state = self.told.wait(state).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            let now = self.clock.now();
+            let is_begun = !state.writes.is_empty() || parts_due.is_some_and(|due| due <= now);
+            let group_due = is_begun.then(|| *state.due.get_or_insert(now + GROUP_TIME));
+            let due = group_due.or(parts_due).unwrap_or(now);
+            if state.is_urgent() || (is_begun && due <= now) {
+                return state.commit(now);
+            }
+            let waited = self.told.wait_timeout(state, due.since(now));
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
@@ -329,7 +364,15 @@ impl State {
     }
 
     fn is_urgent(&self) -> bool {
-        self.hurry == Hurry::Yes || self.is_closing || self.writes.len() >= GROUP || self.wants_block()
+        self.hurry == Hurry::Yes || self.is_closing || self.writes.len() >= GROUP
+    }
+
+    fn commit(&mut self, now: Moment) -> Step {
+        let is_over = self.hurry == Hurry::Yes || self.is_closing;
+        let parts = self.shelf.take(if is_over { Which::All } else { Which::Due }, now);
+        (self.hurry, self.due, self.has_fork) = (Hurry::No, None, false);
+        self.is_committing = true;
+        Step::Commit(std::mem::take(&mut self.writes), parts)
     }
 
     /// Nothing more is read or written: what was not committed is not trusted, and not tried again.

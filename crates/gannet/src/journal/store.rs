@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
+use super::earlier::{Earlier, Wanted};
+use super::reading::JournalReader;
 use super::rows::{self, BLOCK, COLUMNS, FetchWriter, Header};
 use super::shelf::News;
 use super::{Durability, durable, parts, place, schema, trouble};
@@ -14,6 +16,7 @@ use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
 use crate::outcome::{Ending, Recorded};
 use crate::part::Part;
+use crate::version::Written;
 
 /// How long a commit waits for a reader that copies the log.
 const BUSY: Duration = Duration::from_secs(10);
@@ -31,6 +34,8 @@ pub(super) struct Store {
     /// The hashes of the last block of lines, which is not full.
     tail: Vec<u64>,
     tail_is_new: bool,
+    /// Opened when they are asked.
+    earlier: Option<Earlier>,
     /// Groups that are committed before the log is emptied again: a reader was in the way.
     log_rests: u32,
 }
@@ -123,6 +128,7 @@ impl Store {
             tail,
             tail_is_new: false,
             log_rests: 0,
+            earlier: None,
         })
     }
 
@@ -167,6 +173,46 @@ impl Store {
         Ok(all.into_iter().map(|(seq, _)| seq).collect())
     }
 
+    /// What the journals of earlier jobs say.
+    pub(super) fn look_up(&mut self, wanted: &Wanted) -> Written {
+        self.earlier.get_or_insert_with(|| Earlier::beside(&self.path)).find(wanted)
+    }
+
+    /// Removes the journals of earlier jobs, the latest first, whose list is the beginning of this one's, once that has
+    /// settled: this one has a row for each of their lines.
+    pub(super) fn forget_superseded(&mut self) -> Result<(), Error> {
+        self.earlier = None;
+        while self.header.finished == 1
+            && let Some(last) = place::history(&self.path).pop()
+            && self.supersedes(&last)?
+        {
+            for end in ["-shm", "-wal", ""] {
+                match std::fs::remove_file(place::beside(&last, end)) {
+                    Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => {
+                        return Err(trouble::of_io(&last, "remove", cause));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn supersedes(&self, other: &Path) -> Result<bool, Error> {
+        let Ok(other) = JournalReader::open_past(other) else { return Ok(false) };
+        let lines = other.summary().lines;
+        if lines > self.header.lines {
+            return Ok(false);
+        }
+        for block in 0..lines.div_ceil(BLOCK) {
+            let own = rows::read_hashes(self.connection(), &self.path, block)?;
+            if !other.hashes(block).is_ok_and(|others| own.starts_with(&others)) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Writes a group down, in its order: bodies first, then their rows, then what is new of parts.
     pub(super) fn commit(&mut self, group: &[Write], mut parts: Vec<News>) -> Result<(), Error> {
         if self.durability == Durability::Power {
@@ -181,7 +227,10 @@ impl Store {
         while let Some(place) = rest.iter().position(stands_apart) {
             self.commit_plain(&rest[..place], &[])?;
             match rest[place] {
-                Write::Fork(at) => self.fork(at)?,
+                Write::Fork(at) => {
+                    self.earlier = None;
+                    self.fork(at)?;
+                }
                 _ => self.drop_parts(0)?,
             }
             rest = &rest[place + 1..];

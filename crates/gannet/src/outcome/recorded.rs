@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
 
 use super::{AttemptRecord, Ending, Got, Outcome, Receipt, Record, ReplyHead, Verdict};
 use crate::error::{Error, ErrorKind, ErrorReply, Phase};
+use crate::version::Kept;
 
 #[cfg(feature = "digests")]
 mod digests;
@@ -37,11 +38,12 @@ pub struct Recorded {
     pub status: Option<u16>,
     /// The HTTP version of the accepted reply: `0.9`, `1.0`, `1.1`, `2` or `3`.
     pub http: Option<Box<str>>,
-    /// The body's length in bytes; 0 if nothing was obtained.
+    /// The body's length in bytes; 0 if nothing was obtained, and nothing is there from before.
     pub bytes: u64,
     /// The URL that answered, after redirects, without credentials; `None` for the one that was asked for.
     pub final_url: Option<Box<str>>,
-    /// The file that holds the body, as it was named to the run that wrote it.
+    /// The file that holds the body, as it was named to the run that wrote it; of what was not obtained, the file that
+    /// still holds an earlier version of it, to which `etag`, `last_modified`, `bytes` and `final_url` belong then.
     pub path: Option<PathBuf>,
     /// The reply's ETag.
     pub etag: Option<Box<str>>,
@@ -99,6 +101,11 @@ impl Recorded {
         self.parsed.get_or_init(|| self.tries.as_deref().map_or_else(Vec::new, tries::read))
     }
 
+    /// Whether its file was found to hold the server's version, and no body came.
+    pub fn is_unchanged(&self) -> bool {
+        self.ending == Ending::Ok && self.status == Some(StatusCode::NOT_MODIFIED.as_u16())
+    }
+
     /// How many attempts there were; unlike [`attempts`](Self::attempts) it costs nothing.
     pub fn attempt_count(&self) -> u32 {
         self.attempts
@@ -116,6 +123,10 @@ impl Recorded {
             let value = reply?.headers.get(name)?;
             Some(Box::from(String::from_utf8_lossy(value.as_bytes())))
         };
+        let unchanged = match &outcome.verdict {
+            Verdict::Got(got) => got.unchanged.as_deref(),
+            Verdict::Skipped(_) | Verdict::Not(_) => None,
+        };
         let attempts = outcome.attempts();
         Self {
             seq: outcome.seq(),
@@ -130,8 +141,9 @@ impl Recorded {
             bytes: outcome.length(),
             final_url: reply.map(|reply| &reply.url).filter(|url| ***url != *outcome.url()).cloned(),
             path: outcome.path().map(PathBuf::from),
-            etag: field(ETAG),
-            last_modified: field(LAST_MODIFIED),
+            // A 304 need not name them; and of a file that it found by its time alone, none is known.
+            etag: unchanged.map_or_else(|| field(ETAG), |kept| kept.etag.clone()),
+            last_modified: unchanged.map_or_else(|| field(LAST_MODIFIED), |kept| kept.last_modified.clone()),
             content_type: field(CONTENT_TYPE),
             #[cfg(feature = "digests")]
             digests: digests::write(outcome.digests()),
@@ -148,6 +160,16 @@ impl Recorded {
         }
     }
 
+    /// It was not obtained, and its file holds what it held.
+    pub(crate) fn still_has(&mut self, kept: &Kept) {
+        let Kept { there, url, etag, last_modified, .. } = kept;
+        self.path = Some(there.path.clone());
+        self.bytes = there.length;
+        self.final_url = url.clone().filter(|url| *url != self.url);
+        self.etag.clone_from(etag);
+        self.last_modified.clone_from(last_modified);
+    }
+
     /// The outcome that it was, as far as it is known: of the reply's fields those that were kept, no body.
     pub(crate) fn into_outcome(self) -> Outcome {
         let verdict = match (&self.error, self.ending) {
@@ -156,6 +178,7 @@ impl Recorded {
             (None, _) => Verdict::Got(Got {
                 reply: self.reply(),
                 receipt: self.receipt(),
+                unchanged: None,
                 #[cfg(feature = "digests")]
                 digests: self.body_digests(),
             }),

@@ -15,4 +15,5 @@ pub(crate) mod resume;
 pub(crate) mod speed;
 #[cfg(test)]
 mod tail;
+pub(crate) mod update;
 pub(crate) mod waiting;

@@ -6,9 +6,12 @@ use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, UNIX_EPOCH};
 
 use rustix::fs::{Access, AtFlags, FileType, Mode, OFlags};
 use rustix::io::retry_on_intr;
+
+use crate::version::There;
 
 /// A folder, held open.
 #[derive(Debug)]
@@ -69,6 +72,17 @@ impl Directory {
     /// Looks at what stands under `name`.
     pub(super) fn look(&self, name: &OsStr) -> io::Result<Met> {
         met(rustix::fs::statat(&self.descriptor, name, AtFlags::SYMLINK_NOFOLLOW))
+    }
+
+    /// The file that stands under `name`; `None` if none does any more.
+    pub(super) fn there(&self, name: &OsStr) -> Option<There> {
+        let found = rustix::fs::statat(&self.descriptor, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+        let is_file = FileType::from_raw_mode(found.st_mode) == FileType::RegularFile;
+        let seconds = u64::try_from(found.st_mtime).ok();
+        let part = u32::try_from(found.st_mtime_nsec).unwrap_or_default();
+        let modified = seconds.and_then(|seconds| UNIX_EPOCH.checked_add(Duration::new(seconds, part)));
+        let length = u64::try_from(found.st_size).unwrap_or_default();
+        is_file.then(|| There { path: self.path_of(name), length, modified })
     }
 
     /// Whether files can be made here.

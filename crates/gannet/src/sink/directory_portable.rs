@@ -6,6 +6,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::version::There;
+
 /// A folder, by its path.
 #[derive(Debug)]
 pub(super) struct Directory {
@@ -62,6 +64,12 @@ impl Directory {
 
     pub(super) fn look(&self, name: &OsStr) -> io::Result<Met> {
         look_at(&self.path.join(name))
+    }
+
+    pub(super) fn there(&self, name: &OsStr) -> Option<There> {
+        let path = self.path_of(name);
+        let found = fs::symlink_metadata(&path).ok().filter(fs::Metadata::is_file)?;
+        Some(There { path, length: found.len(), modified: found.modified().ok() })
     }
 
     pub(super) fn check_writable(&self) -> io::Result<()> {

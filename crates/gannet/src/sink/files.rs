@@ -13,6 +13,7 @@ use super::final_name::{FinalName, Naming, Syncing};
 use super::names::{self, Given};
 use super::own_path::{is_device, own_name};
 use super::part_file::PartFile;
+use super::rules::{CreateDirectory, IfExists, admission};
 use super::template::NameTemplate;
 use super::{Admission, Part, Sink, io_error};
 use crate::error::{Error, ErrorKind};
@@ -59,33 +60,6 @@ enum Times {
     Written,
     /// When the server says.
     Servers,
-}
-
-/// What to do if a file of that name exists before the job. Names given twice within the job are numbered instead.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum IfExists {
-    /// It is replaced, in one step, once the new body is whole.
-    Overwrite,
-    /// Nothing is fetched, and the file counts as obtained.
-    Skip,
-    /// The request fails before anything is sent.
-    Fail,
-    /// The body gets the next free number: `name.1.ext`.
-    Rename,
-}
-
-/// Whether a folder for files is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CreateDirectory {
-    /// It is made, with its parents: the folder of the sink when the first request is admitted, the folder of a given
-    /// path when the first byte of its body has come.
-    WhenMissing,
-    /// A missing folder is an error.
-    Never,
-    /// Nothing is made, and a missing folder is no error: for showing what a job would do. Of the sink then only
-    /// [`admit`](Sink::admit) is called.
-    Pretend,
 }
 
 #[derive(Debug)]
@@ -378,7 +352,7 @@ impl Files {
     ) -> Result<Option<FinalName>, Error> {
         let Some(Located { directory, name }) = self.locate(place, make)? else { return Ok(None) };
         let rule = match self.if_exists {
-            IfExists::Overwrite => Naming::Replace,
+            IfExists::Overwrite | IfExists::Update => Naming::Replace,
             IfExists::Skip | IfExists::Fail => Naming::Refuse,
             IfExists::Rename => Naming::NextFree,
         };
@@ -415,6 +389,9 @@ impl Sink for Files {
         let admission = admission(met, self.if_exists, path)?;
         if admission == Admission::Fetch {
             self.check_writable(&directory)?;
+        }
+        if self.if_exists == IfExists::Update && met == Met::File {
+            return Ok(directory.there(&name).map_or(Admission::Fetch, Admission::Update));
         }
         Ok(admission)
     }
@@ -456,22 +433,6 @@ impl Sink for Files {
 
 fn checked(directory: &Directory) -> Result<(), Error> {
     directory.check_writable().map_err(|cause| io_error::of_path(&directory.path_of("".as_ref()), cause))
-}
-
-/// What the rule says of what stands under the name.
-fn admission(met: Met, rule: IfExists, path: PathBuf) -> Result<Admission, Error> {
-    let refuse = |kind, what: &str| Err(io_error::without_cause(kind, format!("{} {what}", path.display())));
-    match (met, rule) {
-        (Met::Nothing, _) => Ok(Admission::Fetch),
-        (Met::Folder, _) => refuse(ErrorKind::BadPlace, "is a folder"),
-        (Met::Device, _) => refuse(ErrorKind::BadPlace, "is a device, socket or FIFO"),
-        (Met::File | Met::Link, IfExists::Overwrite | IfExists::Rename) => Ok(Admission::Fetch),
-        (Met::File | Met::Link, IfExists::Fail) => refuse(ErrorKind::Exists, "exists already"),
-        (Met::File, IfExists::Skip) => Ok(Admission::Skip(path)),
-        (Met::Link, IfExists::Skip) => {
-            refuse(ErrorKind::BadPlace, "is a symbolic link, which is not followed")
-        }
-    }
 }
 
 /// The same for the spellings of one path.

@@ -24,16 +24,20 @@ mod names;
 mod ordered;
 mod own_path;
 mod part_file;
+mod rules;
 #[cfg(test)]
 pub(crate) mod scratch;
 mod template;
 
 pub use discard::Discard;
-pub use files::{CreateDirectory, Files, IfExists};
+pub use files::Files;
 pub use memory::Memory;
 pub(crate) use memory::too_large;
 pub use ordered::Ordered;
+pub use rules::{CreateDirectory, IfExists};
 pub use template::NameTemplate;
+
+pub use crate::version::There;
 
 /// Where the bodies of many requests go.
 pub trait Sink: Send + Sync {
@@ -98,6 +102,8 @@ pub enum Admission {
     Fetch,
     /// It is there already, at this path.
     Skip(std::path::PathBuf),
+    /// Something is there: fetch it if the server has another version of it by now, as far as that is known.
+    Update(There),
 }
 
 /// Which requests may start.

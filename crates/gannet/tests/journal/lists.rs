@@ -55,6 +55,25 @@ async fn after_a_finished_job_another_list_begins_a_new_one() {
 }
 
 #[tokio::test]
+async fn the_lines_of_a_journal_can_be_compared_with_a_list_beforehand() {
+    let (folder, origin) = (Folder::new(), origin().await);
+    let list: Vec<String> = (0..1500).map(|number| origin.url(&format!("/{number}?size=0"))).collect();
+    run(&folder, &origin, &list).await;
+    let reader = Journal::read(folder.journal()).expect("it can be read");
+    let parts_at = |list: &[String]| {
+        let mut lines = reader.lines();
+        list.iter().position(|url| !lines.is_next(&gannet::Request::new(url)).expect("it is sound"))
+    };
+    let mut other = list.clone();
+    other[1200] = origin.url("/another");
+    let grown = [&list[..], &other[..1]].concat();
+    assert_eq!([parts_at(&list), parts_at(&other), parts_at(&grown)], [None, Some(1200), Some(1500)]);
+    let mut lines = reader.lines();
+    list.iter().for_each(|url| drop(lines.is_next(&gannet::Request::new(url))));
+    assert!(lines.is_over() && !reader.lines().is_over());
+}
+
+#[tokio::test]
 async fn a_job_can_be_begun_anew_whatever_its_journal_says() {
     let (folder, origin) = (Folder::new(), origin().await);
     let list = urls(&origin, &["/a?size=1", "/b?size=1", "/c?size=1"]);

@@ -6,3 +6,4 @@ mod lists;
 mod opening;
 mod parts;
 mod resuming;
+mod updating;

@@ -41,11 +41,13 @@ pub(crate) struct BodyArgs {
     #[arg(long, value_name = "TEMPLATE", hide_short_help = true)]
     pub(crate) name: Option<String>,
     #[arg(long, value_name = "RULE", value_enum, hide_possible_values = true)]
-    #[arg(help = "Of files that exist: overwrite, skip, rename, fail")]
-    #[arg(long_help = "What to do about a file that exists: overwrite, skip, rename or fail\n\n\
+    #[arg(help = "Of files that exist: overwrite, skip, rename, fail, update")]
+    #[arg(long_help = "What to do about a file that exists: overwrite, skip, rename, fail or \
+        update\n\n\
         overwrite is the default of -o and -O, and replaces the file when the new body is whole; skip is the \
         default of -P, sends nothing, and counts as obtained; rename gives the new file a number; fail fails that \
-        URL.")]
+        URL; update replaces it only if the server has another version: it asks by ETag or Last-Modified where the \
+        journal has them, else by the file's time, and what is unchanged counts as obtained.")]
     pub(crate) if_exists: Option<ExistsRule>,
     /// Give files the time that the server gives (Last-Modified)
     #[arg(short = 'R', long, hide_short_help = true)]
@@ -92,4 +94,6 @@ pub(crate) enum ExistsRule {
     Rename,
     /// Fail that URL.
     Fail,
+    /// Replace it if the server has another version.
+    Update,
 }

@@ -19,6 +19,8 @@ pub(super) fn of_head(errand: &Errand, head: &Parts) -> Left {
         return Left::Success;
     }
     match status.as_u16() {
+        // It answers a condition.
+        304 => Left::Success,
         300..=399 if errand.plan.redirects == Redirects::Return => Left::Success,
         code @ (429 | 503) => {
             Left::Refused { status: code, retry_after: retry_after(&head.headers, Clock::wall()) }

@@ -52,6 +52,8 @@ pub(crate) enum Goes {
     On { from: u64, end: u64, total: Option<u64> },
     /// There are none to follow: the first `from` bytes are the whole body.
     Complete { from: u64 },
+    /// There are none: the file has them, of the version that the server has.
+    Unchanged,
 }
 
 impl Goes {
@@ -62,7 +64,7 @@ impl Goes {
     /// How many bytes were there.
     pub(crate) fn from(self) -> Option<u64> {
         match self {
-            Self::Anew => None,
+            Self::Anew | Self::Unchanged => None,
             Self::On { from, .. } | Self::Complete { from } => Some(from),
         }
     }
@@ -72,7 +74,7 @@ impl Goes {
         match self {
             Self::On { total, .. } => total,
             Self::Complete { from } => Some(from),
-            Self::Anew => None,
+            Self::Anew | Self::Unchanged => None,
         }
     }
 
@@ -83,7 +85,7 @@ impl Goes {
     /// How many bytes there are, with those that are there; `promised` is what the head says of its own.
     pub(super) fn promised(self, promised: Option<u64>) -> Option<u64> {
         match self {
-            Self::Anew => promised,
+            Self::Anew | Self::Unchanged => promised,
             Self::On { end, .. } => Some(end),
             Self::Complete { from } => Some(from),
         }

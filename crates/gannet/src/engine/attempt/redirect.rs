@@ -112,12 +112,12 @@ fn next_hop(hop: &Hop, status: StatusCode, url: Url) -> Hop {
         StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND => hop.method == Method::POST,
         _ => false,
     };
-    let onward = hop.onward.clone();
-    if becomes_get {
-        let content = Fields::Dropped;
-        return Hop { url, method: Method::GET, body: Body::default(), secrets, content, onward };
-    }
-    Hop { url, method: hop.method.clone(), body: hop.body.clone(), secrets, content: hop.content, onward }
+    let (onward, conditions) = (hop.onward.clone(), hop.conditions);
+    let (method, body, content) = match becomes_get {
+        true => (Method::GET, Body::default(), Fields::Dropped),
+        false => (hop.method.clone(), hop.body.clone(), hop.content),
+    };
+    Hop { url, method, body, secrets, content, onward, conditions }
 }
 
 /// Takes out what another origin must not see.
@@ -141,13 +141,15 @@ pub(super) fn drop_secrets(headers: &mut HeaderMap, from: &Url) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::attempt::unless::Conditions;
     use http::HeaderValue;
     use http::header::ACCEPT;
 
     fn hop(url: &str) -> Hop {
         let url = url.parse().expect("a URL");
         let (secrets, content) = (Fields::Sent, Fields::Sent);
-        Hop { url, method: Method::POST, body: "x".into(), secrets, content, onward: None }
+        let (onward, conditions) = (None, Conditions::Asked);
+        Hop { url, method: Method::POST, body: "x".into(), secrets, content, onward, conditions }
     }
 
     #[test]

@@ -276,8 +276,8 @@ impl<A> Rest<A> {
                 return Ok((place, had.reply));
             }
             (Goes::Anew, had) => self.parts.had = had,
-            (Goes::On { .. } | Goes::Complete { .. }, _) => {
-                unreachable!("what is there waits for the leader")
+            (Goes::On { .. } | Goes::Complete { .. } | Goes::Unchanged, _) => {
+                unreachable!("what is there waits for the leader, and what is unchanged has no body")
             }
         }
         if !self.lets_go() {

@@ -22,6 +22,10 @@ impl Job {
     /// Whether the job's journal can say what it knows of the next line, and take what comes of it. A journal that has
     /// failed stops the job.
     pub(super) fn may_read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // Requests are queued in the order of the list.
+        if self.looking.is_some() {
+            return Poll::Pending;
+        }
         let Some(ledger) = &mut self.terms.ledger else { return Poll::Ready(()) };
         match ledger.poll_ready(cx, self.inputs) {
             Poll::Pending => Poll::Pending,

@@ -1,5 +1,6 @@
 //! Stands for the journal where the feature `journal` is off: there is none.
 
+use std::path::Path;
 use std::task::{Context, Poll};
 
 use crate::error::Error;
@@ -7,6 +8,7 @@ use crate::event::Event;
 use crate::outcome::Outcome;
 use crate::part::Part;
 use crate::request::Request;
+use crate::version::{Kept, Written};
 
 /// No journal.
 pub(crate) enum Ledger {}
@@ -43,6 +45,18 @@ impl Ledger {
         _: Option<u64>,
         _: &Result<Request, Error>,
     ) -> Result<Known, Error> {
+        match *self {}
+    }
+
+    pub(crate) fn look_up(&mut self, _: u64, _: &str, _: &Path) {
+        match *self {}
+    }
+
+    pub(crate) fn poll_found(&mut self, _: &mut Context<'_>) -> Poll<Written> {
+        match *self {}
+    }
+
+    pub(crate) fn keeps(&mut self, _: u64, _: &Kept) {
         match *self {}
     }
 
