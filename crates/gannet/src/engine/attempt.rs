@@ -132,25 +132,17 @@ pub(crate) async fn lead(
             Box::pin(wait_as_asked(&errand, &head)).await?;
             continue;
         }
-        match unless::judge(&errand, mirror, &hop, &head) {
-            Says::Nothing => {}
-            Says::Unchanged => return Ok(unless::unchanged(&hop, head, body, &leg)),
-            Says::Nonsense => {
-                drop(body);
-                leg.enter(Phase::Queue);
-                hop.conditions = Conditions::Dropped;
-                continue;
-            }
+        let says = unless::judge(&errand, mirror, &hop, &head);
+        if says == Says::Unchanged {
+            return Ok(unless::unchanged(&hop, head, body, &leg));
         }
-        let goes = match onward::judge(&hop, &head)? {
-            Some(goes) => goes,
-            None => {
-                // As with a redirect: its place goes back first.
-                drop(body);
-                leg.enter(Phase::Queue);
-                hop.onward = None;
-                continue;
-            }
+        let goes = if says == Says::Nonsense { None } else { onward::judge(&hop, &head)? };
+        let Some(goes) = goes else {
+            // As with a redirect: its place goes back first.
+            drop(body);
+            leg.enter(Phase::Queue);
+            (hop.onward, hop.conditions) = (None, Conditions::Dropped);
+            continue;
         };
         let returned = errand.plan.redirects == Redirects::Return && is_redirect(head.status);
         if !goes.follows() && !errand.plan.ok_status.contains(head.status) && !returned {

@@ -190,7 +190,7 @@ impl Files {
 
     /// What to do if a file exists; by default [`Skip`](IfExists::Skip) in a directory, and
     /// [`Overwrite`](IfExists::Overwrite) at given paths. A file that appears while its URL is being fetched is
-    /// replaced under `Overwrite` only; under `Skip` and `Fail` the request then fails with
+    /// replaced under `Overwrite` and `Update` only; under `Skip` and `Fail` the request then fails with
     /// [`Exists`](ErrorKind::Exists).
     #[must_use]
     pub fn if_exists(mut self, rule: IfExists) -> Self {

@@ -55,6 +55,10 @@ impl Transport for Server {
                     response.status(304).header("etag", tag)
                 }
                 ("tag", tag) => response.header("etag", tag),
+                ("removes", path) => {
+                    let _ = std::fs::remove_file(path);
+                    response
+                }
                 (name, value) => response.header(name.trim_end_matches(':'), value),
             };
         }
@@ -181,6 +185,19 @@ async fn a_file_that_is_gone_or_was_edited_is_asked_for_plainly_and_replaced() {
     assert_eq!(ends(&outcomes), "ok ok ok same");
     assert_eq!(server.asked(), ["h/gone", "h/longer", "h/touched", "h/asis if-none-match \"t\""]);
     assert_eq!(["gone", "longer", "touched"].map(|name| read(&folder, name)), ["gone", "longer", "touched"]);
+}
+
+#[tokio::test]
+async fn a_file_that_goes_while_its_url_is_asked_about_is_asked_for_plainly() {
+    let (folder, server) = (Folder::new(), Server::default());
+    server.says("h/a", "tag \"t\"; body text");
+    update(&folder, &server, requests(&["h/a"])).await;
+    server.asked();
+    let path = folder.path().join("out/a");
+    server.says("h/a", &format!("tag \"t\"; body text; removes {}", path.display()));
+    assert_eq!(ends(&update(&folder, &server, requests(&["h/a"])).await), "ok");
+    assert_eq!(server.asked(), ["h/a if-none-match \"t\"", "h/a"]);
+    assert_eq!(read(&folder, "a"), "text");
 }
 
 #[tokio::test]

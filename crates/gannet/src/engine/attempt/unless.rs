@@ -13,7 +13,7 @@ use crate::error::Phase;
 use crate::outcome::ReplyHead;
 use crate::policy::update;
 use crate::transport::{Leg, WireBody};
-use crate::version::{Kept, Unless};
+use crate::version::{Kept, There, Unless};
 
 /// Whether the condition is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub(super) enum Says {
     Nothing,
     /// It is the server's.
     Unchanged,
-    /// Nothing that could be believed: the body is to be asked for plainly.
+    /// Nothing that could be believed, or the file is gone by now: the body is to be asked for plainly.
     Nonsense,
 }
 
@@ -62,10 +62,16 @@ pub(super) fn judge(errand: &Errand, mirror: u32, hop: &Hop, head: &Parts) -> Sa
     }
     let Some(kept) = asked_by(errand, mirror, hop) else { return Says::Nothing };
     let field = |name: HeaderName| head.headers.get(name).and_then(|value| value.to_str().ok());
-    match update::is_about(&kept.unless, field(ETAG), field(LAST_MODIFIED)) {
+    match update::is_about(&kept.unless, field(ETAG), field(LAST_MODIFIED)) && stands(&kept.there) {
         true => Says::Unchanged,
         false => Says::Nonsense,
     }
+}
+
+/// Whether the file is as it was when it was asked about: since then it may have waited for its turn.
+fn stands(there: &There) -> bool {
+    std::fs::symlink_metadata(&there.path)
+        .is_ok_and(|met| met.is_file() && met.len() == there.length && met.modified().ok() == there.modified)
 }
 
 /// The attempt that leads by saying that nothing has changed.
