@@ -16,7 +16,7 @@ use crate::say::{Complaint, amount, seconds};
 pub(crate) fn explain(job: &Path, url: &str, out: &mut dyn Write) -> Result<io::Result<Exit>, Refused> {
     let reader = Journal::read(place::find(job)?)?;
     // As the journal has it: with its scheme, without userinfo.
-    let url = match gannet::Request::new(&*gannet::source::with_scheme(url)) {
+    let url = match gannet::Request::new(&gannet::source::with_scheme(url)) {
         Ok(request) => request.url().to_owned(),
         Err(_) => url.to_owned(),
     };

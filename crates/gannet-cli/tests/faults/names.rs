@@ -208,7 +208,7 @@ fn meanwhile(folder: &Folder, origin: &Origin, name: &str, options: &str, act: i
     let url = origin.url(&format!("/slow?size={LENGTH}&seed=1&drip=40000/30ms"));
     let child = start(folder, ":", &[json!({"url": url, "name": name})], options);
     let has_part = || {
-        let files = folder.path("out").is_dir().then(|| folder.files_below("out")).unwrap_or_default();
+        let files = if folder.path("out").is_dir() { folder.files_below("out") } else { Vec::new() };
         files.iter().any(|name| name.ends_with(".part"))
     };
     let begun = std::time::Instant::now();
