@@ -37,7 +37,7 @@ pub(super) struct Metalink<R> {
 
 enum State<R> {
     Unread(R),
-    Read(Document),
+    Read(Box<Document>),
     Ended,
 }
 
@@ -67,7 +67,7 @@ impl<R: Read> Metalink<R> {
     }
 
     /// Reads it whole.
-    fn read(reader: R) -> io::Result<Result<Document, String>> {
+    fn read(reader: R) -> io::Result<Result<Box<Document>, String>> {
         let mut bytes = Vec::new();
         reader.take(LONGEST + 1).read_to_end(&mut bytes)?;
         if bytes.len() as u64 > LONGEST {
@@ -77,7 +77,7 @@ impl<R: Read> Metalink<R> {
             return Ok(Err("the document is not UTF-8".to_owned()));
         }
         let reader = quick_xml::Reader::from_reader(Cursor::new(bytes));
-        Ok(Ok(Document { reader, open: Vec::new(), counted: (0, 1), file: None }))
+        Ok(Ok(Box::new(Document { reader, open: Vec::new(), counted: (0, 1), file: None })))
     }
 
     fn step(&mut self) -> Result<Option<Found>, String> {

@@ -41,7 +41,7 @@ pub(super) struct Stream {
 type Item = (Input, Option<Slip>);
 
 enum State {
-    Waiting(Opener, Reading),
+    Waiting(Opener, Box<Reading>),
     Reading {
         pieces: mpsc::Receiver<Piece>,
         batch: std::vec::IntoIter<Item>,
@@ -67,7 +67,7 @@ impl Stream {
     /// Reads what `open` opens, from the first poll on.
     pub(super) fn new(open: Opener, end: End, reading: Reading) -> Self {
         let slips = reading.slips.clone();
-        Self { state: State::Waiting(open, reading), end, slips, seq: 0 }
+        Self { state: State::Waiting(open, Box::new(reading)), end, slips, seq: 0 }
     }
 }
 
@@ -82,7 +82,7 @@ impl Source for Stream {
                     else {
                         continue;
                     };
-                    self.state = start(open, reading);
+                    self.state = start(open, *reading);
                 }
                 State::Reading { pieces, batch } => match batch.next() {
                     Some((input, slip)) => {
