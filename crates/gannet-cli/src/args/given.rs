@@ -4,18 +4,20 @@
 use std::ffi::{OsStr, OsString};
 
 use clap::parser::ValueSource;
-use clap::{Arg, ArgMatches, Command};
+use clap::{ArgMatches, Command};
 use serde::{Deserialize, Serialize};
 
+use super::rivals::are_rivals;
 use super::vocabulary::is_secret;
 use super::words::without_userinfo;
 
-/// The words behind `gannet get`.
+/// The words behind `gannet get`, and the settings that stand for others.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Given {
     /// Options as `--name=value`, and URLs.
     pub(crate) words: Vec<String>,
-    /// Options whose values were left out, with their dashes, and `URL` where one held a name or a password.
+    /// Options whose values were left out, with their dashes, header fields as `--header=NAME`, and `URL` where one held
+    /// a name or a password; each as often as it was given.
     pub(crate) secret: Vec<String>,
     /// What was read from standard input: `--input`.
     pub(crate) from_stdin: Vec<String>,
@@ -25,60 +27,152 @@ pub(crate) struct Given {
 const OF_ONE_RUN: [&str; 3] = ["new-job", "dry-run", "curl"];
 /// Options whose value may name a file behind an `@`.
 const TAKES_A_FILE: [&str; 4] = ["data", "data-binary", "data-urlencode", "json"];
+/// Options whose value is a file or folder.
+const IS_A_PATH: [&str; 12] = [
+    "cacert",
+    "checksum-file",
+    "config",
+    "cookie-jar",
+    "directory-prefix",
+    "dump-header",
+    "har",
+    "input",
+    "journal",
+    "output",
+    "output-dir",
+    "report",
+];
 
-impl Given {
-    /// What was given to `get`.
-    pub(super) fn of(matches: &ArgMatches, definition: &Command) -> Self {
-        let mut given = Self::default();
-        let mut placed: Vec<(usize, String)> = Vec::new();
-        for arg in definition.get_arguments() {
-            let id = arg.get_id().as_str();
-            if matches.try_contains_id(id).is_ok()
-                && matches.value_source(id) == Some(ValueSource::CommandLine)
-            {
-                given.add(arg, matches, &mut placed);
+/// An option or a URL, as it was given.
+#[derive(Debug)]
+enum Word {
+    /// A URL, or the value of an option without a long name behind its letter.
+    Plain(Option<char>, String),
+    Flag(String),
+    Valued(String, String),
+}
+
+impl Word {
+    /// A setting: `--name` or `--name=value`.
+    fn of_setting(text: &str) -> Option<Self> {
+        let text = text.strip_prefix("--")?;
+        Some(match text.split_once('=') {
+            Some((long, value)) => Self::Valued(long.to_owned(), value.to_owned()),
+            None => Self::Flag(text.to_owned()),
+        })
+    }
+
+    fn into_text(self) -> String {
+        match self {
+            Self::Plain(Some(letter), value) => format!("-{letter}{value}"),
+            Self::Plain(None, value) => value,
+            Self::Flag(long) => format!("--{long}"),
+            Self::Valued(long, value) => format!("--{long}={value}"),
+        }
+    }
+
+    /// The same, if paths are relative to this folder.
+    fn from(self, here: &str) -> Self {
+        let absolute = |path: &str| match path {
+            "" | "-" => path.to_owned(),
+            path if path.starts_with('/') => path.to_owned(),
+            path => format!("{here}/{path}"),
+        };
+        let behind = |value: &str, mark: &str| {
+            let (name, path) = value.split_once(mark)?;
+            Some(format!("{name}{mark}{}", absolute(path)))
+        };
+        match self {
+            Self::Plain(Some('K'), path) => Self::Plain(Some('K'), absolute(&path)),
+            Self::Valued(long, value) => {
+                let value = match long.as_str() {
+                    "journal" if value == "none" => value,
+                    name if IS_A_PATH.contains(&name) => absolute(&value),
+                    // A file of cookies, and no cookie.
+                    "cookie" if !value.contains('=') => absolute(&value),
+                    "form" => behind(&value, "=@").or_else(|| behind(&value, "=<")).unwrap_or(value),
+                    "write-out" | "header" if value.starts_with('@') => behind(&value, "@").unwrap_or(value),
+                    name if TAKES_A_FILE.contains(&name) && value.starts_with('@') => {
+                        behind(&value, "@").unwrap_or(value)
+                    }
+                    _ => value,
+                };
+                Self::Valued(long, value)
+            }
+            other => other,
+        }
+    }
+}
+
+/// The words of a command line by long names, in their order; those of one run apart.
+fn spelled(matches: &ArgMatches, definition: &Command) -> Vec<Word> {
+    let mut placed: Vec<(usize, Word)> = Vec::new();
+    for arg in definition.get_arguments() {
+        let id = arg.get_id().as_str();
+        let is_given = || matches.value_source(id) == Some(ValueSource::CommandLine);
+        if matches.try_contains_id(id).is_err() || !is_given() {
+            continue;
+        }
+        let places: Vec<usize> = matches.indices_of(id).into_iter().flatten().collect();
+        let values = || places.iter().copied().zip(raw(matches, id));
+        match arg.get_long() {
+            None => {
+                let letter = arg.get_short();
+                placed.extend(values().map(|(place, value)| (place, Word::Plain(letter, value))));
+            }
+            Some(long) if arg.get_action().takes_values() => {
+                placed.extend(values().map(|(place, value)| (place, Word::Valued(long.into(), value))));
+            }
+            Some(long) => {
+                let times = usize::from(matches.get_count_or_one(id));
+                let place = places.first().copied().unwrap_or_default();
+                placed.extend((0..times).map(|_| (place, Word::Flag(long.into()))));
             }
         }
-        placed.sort_by_key(|(place, _)| *place);
-        given.words = placed.into_iter().map(|(_, word)| word).collect();
+    }
+    placed.sort_by_key(|(place, _)| *place);
+    placed.into_iter().map(|(_, word)| word).collect()
+}
+
+/// The words of a command line by long names, as they are to be given in another folder than `here`.
+pub(super) fn from_here(matches: &ArgMatches, definition: &Command, here: &str) -> Vec<String> {
+    spelled(matches, definition).into_iter().map(|word| word.from(here).into_text()).collect()
+}
+
+impl Given {
+    /// What was given to `get`, and the settings that stand for words in front of it.
+    pub(super) fn of(matches: &ArgMatches, definition: &Command, settings: &[String]) -> Self {
+        let settings = settings.iter().filter_map(|text| Word::of_setting(text));
+        let mut given = Self::default();
+        for word in settings.chain(spelled(matches, definition)) {
+            let kept = given.kept(word);
+            given.words.extend(kept);
+        }
         given.secret.sort();
-        given.secret.dedup();
         given.from_stdin.dedup();
         given
     }
 
-    fn add(&mut self, arg: &Arg, matches: &ArgMatches, placed: &mut Vec<(usize, String)>) {
-        let id = arg.get_id().as_str();
-        let long = arg.get_long();
-        if long.is_some_and(|long| OF_ONE_RUN.contains(&long)) {
-            return;
-        }
-        let places: Vec<usize> = matches.indices_of(id).into_iter().flatten().collect();
-        let Some(long) = long else {
-            for (place, value) in places.into_iter().zip(raw(matches, id)) {
-                match arg.get_short() {
-                    // An option without a long name: -K.
-                    Some(letter) => placed.push((place, format!("-{letter}{value}"))),
-                    None => placed.push((place, self.url(&value))),
+    /// What may be kept of a word.
+    fn kept(&mut self, word: Word) -> Option<String> {
+        match word {
+            Word::Flag(long) | Word::Valued(long, _) if OF_ONE_RUN.contains(&long.as_str()) => None,
+            Word::Flag(_) => Some(word.into_text()),
+            Word::Valued(long, value) => self.valued(&long, &value),
+            Word::Plain(None, url) => Some(self.url(&url)),
+            Word::Plain(Some(letter), value) => {
+                // An option without a long name: -K.
+                if value == "-" {
+                    self.from_stdin.push(format!("-{letter}"));
                 }
+                Some(format!("-{letter}{value}"))
             }
-            return;
-        };
-        if !arg.get_action().takes_values() {
-            let times = usize::from(matches.get_count_or_one(id));
-            let place = places.first().copied().unwrap_or_default();
-            placed.extend(std::iter::repeat_n((place, format!("--{long}")), times));
-            return;
-        }
-        for (place, value) in places.into_iter().zip(raw(matches, id)) {
-            placed.extend(self.valued(long, &value).map(|word| (place, word)));
         }
     }
 
     /// The word of an option and its value, if it may be kept.
     fn valued(&mut self, long: &str, value: &str) -> Option<String> {
-        let is_stdin = value.ends_with("@-") || (value == "-" && long == "input");
-        if is_stdin {
+        if value.ends_with("@-") || (value == "-" && matches!(long, "input" | "checksum-file")) {
             self.from_stdin.push(format!("--{long}"));
         }
         let names_a_file = TAKES_A_FILE.contains(&long) && value.starts_with('@');
@@ -87,7 +181,7 @@ impl Given {
             _ => !is_secret(long) || names_a_file,
         };
         if !is_kept {
-            self.secret.push(format!("--{long}"));
+            self.secret.push(flag(long, value));
             return None;
         }
         let value = if long == "mirror" { self.url(value) } else { value.to_owned() };
@@ -105,14 +199,63 @@ impl Given {
 
     /// What was left out and is not given by `other` either.
     pub(crate) fn left_out_of(&self, other: &Self) -> Vec<String> {
-        let is_given = |flag: &&String| {
-            let begin = format!("{flag}=");
-            other.secret.contains(flag) || other.words.iter().any(|word| word.starts_with(&begin))
-        };
-        let all = self.secret.iter().chain(&self.from_stdin);
-        let mut missing: Vec<String> = all.filter(|flag| !is_given(flag)).cloned().collect();
-        missing.dedup();
+        let mut there: Vec<String> = other.flags().collect();
+        let mut missing = Vec::new();
+        for flag in &self.secret {
+            match there.iter().position(|other| other == flag) {
+                Some(place) => drop(there.swap_remove(place)),
+                None => missing.push(flag.clone()),
+            }
+        }
+        let is_read =
+            |flag: &&String| !other.from_stdin.contains(flag) && !other.flags().any(|it| it == **flag);
+        missing.extend(self.from_stdin.iter().filter(is_read).cloned());
         missing
+    }
+
+    /// The words that still hold when those of `other` are given behind them: what is given anew stands in the place of
+    /// what has the same name, and of what speaks against it.
+    pub(crate) fn words_beside(&self, other: &Self) -> Vec<String> {
+        let new: Vec<String> = other.flags().collect();
+        let gives_way = |word: &String| {
+            let Some(Word::Flag(long) | Word::Valued(long, _)) = Word::of_setting(word) else { return false };
+            let old = flag_of(word);
+            let is_replaced = new.contains(&old) && !self.secret.contains(&old);
+            is_replaced || new.iter().any(|new| are_rivals(&long, new.trim_start_matches("--")))
+        };
+        self.words.iter().filter(|word| !gives_way(word)).cloned().collect()
+    }
+
+    /// The names of all options.
+    fn flags(&self) -> impl Iterator<Item = String> + '_ {
+        self.words.iter().map(|word| flag_of(word)).chain(self.secret.iter().cloned())
+    }
+
+    /// How what was left out is to be given again: `--user ...`.
+    pub(crate) fn again(flags: &[String]) -> String {
+        let one = |flag: &String| match flag.split_once('=') {
+            Some((flag, field)) => format!(" {flag} '{field}: ...'"),
+            None => format!(" {flag} ..."),
+        };
+        flags.iter().map(one).collect()
+    }
+}
+
+/// What an option of this value is called: `--header=NAME` tells fields apart.
+pub(super) fn flag(long: &str, value: &str) -> String {
+    let field = value.split([':', ';']).next().unwrap_or_default();
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || letter == '-' || letter == '_';
+    match long == "header" && field.len() < value.len() && field.chars().all(is_plain) {
+        true => format!("--{long}={}", field.to_ascii_lowercase()),
+        false => format!("--{long}"),
+    }
+}
+
+fn flag_of(word: &str) -> String {
+    match Word::of_setting(word) {
+        Some(Word::Valued(long, value)) => flag(&long, &value),
+        Some(Word::Flag(long)) => format!("--{long}"),
+        Some(Word::Plain(..)) | None => word.chars().take(2).filter(|_| word.starts_with('-')).collect(),
     }
 }
 

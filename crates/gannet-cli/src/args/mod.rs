@@ -154,8 +154,9 @@ pub(crate) fn parse(
     let Some(name) = FETCHING.into_iter().find(|fetching| *fetching == name) else {
         return command(&matches);
     };
-    let before = further(name, own, surroundings).map_err(NoCommand::Refused)?;
-    let given = Given::of(own, &definition_of(name));
+    let (settings, of_files) = further(name, own, surroundings).map_err(NoCommand::Refused)?;
+    let given = Given::of(own, &definition_of(name), &settings);
+    let before = [settings, of_files].concat();
     let with_given = |command: Command| match command {
         Command::Get(get) if given::is_text(&words) => Command::Get(Box::new(GetArgs { given, ..*get })),
         other => other,
@@ -197,16 +198,27 @@ fn command(matches: &ArgMatches) -> Result<Command, NoCommand> {
     Ok(line.command.unwrap_or_else(|| Command::Get(Box::new(line.get))))
 }
 
+/// These words of `get` by long names, as they are to be given in another folder than `here`. Words that are wrong stay
+/// as they are.
+pub(crate) fn from_here(words: Vec<OsString>, here: &std::path::Path) -> Vec<OsString> {
+    let Some(here) = here.to_str().filter(|_| given::is_text(&words)) else { return words };
+    let all = ["gannet", FETCHING[0]].map(OsString::from).into_iter().chain(words.iter().cloned());
+    let Ok(matches) = Line::command().try_get_matches_from(all) else { return words };
+    let Some((name, own)) = matches.subcommand() else { return words };
+    let found = given::from_here(own, &definition_of(name), here.trim_end_matches('/'));
+    found.into_iter().map(OsString::from).collect()
+}
+
 /// The words that stand before those of the command line: settings, then the options of `-K`.
 fn further(
     name: &'static str,
     own: &ArgMatches,
     surroundings: &Surroundings,
-) -> Result<Vec<String>, Complaint> {
+) -> Result<(Vec<String>, Vec<String>), Complaint> {
     let named = own.get_one::<PathBuf>("config").map(PathBuf::as_path);
     let files: Vec<String> = own.get_many("curl_config").into_iter().flatten().cloned().collect();
     if named.is_none() && files.is_empty() && surroundings.hold_nothing() {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), Vec::new()));
     }
     let held = settings(named, surroundings)?;
     let mut vocabulary = vocabulary_of(name);
@@ -222,9 +234,7 @@ fn further(
     };
     let mut names: Vec<String> = own.ids().filter(is_given).filter_map(by_id).collect();
     names.extend(given.names);
-    let mut words = held.words(&vocabulary, &names);
-    words.extend(given.words);
-    Ok(words)
+    Ok((held.words(&vocabulary, &names), given.words))
 }
 
 /// Standard input, which gave options, can give nothing else.
@@ -304,7 +314,7 @@ mod tests {
     /// The fetch that a command line comes to within these variables.
     fn within(line: &str, variables: &[(&str, &str)]) -> Result<Command, NoCommand> {
         let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), OsString::from(value)));
-        let surroundings = Surroundings { variables: variables.collect(), file: None };
+        let surroundings = Surroundings { variables: variables.collect(), ..Surroundings::default() };
         let words = std::iter::once("gannet").chain(line.split_whitespace());
         parse(words.map(OsString::from), &surroundings)
     }

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use super::given::flag;
 use super::rivals;
 use super::toml_file;
 use super::vocabulary::{Known, Takes, Vocabulary, canonical, is_secret};
@@ -25,6 +26,9 @@ pub(crate) struct Surroundings {
     pub(crate) variables: Vec<(String, OsString)>,
     /// Where the user's gannet.toml would be.
     pub(crate) file: Option<PathBuf>,
+    /// What alone is taken from them, if not all is: the secrets of a job that keeps its other settings itself, as
+    /// [`Given`](super::Given) names them.
+    pub(crate) alone: Option<Vec<String>>,
 }
 
 impl Surroundings {
@@ -37,6 +41,7 @@ impl Surroundings {
         Self {
             variables: std::env::vars_os().filter_map(named).filter(ours).collect(),
             file: settings.map(|folder| folder.join("gannet").join("gannet.toml")),
+            alone: None,
         }
     }
 
@@ -119,6 +124,9 @@ impl Settings {
         let mut held = file.unwrap_or_default();
         held.retain(|setting| !variables.iter().any(|stronger| stronger.replaces(setting)));
         held.extend(variables);
+        if let Some(alone) = &surroundings.alone {
+            held.retain_mut(|setting| setting.keep_alone(alone));
+        }
         for setting in &held {
             for word in setting.words() {
                 if let Some(reason) = vocabulary.refusal(&setting.option, &word) {
@@ -171,6 +179,18 @@ impl Setting {
         match &self.origin {
             Origin::File { .. } => Complaint::new(format!("{}: {} {what}", self.origin, self.option.long)),
             Origin::Variable(name) => Complaint::new(format!("{name} in the environment {what}")),
+        }
+    }
+
+    /// Keeps only values of these options; whether there are any.
+    fn keep_alone(&mut self, alone: &[String]) -> bool {
+        let long = &self.option.long;
+        match &mut self.value {
+            Value::Flag(_) => false,
+            Value::Texts(texts) => {
+                texts.retain(|text| alone.contains(&flag(long, text)));
+                !texts.is_empty()
+            }
         }
     }
 

@@ -23,6 +23,7 @@ pub(crate) use resume::command;
 pub(crate) use settings::Settings;
 pub(crate) use verify::verify;
 
+use crate::args::Given;
 use crate::exit::Exit;
 use crate::plan::Crowd;
 use crate::say::Complaint;
@@ -141,7 +142,10 @@ impl Job {
         if self.existing == Existing::Updated {
             self.tell_where_earlier_jobs_ran(before.as_ref());
         }
-        let is_other = before.as_ref().is_some_and(|before| before.is_met && !before.is_same(&self.settings));
+        // Of a job that is over the journal tells by its lines whether it is this one.
+        let is_met = |before: &Settings| before.is_met && !self.known.is_finished;
+        let is_other =
+            before.as_ref().is_some_and(|before| is_met(before) && !before.is_same_list(&self.settings));
         let is_renewed = self.known.is_finished && self.existing != Existing::Kept;
         match start {
             Start::Anew => return self.begin_anew(durability),
@@ -212,10 +216,7 @@ impl Job {
         let given = &self.settings.given;
         let can = given.from_stdin.is_empty() && !given.words.is_empty();
         let can = can && !given.secret.iter().any(|flag| flag == "URL");
-        can.then(|| {
-            let again = given.secret.iter().map(|flag| format!(" {flag} ..."));
-            format!("gannet resume {}{}", self.place.name, again.collect::<String>())
-        })
+        can.then(|| format!("gannet resume {}{}", self.place.name, Given::again(&given.secret)))
     }
 
     /// How to try again what failed.
@@ -268,12 +269,50 @@ impl From<Complaint> for Refused {
     }
 }
 
-/// A path as a shell takes it.
+/// A path as a shell takes it, and as no option.
 fn quoted(path: &Path) -> String {
     let text = path.to_string_lossy();
+    let text = if text.starts_with('-') { format!("./{text}") } else { text.into_owned() };
     let is_plain = |letter: char| letter.is_alphanumeric() || "/._-+=:,@%~".contains(letter);
-    match text.is_empty() || text.starts_with(['-', '~']) || !text.chars().all(is_plain) {
+    if text.chars().any(|letter| letter.is_control() || letter == char::REPLACEMENT_CHARACTER) {
+        return escaped(path.as_os_str().as_encoded_bytes());
+    }
+    match text.is_empty() || text.starts_with('~') || !text.chars().all(is_plain) {
         true => format!("'{}'", text.replace('\'', r"'\''")),
-        false => text.into_owned(),
+        false => text,
+    }
+}
+
+/// As `$'...'`: what would change a terminal is written in digits.
+fn escaped(bytes: &[u8]) -> String {
+    let mut text = String::from(if bytes.starts_with(b"-") { "$'./" } else { "$'" });
+    for byte in bytes {
+        match byte {
+            b'\'' | b'\\' => text.extend(['\\', char::from(*byte)]),
+            b' '..=b'~' => text.push(char::from(*byte)),
+            _ => text.push_str(&format!("\\{byte:03o}")),
+        }
+    }
+    text + "'"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_written_as_a_shell_takes_them() {
+        for (name, written) in [
+            ("out", "out"),
+            ("-dash", "./-dash"),
+            ("a b", "'a b'"),
+            ("it's", r"'it'\''s'"),
+            ("~", "'~'"),
+            ("", "''"),
+            ("red\u{1b}[31m's", r"$'red\033[31m\'s'"),
+            ("-\n", r"$'./-\012'"),
+        ] {
+            assert_eq!(quoted(Path::new(name)), written);
+        }
     }
 }

@@ -156,6 +156,11 @@ pub(super) fn state_folder() -> Option<PathBuf> {
     state.map(|state| state.join("gannet"))
 }
 
+/// The journal of a job with these options, if it is in the state folder.
+pub(super) fn in_state_of(args: &GetArgs) -> Option<PathBuf> {
+    Place::in_state(args).map(|place| place.journal)
+}
+
 fn in_state(name: &str) -> Option<PathBuf> {
     Some(state_folder()?.join(format!("{name}.sqlite")))
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use gannet::Journal;
 
 use super::{Refused, Settings, Start, place};
-use crate::args::{self, Command, GetArgs, NoCommand, Surroundings};
+use crate::args::{self, Command, GetArgs, Given, NoCommand, Surroundings};
 use crate::say::Complaint;
 
 /// The options of the job that these words name, with those that follow the name behind them. The folder in which the
@@ -14,10 +14,10 @@ use crate::say::Complaint;
 pub(crate) fn command(words: &[OsString], start: Start) -> Result<Box<GetArgs>, NoCommand> {
     let refused = |complaint: Complaint| NoCommand::Refused(complaint);
     let (journal, further) = match words.split_first() {
-        Some((job, _)) if job.to_string_lossy().starts_with('-') => {
+        Some((job, _)) if is_option(job) => {
             let what = format!("{} comes before the name of a job", job.to_string_lossy());
             return Err(refused(
-                Complaint::new(what).fix("gannet resume JOB [OPTIONS]; gannet jobs lists them"),
+                Complaint::new(what).fix("gannet resume JOB [OPTIONS]; a folder of such a name is ./-NAME"),
             ));
         }
         Some((job, further)) => (place::find(Path::new(job)).map_err(refused)?, further),
@@ -32,33 +32,43 @@ pub(crate) fn command(words: &[OsString], start: Start) -> Result<Box<GetArgs>, 
         refused(Complaint::new(what).fix("run the same command again"))
     })?;
     drop(reader);
-    let further = further.to_vec();
+    let here = std::env::current_dir().unwrap_or_default();
+    let further = args::from_here(further.to_vec(), &here);
     std::env::set_current_dir(&settings.cwd).map_err(|cause| {
         let what = format!("the job was begun in {}, which cannot be gone to", settings.cwd.display());
         refused(Complaint::new(what).why(cause.to_string()))
     })?;
     let verb = if start == Start::Retry { "retry" } else { "resume" };
-    let extra = parsed(further.clone())?;
+    // The job's settings are those that it was begun with; what surrounds this run has its secrets at most.
+    let alone = Some(settings.given.secret.clone());
+    let surroundings = Surroundings { alone, ..Surroundings::of_this_process() };
+    let extra = parsed(further.clone(), &surroundings)?;
     let missing = settings.given.left_out_of(&extra.given);
     if !missing.is_empty() {
         return Err(refused(again(&missing, &name, verb)));
     }
-    let kept = settings.given.words.iter().map(OsString::from);
-    let args = parsed(kept.chain(further).collect())?;
+    let kept = settings.given.words_beside(&extra.given).into_iter().map(OsString::from);
+    let args = parsed(kept.chain(further).collect(), &surroundings)?;
     same_place(&args, &journal, &name).map_err(refused)?;
     Ok(args)
 }
 
-fn parsed(words: Vec<OsString>) -> Result<Box<GetArgs>, NoCommand> {
+/// Unless it is a job all the same.
+fn is_option(word: &OsString) -> bool {
+    word.to_string_lossy().starts_with('-') && place::find(Path::new(word)).is_err()
+}
+
+fn parsed(words: Vec<OsString>, surroundings: &Surroundings) -> Result<Box<GetArgs>, NoCommand> {
     let words = ["gannet", "get"].map(OsString::from).into_iter().chain(words);
-    match args::parse(words, &Surroundings::of_this_process())? {
+    match args::parse(words, surroundings)? {
         Command::Get(args) => Ok(args),
         other => unreachable!("`get` comes first: {other:?}"),
     }
 }
 
 fn again(missing: &[String], name: &str, verb: &str) -> Complaint {
-    let what = format!("the job was given {}, which its journal does not keep", missing.join(" and "));
+    let named: Vec<String> = missing.iter().map(|flag| flag.replace('=', " ")).collect();
+    let what = format!("the job was given {}, which its journal does not keep", named.join(" and "));
     let complaint = Complaint::new(what);
     if missing.iter().any(|flag| flag == "URL") {
         return complaint
@@ -70,8 +80,7 @@ fn again(missing: &[String], name: &str, verb: &str) -> Complaint {
             .why("the list came from standard input")
             .fix("run the same command again, with the same list: it goes on, too");
     }
-    let flags: String = missing.iter().map(|flag| format!(" {flag} ...")).collect();
-    complaint.fix(format!("gannet {verb} {name}{flags}"))
+    complaint.fix(format!("gannet {verb} {name}{}", Given::again(missing)))
 }
 
 /// The one unfinished job that was begun in this folder, or whose files lie below it.
@@ -103,14 +112,15 @@ fn same_place(args: &GetArgs, journal: &Path, name: &str) -> Result<(), Complain
     let leads_to = match (&args.job.journal, &args.body.directory) {
         (Some(folder), _) if folder != "none" => place::find(Path::new(folder)).ok(),
         (None, Some(folder)) => place::find(folder).ok(),
-        _ => return Ok(()),
+        (Some(_), _) => None,
+        (None, None) => place::in_state_of(args),
     };
     let is_same = leads_to.is_some_and(|found| found.canonicalize().ok() == journal.canonicalize().ok());
     if is_same {
         return Ok(());
     }
     Err(Complaint::new(format!("the journal of {name} is not where its job was begun"))
-        .why("its folder was moved, or it is that of an earlier job")
+        .why("its folder was moved, or it is that of an earlier job, or the options lead elsewhere")
         .fix("move it back, or run the command with its new folder and --new-job: files that are there are kept"))
 }
 

@@ -1,6 +1,6 @@
 //! What a journal keeps of the command line, as JSON: enough to go on, and nothing secret. Plain data.
 
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -25,12 +25,11 @@ pub(crate) struct Settings {
 impl Settings {
     /// What is kept of these options.
     pub(crate) fn of(args: &GetArgs) -> Self {
-        let absolute = |path: &PathBuf| path.canonicalize().or_else(|_| std::path::absolute(path)).ok();
         Self {
             v: 1,
             cwd: std::env::current_dir().unwrap_or_default(),
             given: args.given.clone(),
-            output: args.body.directory.as_ref().and_then(absolute),
+            output: args.body.directory.as_deref().map(settled),
             is_met: false,
         }
     }
@@ -45,18 +44,36 @@ impl Settings {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// Whether the same command was given.
-    pub(super) fn is_same(&self, other: &Self) -> bool {
-        self.given == other.given && self.cwd == other.cwd
+    /// Whether the same list, or the same URLs, were given, as far as the command line tells.
+    pub(super) fn is_same_list(&self, other: &Self) -> bool {
+        let is_of_list = |word: &&String| !word.starts_with('-') || word.starts_with("--input=");
+        let list =
+            |of: &'_ Self| -> Vec<String> { of.given.words.iter().filter(is_of_list).cloned().collect() };
+        list(self) == list(other) && self.cwd == other.cwd
     }
 
     /// The files have been moved: names in the journal lead elsewhere.
     pub(super) fn moved_to(&self, now: &Self) -> Option<Complaint> {
-        let (was, is) = (self.output.as_ref()?, now.output.as_ref()?);
+        let (was, is) = (settled(self.output.as_deref()?), settled(now.output.as_deref()?));
         (was != is).then(|| {
             Complaint::new(format!("the job in {} was begun in {}", is.display(), was.display()))
                 .why("its folder was moved, and its journal names the files by their old place")
                 .fix("move it back, or begin anew with --new-job: files that are there are not fetched again")
         })
     }
+}
+
+/// The path as the system knows it, as far as it is there; what is not there yet holds no links.
+fn settled(path: &Path) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let mut settled = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => drop(settled.pop()),
+            Component::CurDir => {}
+            part => settled.push(part),
+        }
+        settled = settled.canonicalize().unwrap_or(settled);
+    }
+    settled
 }

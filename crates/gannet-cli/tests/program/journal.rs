@@ -353,7 +353,11 @@ fn secrets_are_not_kept_and_have_to_be_given_again() {
         "--deadline",
         "300ms",
     ]);
-    assert!(ran.stderr.contains("gannet resume out --header ... --user ... to go on"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("gannet resume out --header 'x-key: ...' --user ... to go on"),
+        "{}",
+        ran.stderr
+    );
     for name in std::fs::read_dir(folder.path().join("out/.gannet")).expect("a folder") {
         let entry = name.expect("an entry");
         let mode = entry.metadata().expect("a file").permissions().mode();
@@ -362,7 +366,7 @@ fn secrets_are_not_kept_and_have_to_be_given_again() {
         assert!(!holds && mode & 0o777 == 0o600, "{entry:?}: {mode:o}");
     }
     let ran = folder.run(["resume", "out"]);
-    assert!(ran.code == 2 && ran.stderr.contains("given --header and --user"), "{ran:?}");
+    assert!(ran.code == 2 && ran.stderr.contains("given --header x-key and --user"), "{ran:?}");
     let ran = folder.run(["resume", "out", "-u", &user, "-H", &header, "--deadline", "10s"]);
     assert_eq!(ran.code, 0, "{ran:?}");
 }

@@ -6,6 +6,7 @@ mod ending;
 mod fixture;
 mod inputs;
 mod journal;
+mod journal_again;
 mod output;
 mod placing;
 mod records;
