@@ -99,6 +99,14 @@ pub(super) fn has_log(path: &Path) -> io::Result<bool> {
     Ok(!marks.starts_with(b"SQLite format 3\0") || marks.get(18..20) == Some(&[2, 2]))
 }
 
+/// Whether all that was committed is in the file itself.
+pub(super) fn has_empty_log(path: &Path) -> bool {
+    match fs::metadata(beside(path, "-wal")) {
+        Ok(log) => log.len() == 0,
+        Err(cause) => cause.kind() == io::ErrorKind::NotFound,
+    }
+}
+
 /// Makes what was named or removed in the folder durable.
 pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(folder_of(path))?.sync_all()

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 
 use super::rows::{self, BLOCK, COLUMNS, Header};
 use super::{parts, place, run, schema, store, trouble};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::outcome::{Ending, Recorded};
 use crate::part::Part;
 use crate::request::Request;
@@ -55,14 +55,26 @@ impl JobSummary {
 
 impl JournalReader {
     pub(super) fn open(path: &Path) -> Result<Self, Error> {
-        let sqlite = |cause| trouble::of_sqlite(path, cause);
         if place::beside(path, "-journal").exists() {
             // What SQLite writes beside a file while it is made, and never again.
             return Err(schema::not_made(path));
         }
         schema::check_file(path)?;
+        match Self::open_as(path, path) {
+            // SQLite wants to make files beside it. Where it may not, and nothing is missing in the file, nobody writes it.
+            Err(error) if is_refused(&error) && place::has_empty_log(path) => {
+                Self::open_as(path, Path::new(&immutable(path))).map_err(|_| error)
+            }
+            opened => opened,
+        }
+    }
+
+    /// Opens the journal `path` by a name that SQLite takes for it.
+    fn open_as(path: &Path, name: &Path) -> Result<Self, Error> {
+        let sqlite = |cause| trouble::of_sqlite(path, cause);
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(path, flags).map_err(sqlite)?;
+        let flags = if name == path { flags } else { flags | OpenFlags::SQLITE_OPEN_URI };
+        let connection = Connection::open_with_flags(name, flags).map_err(sqlite)?;
         connection.busy_timeout(std::time::Duration::from_secs(10)).map_err(sqlite)?;
         schema::check(&connection, path)?;
         let header = Header::read(&connection, path)?;
@@ -291,4 +303,24 @@ impl JournalRows<'_> {
         self.ready = rows.into_iter();
         self.ready.next().map(Ok)
     }
+}
+
+/// Whether it may be that only something beside the journal cannot be made.
+fn is_refused(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::JournalFailed | ErrorKind::ReadOnly)
+}
+
+/// The name of a file that nobody writes, as SQLite's URI.
+fn immutable(path: &Path) -> String {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let mut uri = String::from("file:");
+    for byte in absolute.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' => {
+                uri.push(char::from(*byte))
+            }
+            other => uri.push_str(&format!("%{other:02X}")),
+        }
+    }
+    uri + "?immutable=1"
 }

@@ -151,6 +151,30 @@ impl Run {
         Ok(Known::Open(block.and_then(|block| block.take_part(seq))))
     }
 
+    /// What has settled of the next line, where nothing more is begun: nothing is written down, and a line that is another
+    /// one is not known. To be called after [`poll_ready`](Self::poll_ready).
+    pub(crate) fn recall(
+        &mut self,
+        seq: u64,
+        line: Option<u64>,
+        request: &Result<Request, Error>,
+    ) -> Option<Box<Outcome>> {
+        if self.failed.is_some() || seq >= self.known {
+            return None;
+        }
+        let block = self.block.as_mut()?;
+        let place = usize::try_from(seq.checked_sub(block.first)?).ok()?;
+        if block.hashes.get(place) != Some(&hash_of(request)) {
+            return None;
+        }
+        let row = block.take(seq).filter(|row| *row.url == *url_of(request))?;
+        self.settles(&row).then(|| {
+            let mut outcome = row.into_outcome();
+            outcome.line = line.or(outcome.line);
+            Box::new(outcome)
+        })
+    }
+
     /// What an earlier run has left of a body is not gone on with.
     pub(crate) fn part_gone(&self, seq: u64) {
         self.part_log().hear(&Event::PartGone { seq });

@@ -38,13 +38,15 @@ impl Job {
         }
     }
 
-    /// Asks the journal about an input; `None` if it is to be fetched, or has an error of its own that is told.
+    /// Asks the journal about an input; `None` if it is to be fetched, or has an error of its own that is told. What is
+    /// done is done, also where nothing more is begun.
     pub(super) fn known(&mut self, seq: u64, input: &mut Input) -> Option<Outcome> {
-        if self.stopped.is_some() {
-            return None;
-        }
         let ledger = self.terms.ledger.as_mut()?;
-        match ledger.admit(seq, input.line, &input.request) {
+        let known = match self.stopped {
+            Some(_) => Ok(Known::Settled(ledger.recall(seq, input.line, &input.request)?)),
+            None => ledger.admit(seq, input.line, &input.request),
+        };
+        match known {
             Ok(Known::Open(part)) => {
                 if let (Ok(request), Some(part)) = (&mut input.request, part) {
                     request.part.get_or_insert(part);

@@ -60,6 +60,15 @@ impl Ledger {
         match *self {}
     }
 
+    pub(crate) fn recall(
+        &mut self,
+        _: u64,
+        _: Option<u64>,
+        _: &Result<Request, Error>,
+    ) -> Option<Box<Outcome>> {
+        match *self {}
+    }
+
     pub(crate) fn part_gone(&self, _: u64) {
         match *self {}
     }
