@@ -25,7 +25,7 @@ use tokio::time::Instant;
 
 use crate::args::{Command, NoCommand, SharedArgs, Surroundings};
 use crate::exit::Exit;
-use crate::job::{Job, JobTo, Refused, Start};
+use crate::job::{Job, JobTo, NotGoneOn, Refused, Start};
 use crate::plan::Plan;
 use crate::say::{Complaint, Ink, Voice};
 
@@ -57,7 +57,11 @@ fn main() -> ExitCode {
 fn go_on(words: &[OsString], start: Start, begun: Instant) -> ExitCode {
     match job::command(words, start) {
         Ok(args) => fetch(&args.shared, begun, |voice| Ok(Plan::get(&args, begun, voice)?.started_by(start))),
-        Err(none) => explain(none),
+        Err(NotGoneOn::Words(none)) => explain(none),
+        Err(NotGoneOn::Journal(Refused { complaint, exit })) => {
+            refuse(&complaint);
+            exit.into()
+        }
     }
 }
 

@@ -330,9 +330,14 @@ impl Run {
         let wants_all = matches!(self.goal, Goal::All | Goal::Percent(_));
         if self.is_of_closed_stdout(self.counts.fatal()) {
             self.stopped = Some(Stopped::StdoutClosed);
-        } else if is_late && wants_all && self.crowd == Crowd::Listed {
+        } else if is_late && wants_all && self.crowd == Crowd::Listed && !self.knew_all() {
             self.stopped = Some(Stopped::TooLate);
         }
+    }
+
+    /// Whether this run had nothing left to do.
+    fn knew_all(&self) -> bool {
+        self.kept.as_ref().is_some_and(|kept| kept.knew_all(&self.counts))
     }
 
     /// Waits until standard output has taken what was committed.

@@ -218,6 +218,9 @@ impl Given {
     pub(crate) fn words_beside(&self, other: &Self) -> Vec<String> {
         let new: Vec<String> = other.flags().collect();
         let gives_way = |word: &String| {
+            if word == "-K-" && new.iter().any(|new| new == "-K") {
+                return true;
+            }
             let Some(Word::Flag(long) | Word::Valued(long, _)) = Word::of_setting(word) else { return false };
             let old = flag_of(word);
             let is_replaced = new.contains(&old) && !self.secret.contains(&old);

@@ -29,12 +29,11 @@ fn line(journal: &PathBuf) -> String {
     };
     let summary = reader.summary();
     let settings = Settings::of_json(&summary.settings);
-    let is_met = settings.as_ref().is_some_and(|settings| settings.is_met);
-    let began_in = match settings.filter(|_| place::state_folder().as_deref() == journal.parent()) {
+    let began_in = match settings.as_ref().filter(|_| place::state_folder().as_deref() == journal.parent()) {
         Some(settings) => format!(" in {}", settings.cwd.display()),
         None => String::new(),
     };
-    let how = match go_on(&summary, is_met, &name) {
+    let how = match go_on(&summary, settings.as_ref(), &name, journal) {
         Some(how) => format!("  {how}"),
         None => String::new(),
     };
@@ -55,12 +54,26 @@ fn counts(summary: &JobSummary) -> String {
     text
 }
 
-fn go_on(summary: &JobSummary, is_met: bool, name: &str) -> Option<String> {
-    match (summary.is_finished || is_met, summary.count(Ending::Failed)) {
-        (false, _) => Some(format!("gannet resume {name}")),
-        (true, 0) => None,
-        (true, _) => Some(format!("gannet retry {name}")),
+fn go_on(summary: &JobSummary, settings: Option<&Settings>, name: &str, journal: &Path) -> Option<String> {
+    if place::is_in_use(journal) {
+        return Some("running".to_owned());
     }
+    let has_failed = summary.count(Ending::Failed) > 0;
+    let is_over = summary.is_finished || settings.is_some_and(|settings| settings.is_met);
+    let stops_again = has_failed && settings.is_some_and(Settings::stops_at_failures);
+    let verb = match (is_over, has_failed) {
+        (true, false) => return None,
+        (true, true) => "retry",
+        (false, _) => {
+            if stops_again {
+                "retry"
+            } else {
+                "resume"
+            }
+        }
+    };
+    let how = settings.and_then(|settings| settings.go_on(verb, name));
+    Some(how.unwrap_or_else(|| "run the same command again".to_owned()))
 }
 
 /// A moment of the wall clock (RFC 3339), to the second.

@@ -14,16 +14,15 @@ mod verify;
 use std::path::{Path, PathBuf};
 
 use gannet::source::Source;
-use gannet::{Durability, Error, Journal, Resumed};
+use gannet::{Durability, Error, JobReport, Journal, Resumed};
 
 pub(crate) use explain::explain;
 pub(crate) use list::jobs;
 pub(crate) use place::Place;
-pub(crate) use resume::command;
+pub(crate) use resume::{NotGoneOn, command};
 pub(crate) use settings::Settings;
 pub(crate) use verify::verify;
 
-use crate::args::Given;
 use crate::exit::Exit;
 use crate::plan::Crowd;
 use crate::say::Complaint;
@@ -211,17 +210,23 @@ impl Job {
         self.journal.clone()
     }
 
-    /// How to go on, in words for a shell; `None` if it takes the same command, since standard input was read.
+    /// How to go on, in words for a shell; `None` if it takes the same command.
     pub(crate) fn resume(&self) -> Option<String> {
-        let given = &self.settings.given;
-        let can = given.from_stdin.is_empty() && !given.words.is_empty();
-        let can = can && !given.secret.iter().any(|flag| flag == "URL");
-        can.then(|| format!("gannet resume {}{}", self.place.name, Given::again(&given.secret)))
+        match self.settings.from_stdin() {
+            [] => self.settings.go_on("resume", &self.place.name),
+            several => Some(format!("run the same command again with the same {}", of_stdin(several))),
+        }
     }
 
     /// How to try again what failed.
     pub(crate) fn retry(&self) -> Option<String> {
-        self.resume().map(|resume| resume.replacen("resume", "retry", 1))
+        self.settings.go_on("retry", &self.place.name)
+    }
+
+    /// Whether the list is the job's, and all of it had settled before this run, so that nothing could come too late.
+    pub(crate) fn knew_all(&self, report: &JobReport) -> bool {
+        let lines = self.known.lines;
+        self.known.is_finished && lines > 0 && (report.inputs(), report.from_journal()) == (lines, lines)
     }
 
     /// Closes it when all that is written down has been told to it; what is not needed any more is removed.
@@ -248,6 +253,14 @@ impl Job {
         if self.known.lines == 0 && self.journal.remove().is_ok() {
             remove_folders(&self.made);
         }
+    }
+}
+
+/// What is to be on standard input again.
+fn of_stdin(flags: &[String]) -> &'static str {
+    match flags {
+        [list] if list == "--input" => "list on standard input",
+        _ => "standard input",
     }
 }
 

@@ -1,7 +1,7 @@
 //! Where journals lie: beside the files of a job, in the user's state folder, or where `--journal` says. And how a job
 //! that people name is found. Nothing here opens a journal.
 
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use gannet::{Error, ErrorKind};
@@ -18,6 +18,8 @@ use crate::say::Complaint;
 const FOLDER: &str = ".gannet";
 /// The journal in it, and in the folder of `--journal`.
 const FILE: &str = "journal.sqlite";
+/// What SQLite's files begin with.
+const DATABASE: &[u8; 16] = b"SQLite format 3\0";
 
 /// Where a job's journal lies.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -173,7 +175,12 @@ pub(super) fn find(job: &Path) -> Result<PathBuf, Complaint> {
         return Ok(found);
     }
     if job.is_file() {
-        return Ok(job.to_owned());
+        return if may_be_journal(job) {
+            Ok(job.to_owned())
+        } else {
+            Err(Complaint::new(format!("{} is no journal", job.display()))
+                .fix("name the folder of the job's files, or its journal; gannet jobs lists what there is"))
+        };
     }
     let named = job.to_str().filter(|name| is_name(name)).and_then(in_state);
     named.filter(|path| path.is_file()).ok_or_else(|| {
@@ -200,6 +207,24 @@ pub(super) fn name_of(journal: &Path) -> String {
         (Some(file), _, _) if file == FILE => quoted(folder),
         _ => quoted(journal),
     }
+}
+
+/// Whether a file has the name of a journal, or is a database.
+fn may_be_journal(file: &Path) -> bool {
+    let is_database = || {
+        let mut begin = [0; DATABASE.len()];
+        let read = std::fs::File::open(file).and_then(|mut file| file.read_exact(&mut begin));
+        read.is_ok() && begin == *DATABASE
+    };
+    file.extension().is_some_and(|end| end == "sqlite") || is_database()
+}
+
+/// Whether a process works with this journal at this moment.
+pub(super) fn is_in_use(journal: &Path) -> bool {
+    let mut lock = journal.as_os_str().to_owned();
+    lock.push(".lock");
+    let tried = std::fs::File::open(lock).map(|lock| lock.try_lock_shared());
+    matches!(tried, Ok(Err(std::fs::TryLockError::WouldBlock)))
 }
 
 /// Folders below this one that are looked through for journals.

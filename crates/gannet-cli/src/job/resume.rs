@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use gannet::Journal;
+use gannet::{Error, Journal};
 
 use super::{Refused, Settings, Start, place};
 use crate::args::{self, Command, GetArgs, Given, NoCommand, Surroundings};
@@ -11,32 +11,31 @@ use crate::say::Complaint;
 
 /// The options of the job that these words name, with those that follow the name behind them. The folder in which the
 /// job was begun is the current one then.
-pub(crate) fn command(words: &[OsString], start: Start) -> Result<Box<GetArgs>, NoCommand> {
-    let refused = |complaint: Complaint| NoCommand::Refused(complaint);
+pub(crate) fn command(words: &[OsString], start: Start) -> Result<Box<GetArgs>, NotGoneOn> {
     let (journal, further) = match words.split_first() {
         Some((job, _)) if is_option(job) => {
             let what = format!("{} comes before the name of a job", job.to_string_lossy());
-            return Err(refused(
-                Complaint::new(what).fix("gannet resume JOB [OPTIONS]; a folder of such a name is ./-NAME"),
-            ));
+            return Err(Complaint::new(what)
+                .fix("gannet resume JOB [OPTIONS]; a folder of such a name is ./-NAME")
+                .into());
         }
-        Some((job, further)) => (place::find(Path::new(job)).map_err(refused)?, further),
-        None => (the_one_here().map_err(refused)?, &[][..]),
+        Some((job, further)) => (place::find(Path::new(job))?, further),
+        None => (the_one_here()?, &[][..]),
     };
     let journal = std::path::absolute(&journal).unwrap_or(journal);
-    let reader = Journal::read(&journal).map_err(|error| refused(error.into()))?;
+    let reader = Journal::read(&journal)?;
     let settings = Settings::of_json(&reader.summary().settings);
     let name = place::name_of(&journal);
     let settings = settings.filter(|settings| !settings.given.words.is_empty()).ok_or_else(|| {
         let what = format!("the journal of {name} does not say with which options it was begun");
-        refused(Complaint::new(what).fix("run the same command again"))
+        Complaint::new(what).fix("run the same command again")
     })?;
     drop(reader);
     let here = std::env::current_dir().unwrap_or_default();
     let further = args::from_here(further.to_vec(), &here);
     std::env::set_current_dir(&settings.cwd).map_err(|cause| {
         let what = format!("the job was begun in {}, which cannot be gone to", settings.cwd.display());
-        refused(Complaint::new(what).why(cause.to_string()))
+        Complaint::new(what).why(cause.to_string())
     })?;
     let verb = if start == Start::Retry { "retry" } else { "resume" };
     // The job's settings are those that it was begun with; what surrounds this run has its secrets at most.
@@ -45,11 +44,11 @@ pub(crate) fn command(words: &[OsString], start: Start) -> Result<Box<GetArgs>, 
     let extra = parsed(further.clone(), &surroundings)?;
     let missing = settings.given.left_out_of(&extra.given);
     if !missing.is_empty() {
-        return Err(refused(again(&missing, &name, verb)));
+        return Err(again(&missing, &settings.given, (verb, &name)).into());
     }
     let kept = settings.given.words_beside(&extra.given).into_iter().map(OsString::from);
     let args = parsed(kept.chain(further).collect(), &surroundings)?;
-    same_place(&args, &journal, &name).map_err(refused)?;
+    same_place(&args, &journal, &name)?;
     Ok(args)
 }
 
@@ -66,7 +65,7 @@ fn parsed(words: Vec<OsString>, surroundings: &Surroundings) -> Result<Box<GetAr
     }
 }
 
-fn again(missing: &[String], name: &str, verb: &str) -> Complaint {
+fn again(missing: &[String], given: &Given, (verb, name): (&str, &str)) -> Complaint {
     let named: Vec<String> = missing.iter().map(|flag| flag.replace('=', " ")).collect();
     let what = format!("the job was given {}, which its journal does not keep", named.join(" and "));
     let complaint = Complaint::new(what);
@@ -75,10 +74,18 @@ fn again(missing: &[String], name: &str, verb: &str) -> Complaint {
             .why("a URL held a name or a password")
             .fix("run the same command again: it goes on, too");
     }
-    if missing.iter().any(|flag| flag == "--input") {
-        return complaint
-            .why("the list came from standard input")
-            .fix("run the same command again, with the same list: it goes on, too");
+    match missing.iter().find(|flag| given.from_stdin.contains(flag)).map(String::as_str) {
+        Some("--input") => {
+            return complaint.why("the list came from standard input").fix(format!(
+                "gannet {verb} {name} -i -, or the same command, with the same list: both go on"
+            ));
+        }
+        Some(_) => {
+            return complaint
+                .why("it came from standard input")
+                .fix("run the same command again, with the same standard input: it goes on, too");
+        }
+        None => {}
     }
     complaint.fix(format!("gannet {verb} {name}{}", Given::again(missing)))
 }
@@ -121,14 +128,31 @@ fn same_place(args: &GetArgs, journal: &Path, name: &str) -> Result<(), Complain
     }
     Err(Complaint::new(format!("the journal of {name} is not where its job was begun"))
         .why("its folder was moved, or it is that of an earlier job, or the options lead elsewhere")
-        .fix("move it back, or run the command with its new folder and --new-job: files that are there are kept"))
+        .fix("move it back, or run the command with its new folder and --new-job: with -P, files that are there are kept"))
 }
 
-impl From<NoCommand> for Refused {
+/// Why a job is not gone on with.
+pub(crate) enum NotGoneOn {
+    /// The words cannot be meant so.
+    Words(NoCommand),
+    /// Its journal cannot be read.
+    Journal(Refused),
+}
+
+impl From<NoCommand> for NotGoneOn {
     fn from(none: NoCommand) -> Self {
-        match none {
-            NoCommand::Refused(complaint) => complaint.into(),
-            NoCommand::Clap(error) => Complaint::new(error.to_string()).into(),
-        }
+        Self::Words(none)
+    }
+}
+
+impl From<Complaint> for NotGoneOn {
+    fn from(complaint: Complaint) -> Self {
+        Self::Words(NoCommand::Refused(complaint))
+    }
+}
+
+impl From<Error> for NotGoneOn {
+    fn from(error: Error) -> Self {
+        Self::Journal(error.into())
     }
 }

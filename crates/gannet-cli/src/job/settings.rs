@@ -1,10 +1,11 @@
 //! What a journal keeps of the command line, as JSON: enough to go on, and nothing secret. Plain data.
 
 use std::path::{Component, Path, PathBuf};
+use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use crate::args::{GetArgs, Given};
+use crate::args::{Deadline, GetArgs, Given};
 use crate::say::Complaint;
 
 /// The command line of a job.
@@ -42,6 +43,45 @@ impl Settings {
     pub(super) fn to_json(&self) -> String {
         // A path that is no text cannot be kept; the job then goes on by the same command alone.
         serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// How to go on with the job of this name, in words for a shell, where `verb` is `resume` or `retry`; `None` if it
+    /// takes the same command.
+    pub(super) fn go_on(&self, verb: &str, name: &str) -> Option<String> {
+        let Given { words, secret, from_stdin } = &self.given;
+        if words.is_empty() || secret.iter().any(|flag| flag == "URL") {
+            return None;
+        }
+        let mut again = match &from_stdin[..] {
+            [] => String::new(),
+            // The list is to be sent there again.
+            [one] if one == "--input" => " -i -".to_owned(),
+            _ => return None,
+        };
+        again.push_str(&Given::again(secret));
+        if self.is_late() {
+            again.push_str(" --deadline ...");
+        }
+        Some(format!("gannet {verb} {name}{again}"))
+    }
+
+    /// Whether the moment of its deadline has passed.
+    fn is_late(&self) -> bool {
+        let given = self.given.words.iter().rev().find_map(|word| word.strip_prefix("--deadline="));
+        match given.map(str::parse) {
+            Some(Ok(Deadline::At(at))) => at <= SystemTime::now(),
+            _ => false,
+        }
+    }
+
+    /// Whether a failure among its rows would stop it again.
+    pub(super) fn stops_at_failures(&self) -> bool {
+        self.given.words.iter().any(|word| word == "--fail-early")
+    }
+
+    /// What of it came from standard input.
+    pub(super) fn from_stdin(&self) -> &[String] {
+        &self.given.from_stdin
     }
 
     /// Whether the same list, or the same URLs, were given, as far as the command line tells.

@@ -44,6 +44,9 @@ pub(crate) fn hint(error: &Error) -> Cow<'static, str> {
             "--proto excludes it: write the other of http:// and https://, or leave --proto out",
         );
     }
+    if error.kind() == Kind::BadRequest && error.message().starts_with("--checksum-file") {
+        return Cow::Borrowed("give the file of sums a line for it, or fetch it by a command of its own");
+    }
     let status = error.status().filter(|_| error.kind() == Kind::Status).map(|status| status.as_u16());
     match (error.retry_after().filter(|wait| !wait.is_zero()), status) {
         (Some(wait), _) if error.kind() == Kind::HostAway => Cow::Owned(format!(
@@ -150,7 +153,7 @@ fn for_journal(kind: Kind) -> Option<&'static str> {
         Kind::JournalLocked => "wait until the other gannet is done, or end it",
         Kind::JournalNewer => "run the newer gannet that wrote it",
         Kind::JournalDamaged => {
-            "move the journal away and run the same command: files that are there are kept"
+            "move the journal away and run the same command: with -P, files that are there are kept"
         }
         Kind::JournalOtherList => {
             "give the list that it was begun with, or --new-job to begin anew; gannet jobs lists what there is"

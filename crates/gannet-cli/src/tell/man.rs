@@ -124,8 +124,15 @@ fn subcommands(roff: &mut Roff, program: &Command) {
             title.push(roman(" [OPTIONS]"));
         }
         for positional in subcommand.get_positionals() {
-            let name = positional.get_id().as_str().to_uppercase();
-            title.extend([roman(" "), italic(if name == "URLS" { "URL...".into() } else { name })]);
+            let named = positional.get_value_names().and_then(<[_]>::first).map(|name| name.as_str());
+            let name = named.unwrap_or_else(|| positional.get_id().as_str()).to_uppercase();
+            title.extend([
+                roman(" "),
+                italic(if name == "URL" && has_options { "URL...".into() } else { name }),
+            ]);
+            if positional.is_trailing_var_arg_set() {
+                title.push(roman(" [OPTIONS]"));
+            }
         }
         roff.control("TP", []);
         roff.text(title);
@@ -148,6 +155,7 @@ mod tests {
                 "{heading}: {page}"
             );
         }
+        assert!(!page.contains("WORDS"), "{page}");
         for word in ["race", "doctor", "completions", "GANNET_*", "gannet.toml", "http_code"] {
             assert!(page.contains(word), "{word}");
         }

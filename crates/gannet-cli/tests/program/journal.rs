@@ -376,7 +376,10 @@ fn a_list_from_standard_input_goes_on_by_the_same_command_alone() {
     let (origin, folder) = (start(Origin::builder().script("/b", ["never", "size=20"])), Folder::new());
     let urls = format!("{}\n{}\n", origin.url("/a?size=1"), origin.url("/b"));
     let ran = folder.feed(["-P", "out", "-i", "-", "--deadline", "300ms"], &urls);
-    assert!(ran.code == 4 && ran.stderr.contains("run the same command again to go on"), "{ran:?}");
+    assert!(
+        ran.code == 4 && ran.stderr.contains("again with the same list on standard input to go on"),
+        "{ran:?}"
+    );
     let ran = folder.run(["resume", "out"]);
     assert!(ran.code == 2 && ran.stderr.contains("the list came from standard input"), "{ran:?}");
     let ran = folder.feed(["-P", "out", "-i", "-"], &urls);

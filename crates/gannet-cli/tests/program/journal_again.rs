@@ -1,6 +1,11 @@
 //! With which settings a job is gone on with: those that it was begun with, from wherever they came and wherever it is
 //! gone on with, and those that are given anew.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Command, Stdio};
+
+use gannet::{Durability, Journal};
 use gannet_origin::Origin;
 use serde_json::Value;
 
@@ -94,7 +99,8 @@ fn paths_given_to_resume_are_those_of_where_it_is_run() {
 
 #[test]
 fn an_option_given_anew_stands_in_the_place_of_the_jobs() {
-    let (origin, folder) = (start(Origin::builder().script("/b", ["never"; 2])), Folder::new());
+    let (origin, folder) =
+        (start(Origin::builder().script("/b", ["never", "never", "size=1"])), Folder::new());
     list(&folder, &origin, &["/b", "/echo"]);
     let first = ["-H", "Accept: a/b", "-H", "Accept-Language: de", "-P", "out", "-i", "list"];
     let once = ["--deadline", "300ms", "--per-host", "1"];
@@ -118,4 +124,132 @@ fn each_secret_field_that_is_missing_is_named() {
     assert!(ran.code == 2 && ran.stderr.contains("given --data and --header x-one,"), "{ran:?}");
     let ran = folder.run(["resume", "out", "--deadline", "10s"].iter().chain(&secrets));
     assert_eq!(ran.code, 0, "{ran:?}");
+}
+
+#[test]
+fn what_is_done_is_done_when_an_earlier_failure_stops_the_job_again() {
+    let (origin, folder) = (start(Origin::builder().behave("/d", "never")), Folder::new());
+    list(&folder, &origin, &["/b?status=404&delay=500ms", "/a?size=10", "/d"]);
+    let ran = folder.run("-i list -P out --fail-early".split(' '));
+    assert!(ran.stderr.contains("gannet retry out"), "{ran:?}");
+    // To resume it would stop at once.
+    assert!(folder.run(["jobs"]).out().contains("gannet retry out"));
+    let ran = folder.run("resume out --report r".split(' '));
+    let (rows, summary) = folder.report("r");
+    assert_eq!(column(&rows, "outcome"), ["cancelled", "failed", "ok"], "{ran:?}");
+    assert_eq!((ran.code, &summary["ok"], origin.requests_to("/a")), (1, &1.into(), 1));
+}
+
+#[test]
+fn what_is_done_is_done_when_the_deadline_is_over_and_another_is_asked_for() {
+    let (origin, folder) = half_done();
+    assert_eq!(folder.run("-i list -P out --deadline 300ms".split(' ')).code, 4);
+    let past = "resume out --report r --deadline 2020-01-01T00:00:00Z";
+    let ran = folder.run(past.split(' '));
+    let (rows, summary) = folder.report("r");
+    assert_eq!((ran.code, column(&rows, "outcome")), (4, vec!["ok".into(), "unfinished".into()]), "{ran:?}");
+    assert_eq!(summary["resume"], "gannet resume out --deadline ...");
+    assert!(folder.run(["jobs"]).out().contains("gannet resume out --deadline ..."));
+    let ran = folder.run("resume out --deadline 10s".split(' '));
+    assert_eq!((ran.code, origin.requests_to("/a"), origin.requests_to("/b")), (0, 1, 2), "{ran:?}");
+    // When nothing is left to do, nothing comes too late.
+    let ran = folder.run(past.split(' '));
+    assert_eq!((ran.code, &folder.report("r").1["ok"]), (0, &2.into()), "{ran:?}");
+}
+
+#[test]
+fn jobs_says_how_to_go_on_with_what_runs_and_with_what_came_from_standard_input() {
+    let (origin, folder) = (start(Origin::builder().script("/b", ["status=404", "size=20"])), Folder::new());
+    let urls = format!("{}\n{}\n", origin.url("/a?size=1"), origin.url("/b"));
+    let ran = folder.feed(["-P", "out", "-i", "-"], &urls);
+    assert!(ran.code == 1 && ran.stderr.contains("gannet retry out -i -"), "{ran:?}");
+    assert!(folder.run(["jobs"]).out().contains("  gannet retry out -i -\n"));
+    let held = Journal::open(folder.path().join("out/.gannet/journal.sqlite"), Durability::Process);
+    let held = held.expect("a journal");
+    let out = folder.run(["jobs"]).out();
+    assert!(out.contains("1 failed  running\n") && !out.contains("retry"), "{out}");
+    drop(held);
+    let ran = folder.feed(["retry", "out", "-i", "-"], &urls);
+    assert_eq!((ran.code, origin.requests_to("/a")), (0, 1), "{ran:?}");
+}
+
+#[test]
+fn hints_can_be_copied_whatever_the_folder_is_called() {
+    let (origin, folder) = (start(Origin::builder().behave("/b", "never")), Folder::new());
+    list(&folder, &origin, &["/b"]);
+    for (name, written) in [("-dash", "./-dash"), ("red\u{1b}[31m", r"$'red\033[31m'")] {
+        let prefix = format!("--directory-prefix={name}");
+        let ran = folder.run(["-i", "list", &prefix, "--deadline", "200ms"]);
+        let how = format!("gannet resume {written}");
+        assert!(ran.code == 4 && ran.stderr.contains(&format!("{how} to go on")), "{ran:?}");
+        assert!(folder.run(["jobs"]).out().contains(&how));
+        let ran = folder.run(["resume", &format!("./{name}"), "--deadline", "200ms"]);
+        assert_eq!(ran.code, 4, "{ran:?}");
+    }
+    assert_eq!(folder.run(["resume", "--", "-dash"]).code, 4);
+    let ran = folder.run(["resume", "--quiet"]);
+    assert!(ran.code == 2 && ran.stderr.contains("comes before the name of a job"), "{ran:?}");
+}
+
+#[test]
+fn standard_input_that_gave_more_than_a_list_is_asked_for_again() {
+    let (origin, folder) = (start(Origin::builder().behave("/b", "never")), Folder::new());
+    let url = origin.url("/b");
+    let line = ["-P", "out", "--deadline", "200ms", "-K", "-"];
+    let ran = folder.feed(line, &format!("url = \"{url}\"\n"));
+    let told = "run the same command again with the same standard input";
+    assert!(ran.code == 4 && ran.stderr.contains(told), "{ran:?}");
+    let ran = folder.run(["resume", "out"]);
+    assert!(ran.code == 2 && ran.stderr.contains("the job was given -K,"), "{ran:?}");
+}
+
+#[test]
+fn a_damaged_journal_is_exit_6_for_resume_and_what_is_none_is_told() {
+    let (_origin, folder) = half_done();
+    assert_eq!(folder.run("-i list -P out --deadline 300ms".split(' ')).code, 4);
+    folder.write("out/.gannet/journal.sqlite", &"this was a journal\n".repeat(500));
+    for line in ["resume out", "retry out", "-i list -P out"] {
+        let ran = folder.run(line.split(' '));
+        assert!(
+            ran.code == 6 && ran.stderr.contains("with -P, files that are there are kept"),
+            "{line}: {ran:?}"
+        );
+    }
+    folder.write("text", "of somebody");
+    let ran = folder.run(["verify", "text"]);
+    assert!(ran.code == 2 && ran.stderr.contains("text is no journal"), "{ran:?}");
+}
+
+#[test]
+fn a_job_that_may_only_be_read_can_be_looked_at() {
+    let (origin, folder) = (origin(), Folder::new());
+    let url = origin.url("/a?size=10");
+    assert_eq!(folder.run(["-P", "out", &url]).code, 0);
+    let own = folder.path().join("out/.gannet");
+    std::fs::set_permissions(&own, Permissions::from_mode(0o555)).expect("it is ours");
+    for line in ["verify out", &format!("explain out {url}"), "jobs"] {
+        let program = folder.command(line.split(' '));
+        let ran = end(without_rights(&program).spawn().expect("a shell starts"));
+        assert_eq!(ran.code, 0, "{line}: {ran:?}");
+        assert!(!ran.out().contains("cannot"), "{line}: {ran:?}");
+    }
+    assert_eq!(std::fs::read_dir(&own).expect("a folder").count(), 2, "the journal and its lock");
+    std::fs::set_permissions(&own, Permissions::from_mode(0o755)).expect("it is ours");
+}
+
+/// The same command, without the superuser's right to write anywhere.
+fn without_rights(program: &Command) -> Command {
+    let mut shell = Command::new("sh");
+    let drop =
+        "if [ \"$(id -u)\" = 0 ]; then exec setpriv --bounding-set=-all --inh-caps=-all -- \"$0\" \"$@\"; fi";
+    shell
+        .args(["-c", &format!("{drop}; exec \"$0\" \"$@\"")])
+        .arg(program.get_program())
+        .args(program.get_args());
+    shell.current_dir(program.get_current_dir().expect("it has a folder"));
+    for (name, value) in program.get_envs() {
+        shell.env(name, value.unwrap_or_default());
+    }
+    shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    shell
 }
