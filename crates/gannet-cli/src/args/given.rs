@@ -20,7 +20,7 @@ pub(crate) struct Given {
     /// a name or a password; each as often as it was given.
     pub(crate) secret: Vec<String>,
     /// What was read from standard input: `--input`.
-    pub(crate) from_stdin: Vec<String>,
+    pub(crate) stdin_readers: Vec<String>,
 }
 
 /// Options that say how this run is watched or begun, and nothing of the job.
@@ -149,7 +149,7 @@ impl Given {
             given.words.extend(kept);
         }
         given.secret.sort();
-        given.from_stdin.dedup();
+        given.stdin_readers.dedup();
         given
     }
 
@@ -163,7 +163,7 @@ impl Given {
             Word::Plain(Some(letter), value) => {
                 // An option without a long name: -K.
                 if value == "-" {
-                    self.from_stdin.push(format!("-{letter}"));
+                    self.stdin_readers.push(format!("-{letter}"));
                 }
                 Some(format!("-{letter}{value}"))
             }
@@ -173,7 +173,7 @@ impl Given {
     /// The word of an option and its value, if it may be kept.
     fn valued(&mut self, long: &str, value: &str) -> Option<String> {
         if value.ends_with("@-") || (value == "-" && matches!(long, "input" | "checksum-file")) {
-            self.from_stdin.push(format!("--{long}"));
+            self.stdin_readers.push(format!("--{long}"));
         }
         let names_a_file = TAKES_A_FILE.contains(&long) && value.starts_with('@');
         let is_kept = match long {
@@ -208,8 +208,8 @@ impl Given {
             }
         }
         let is_read =
-            |flag: &&String| !other.from_stdin.contains(flag) && !other.flags().any(|it| it == **flag);
-        missing.extend(self.from_stdin.iter().filter(is_read).cloned());
+            |flag: &&String| !other.stdin_readers.contains(flag) && !other.flags().any(|it| it == **flag);
+        missing.extend(self.stdin_readers.iter().filter(is_read).cloned());
         missing
     }
 

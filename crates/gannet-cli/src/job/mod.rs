@@ -212,7 +212,7 @@ impl Job {
 
     /// How to go on, in words for a shell; `None` if it takes the same command.
     pub(crate) fn resume(&self) -> Option<String> {
-        match self.settings.from_stdin() {
+        match self.settings.stdin_readers() {
             [] => self.settings.go_on("resume", &self.place.name),
             several => Some(format!("run the same command again with the same {}", of_stdin(several))),
         }

@@ -74,7 +74,7 @@ fn again(missing: &[String], given: &Given, (verb, name): (&str, &str)) -> Compl
             .why("a URL held a name or a password")
             .fix("run the same command again: it goes on, too");
     }
-    match missing.iter().find(|flag| given.from_stdin.contains(flag)).map(String::as_str) {
+    match missing.iter().find(|flag| given.stdin_readers.contains(flag)).map(String::as_str) {
         Some("--input") => {
             return complaint.why("the list came from standard input").fix(format!(
                 "gannet {verb} {name} -i -, or the same command, with the same list: both go on"

@@ -48,11 +48,11 @@ impl Settings {
     /// How to go on with the job of this name, in words for a shell, where `verb` is `resume` or `retry`; `None` if it
     /// takes the same command.
     pub(super) fn go_on(&self, verb: &str, name: &str) -> Option<String> {
-        let Given { words, secret, from_stdin } = &self.given;
+        let Given { words, secret, stdin_readers } = &self.given;
         if words.is_empty() || secret.iter().any(|flag| flag == "URL") {
             return None;
         }
-        let mut again = match &from_stdin[..] {
+        let mut again = match &stdin_readers[..] {
             [] => String::new(),
             // The list is to be sent there again.
             [one] if one == "--input" => " -i -".to_owned(),
@@ -80,8 +80,8 @@ impl Settings {
     }
 
     /// What of it came from standard input.
-    pub(super) fn from_stdin(&self) -> &[String] {
-        &self.given.from_stdin
+    pub(super) fn stdin_readers(&self) -> &[String] {
+        &self.given.stdin_readers
     }
 
     /// Whether the same list, or the same URLs, were given, as far as the command line tells.
