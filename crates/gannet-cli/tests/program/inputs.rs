@@ -11,6 +11,9 @@ use serde_json::{Value, json};
 use crate::fixture::{Folder, Ran, end, origin};
 use crate::schema;
 
+/// A way to write a list.
+type Packing = fn(&[u8]) -> Vec<u8>;
+
 /// SHA-256 of `x`.
 const OF_X: &str = "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881";
 
@@ -332,7 +335,7 @@ fn a_list_in_any_format_packed_or_not_may_grow_and_is_gone_on_with_by_its_option
     ] {
         let short = format!("{begin}{}{end}", lines[0]);
         let long = format!("{begin}{}{}{end}", lines[0], lines[1]);
-        let packed: [fn(&[u8]) -> Vec<u8>; 3] = [<[u8]>::to_vec, gzip, zstandard];
+        let packed: [Packing; 3] = [<[u8]>::to_vec, gzip, zstandard];
         for pack in packed {
             let folder = Folder::new();
             origin.reset_counts();
