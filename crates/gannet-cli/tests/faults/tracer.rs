@@ -55,6 +55,7 @@ pub(crate) fn held(program: &str) -> Command {
 }
 
 /// Runs what is [`held`] to its end.
+#[expect(clippy::zombie_processes, reason = "waitpid waits for it, as for its threads")]
 pub(crate) fn trace(
     mut shell: Command,
     below: &Path,
