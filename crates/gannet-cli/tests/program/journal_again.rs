@@ -196,7 +196,7 @@ fn standard_input_that_gave_more_than_a_list_is_asked_for_again() {
     let (origin, folder) = (start(Origin::builder().behave("/b", "never")), Folder::new());
     let url = origin.url("/b");
     let line = ["-P", "out", "--deadline", "200ms", "-K", "-"];
-    let ran = folder.feed(line, &format!("url = \"{url}\"\n"));
+    let ran = folder.feed(line, &format!("url = \"{url}\"\nurl = \"{url}\"\n"));
     let told = "run the same command again with the same standard input";
     assert!(ran.code == 4 && ran.stderr.contains(told), "{ran:?}");
     let ran = folder.run(["resume", "out"]);
