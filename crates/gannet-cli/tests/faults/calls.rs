@@ -174,6 +174,10 @@ fn try_one(bodies: &Bodies, trial: &Trial) -> (bool, Vec<String>) {
     if stderr.contains("panicked") || (![0, 137].contains(&traced.code) && !stderr.contains("out")) {
         wrong.push("the error names nothing".to_owned());
     }
+    let is_failing_part = *deed == Deed::Fail(Errno::EIO) && aim.call.path.ends_with(".part");
+    if is_failing_part && traced.code == 6 && !folder.text("report").contains("\"sink.disk_failed\"") {
+        wrong.push(format!("the report does not tell of the disk: {}", folder.text("report")));
+    }
     wrong.extend(after(bodies, &folder, &origin, aim.durability));
     let told = |wrong| {
         format!("{aim:?} {deed:?} {lasts:?}: {wrong} (first exit {}: {})", traced.code, stderr.trim_end())

@@ -247,8 +247,6 @@ fn sink(stage: &Stage, kind: ErrorKind) -> Option<Made> {
             let before = "mkdir -p frozen; mount -t tmpfs -o ro none frozen";
             stage.in_namespaces("-rm", before, "-o frozen/x", &url)
         }
-        // Nothing is mapped at its first byte.
-        ErrorKind::DiskFailed => to("-o /proc/self/mem"),
         // A file over its limit; the signal of the same name is not heeded.
         ErrorKind::SinkFailed => stage.below_shell("trap '' XFSZ; ulimit -f 10", "-o long", &url),
         _ => return None,
@@ -262,7 +260,8 @@ fn each_code_occurs_in_a_report_or_is_the_librarys_alone() {
     let mut faults = Vec::new();
     for kind in ErrorKind::ALL {
         let made = ways.into_iter().find_map(|way| way(&stage, *kind));
-        let is_ours = !OF_THE_LIBRARY.contains(kind);
+        // No file of a sound machine fails so: tests/faults/calls.rs makes it, call by call.
+        let is_ours = !OF_THE_LIBRARY.contains(kind) && *kind != ErrorKind::DiskFailed;
         match made {
             None if is_ours => faults.push(format!("{}: nobody makes it", kind.code())),
             None => {}
