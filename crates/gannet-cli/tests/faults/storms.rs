@@ -45,7 +45,8 @@ fn row_34_a_storm_at_one_host_stays_within_the_budget_and_ends_by_the_breaker() 
         for fault in ["status=503", "reset=0", "size=10k&truncate=500"] {
             let server = speech.server();
             let trial = server.trial((0..1000).map(|n| format!("/{n}?{fault}")));
-            let trial = trial.with("--host-give-up 3s -P out").within(Duration::from_secs(40));
+            // Without a journal: what other tests do to the disk is not the breaker's time.
+            let trial = trial.with("--host-give-up 3s -P out --journal none").within(Duration::from_secs(40));
             runs.push((format!("{speech:?} {fault}"), server, trial.start(Stdio::null())));
         }
     }
@@ -64,9 +65,9 @@ fn row_34_a_storm_at_one_host_stays_within_the_budget_and_ends_by_the_breaker() 
         assert_eq!((end.code, &end.summary["failed"]), (3, &1000.into()), "{what}: {end:?}");
         let given_up = end.summary["errors"]["host.unavailable"].as_u64();
         assert!(given_up >= Some(900), "{what}: {end:?}");
-        // Three probes, 5 s apart, and what --host-give-up says. A disk that others keep busy holds up the journal.
+        // Three probes, 5 s apart, and what --host-give-up says.
         let elapsed = end.summary["elapsed_ms"].as_f64().expect("a number");
-        assert!((15_000.0..30_000.0).contains(&elapsed), "{what}: {elapsed} ms");
+        assert!((15_000.0..17_500.0).contains(&elapsed), "{what}: {elapsed} ms");
     }
 }
 
