@@ -114,7 +114,11 @@ def gate(folder, svg):
         for name, ticks in found.items():
             settled = ticks[int(SETTLING / TICK) : -2]
             if not settled:
-                print(f"{words}: {name}: ended before it could settle")
+                let_in, refused = (sum(tick[n] for tick in ticks) * TICK for n in (0, 1))
+                print(
+                    f"{words}: {name}: ended by itself after {len(ticks) * TICK:.1f} s, before it could settle; "
+                    f"{let_in:.0f} let in, {refused:.0f} refused in all"
+                )
                 is_met &= name != "gannet"
                 continue
             let_in, refused = (sum(tick[n] for tick in settled) / len(settled) for n in (0, 1))
