@@ -12,6 +12,8 @@ use crate::version::Kept;
 pub use attempt::{AttemptRecord, ConnectionUsed, Timings, WhyStarted, WhyStopped};
 #[cfg(feature = "journal")]
 pub use recorded::{Recorded, RecordedError, Wanted};
+#[cfg(feature = "journal")]
+pub(crate) use recorded::{name_of, version_of};
 pub use waited::{Waited, WaitedFor};
 
 mod attempt;

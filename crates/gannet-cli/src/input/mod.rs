@@ -150,7 +150,7 @@ fn is_file(list: &str) -> bool {
 }
 
 /// Whether it is a file of plain lines; what is no file, such as a FIFO, is not looked into, as that can block for ever.
-fn is_plain(list: &str, reading: &Reading) -> Result<bool, Complaint> {
+pub(crate) fn is_plain(list: &str, reading: &Reading) -> Result<bool, Complaint> {
     if !is_file(list) {
         // What is missing, or a folder, is told of now.
         return opened(list).map(|_| false);

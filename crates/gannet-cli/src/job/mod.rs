@@ -6,6 +6,7 @@ mod explain;
 mod leftovers;
 mod list;
 mod place;
+mod print;
 mod resume;
 mod same;
 mod settings;
@@ -19,6 +20,7 @@ use gannet::{Durability, Error, JobReport, Journal, Resumed};
 pub(crate) use explain::explain;
 pub(crate) use list::jobs;
 pub(crate) use place::Place;
+pub(crate) use print::{Growth, ListFile};
 pub(crate) use resume::{NotGoneOn, command};
 pub(crate) use settings::Settings;
 pub(crate) use verify::verify;
@@ -41,6 +43,8 @@ pub(crate) struct JobTo {
     pub(crate) settings: Settings,
     /// The list once more, for a look beforehand; `None` for one that can be read only once.
     pub(crate) again: Option<Again>,
+    /// Its file, if it has one.
+    pub(crate) list: Option<ListFile>,
     /// Where bodies without a name may lie that a killed run has left.
     pub(crate) written: Vec<Written>,
 }
@@ -87,6 +91,7 @@ pub(crate) struct Job {
     settings: Settings,
     known: Resumed,
     existing: Existing,
+    list: Option<ListFile>,
     /// Folders that were made for it, the innermost first.
     made: Vec<PathBuf>,
 }
@@ -108,8 +113,8 @@ impl JobTo {
             }
             Err(error) => return Err(error.into()),
         };
-        let Self { place, settings, existing, .. } = self;
-        let mut job = Job { known: journal.resumed(), journal, place, settings, existing, made };
+        let Self { place, settings, existing, list, .. } = self;
+        let mut job = Job { known: journal.resumed(), journal, place, settings, existing, list, made };
         if was_there {
             let leftovers = Leftovers::of(&path);
             job.go_on_from(self.start, self.crowd, self.again, self.durability)?;
@@ -151,10 +156,11 @@ impl Job {
             Start::Command if is_other || is_renewed => return self.begin_anew(durability),
             _ => {}
         }
-        if let Some(complaint) = before.and_then(|before| before.moved_to(&self.settings)) {
+        if let Some(complaint) = before.as_ref().and_then(|before| before.moved_to(&self.settings)) {
             return Err(complaint.into());
         }
         if let Some(mut again) = again.filter(|_| self.known.is_finished)
+            && !before.as_ref().is_some_and(|before| self.begins_as(before))
             && let Same::No(why) = same::compare(&self.journal, &mut *again)?
         {
             return match start {
@@ -169,6 +175,12 @@ impl Job {
             Start::Command | Start::Anew | Start::Resume => {}
         }
         Ok(())
+    }
+
+    /// Whether the bytes of the list tell that it begins as that of these settings did, which has settled.
+    fn begins_as(&self, before: &Settings) -> bool {
+        let (Some(list), Some(print)) = (&self.list, &before.print) else { return false };
+        before.are_same_options(&self.settings) && list.begins_with(print)
     }
 
     fn other_list(&self, why: &str) -> Complaint {
@@ -238,6 +250,8 @@ impl Job {
             self.journal.forget_superseded();
         }
         self.settings.is_met = exit == Exit::Obtained;
+        let settled = self.list.as_ref().filter(|_| self.journal.is_finished());
+        self.settings.print = settled.and_then(ListFile::print);
         if self.settings.is_met {
             // What was asked for is there: what was begun beside it is not gone on with.
             self.journal.drop_parts();

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
+use super::print::Print;
 use crate::args::{Deadline, GetArgs, Given};
 use crate::say::Complaint;
 
@@ -21,6 +22,9 @@ pub(crate) struct Settings {
     output: Option<PathBuf>,
     /// Whether what `--until` asked for was obtained.
     pub(super) is_met: bool,
+    /// Of the list, if all of it has settled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) print: Option<Print>,
 }
 
 impl Settings {
@@ -32,6 +36,7 @@ impl Settings {
             given: args.given.clone(),
             output: args.body.directory.as_deref().map(settled),
             is_met: false,
+            print: None,
         }
     }
 
@@ -90,6 +95,12 @@ impl Settings {
         let list =
             |of: &'_ Self| -> Vec<String> { of.given.words.iter().filter(is_of_list).cloned().collect() };
         list(self) == list(other) && self.cwd == other.cwd
+    }
+
+    /// Whether the same options were given, as far as they are kept, so that the same lines ask for the same.
+    pub(super) fn are_same_options(&self, other: &Self) -> bool {
+        let all = |of: &Self| (of.cwd.clone(), of.given.words.clone());
+        self.given.secret.is_empty() && other.given.secret.is_empty() && all(self) == all(other)
     }
 
     /// The files have been moved: names in the journal lead elsewhere.

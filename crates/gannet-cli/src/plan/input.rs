@@ -1,7 +1,7 @@
 //! Where the URLs come from: the command line, or a list. What is certain to be wrong is refused before anything is
 //! sent; a bad line of a list is left to be a result of its own, unless `--strict`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -14,6 +14,7 @@ use crate::args::{
     AlternativeArgs, BodyArgs, InputArgs, InputFormat, ModeArgs, check_list, check_url, without_userinfo,
 };
 use crate::input::{self, Format, Maker, Names, Reading, Slips, with_query};
+use crate::job::{Growth, ListFile};
 use crate::say::{Complaint, Voice};
 
 /// URLs of the command line that are accounted for one by one, though the run stops early.
@@ -141,6 +142,19 @@ pub(crate) fn again(
         true => input::source(list, reading(list, args, pattern)?).map(Some),
         false => Ok(None),
     }
+}
+
+/// The file of a list, if it is one; taken before it is read.
+pub(crate) fn file(
+    list: &str,
+    args: &InputArgs,
+    pattern: Pattern<'_>,
+) -> Result<Option<ListFile>, Complaint> {
+    if !input::can_be_read_twice(list) {
+        return Ok(None);
+    }
+    let grows = input::is_plain(list, &reading(list, args, pattern)?)?;
+    Ok(ListFile::of(Path::new(list), if grows { Growth::ByLines } else { Growth::None }))
 }
 
 fn reading(list: &str, args: &InputArgs, pattern: Pattern<'_>) -> Result<Reading, Complaint> {

@@ -162,8 +162,12 @@ impl Plan {
         }
         let asked = Asked { builder, source, number, crowd: Some(crowd), goal: Some(goal), jar };
         let mut job = job(args, number, &chosen.output)?;
-        if let Some(job) = job.as_mut().filter(|job| job.place.is_there()) {
-            job.again = again(args, pattern)?;
+        if let Some(job) = &mut job {
+            job.list =
+                input.list.as_deref().map_or(Ok(None), |list| input::file(list, input, pattern.clone()))?;
+            if job.place.is_there() {
+                job.again = again(args, pattern)?;
+            }
         }
         Ok(Self { job, ..asked.plan(chosen, records.with_slips(slips), kinds, (begun, voice))? })
     }
@@ -370,6 +374,7 @@ fn job(args: &GetArgs, crowd: Crowd, output: &Output) -> Result<Option<JobTo>, C
         existing,
         settings: Settings::of(args),
         again: None,
+        list: None,
         written: written(body, output),
     }))
 }

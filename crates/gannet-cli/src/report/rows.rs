@@ -61,6 +61,8 @@ pub(crate) struct Report {
     order: RowOrder,
     attempts: Attempts,
     slips: Slips,
+    /// The last row, for its room.
+    text: Vec<u8>,
 }
 
 impl Report {
@@ -71,14 +73,17 @@ impl Report {
             RowOrder::Settled => paper,
             RowOrder::Input => paper.through(InOrder::over),
         };
-        Ok(Self { sheet: [paper.begin()?], order, attempts, slips })
+        Ok(Self { sheet: [paper.begin()?], order, attempts, slips, text: Vec::new() })
     }
 
-    fn line(&self, seq: u64, value: &impl Serialize) {
-        let text = line(value);
+    /// One line of JSON.
+    fn line(&mut self, seq: u64, value: &impl Serialize) {
+        self.text.clear();
+        serde_json::to_writer(&mut self.text, value).expect("rows are plain data with text keys");
+        self.text.push(b'\n');
         match self.order {
-            RowOrder::Settled => self.sheet[0].pen.write(&text),
-            RowOrder::Input => self.sheet[0].pen.write(&in_order::frame(seq, &text)),
+            RowOrder::Settled => self.sheet[0].pen.write(&self.text),
+            RowOrder::Input => self.sheet[0].pen.write(&in_order::frame(seq, &self.text)),
         }
     }
 }
@@ -96,13 +101,6 @@ impl Record for Report {
     fn sheets(&self) -> &[Sheet] {
         &self.sheet
     }
-}
-
-/// One line of JSON.
-fn line(value: &impl Serialize) -> Vec<u8> {
-    let mut text = serde_json::to_vec(value).expect("rows are plain data with text keys");
-    text.push(b'\n');
-    text
 }
 
 /// The name of this run, unique enough: its start and its process.

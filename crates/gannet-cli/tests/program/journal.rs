@@ -157,6 +157,24 @@ fn after_a_job_that_is_over_another_list_takes_nothing_over() {
 }
 
 #[test]
+fn the_same_file_of_a_list_with_other_options_may_be_another_list() {
+    let (origin, folder) = (origin(), Folder::new());
+    list(&folder, &origin, &["/a?size=10", "/b?size=20"]);
+    let run = |options: &[&str]| {
+        let asked = origin.counts().requests;
+        let ran = folder.run([&["-P", "out", "-i", "list", "--if-exists", "skip"], options].concat());
+        assert_eq!(ran.code, 0, "{options:?}: {ran:?}");
+        (origin.counts().requests - asked, ran.stderr.contains("2 were done already"))
+    };
+    assert_eq!(run(&[]), (2, false));
+    assert_eq!(run(&[]), (0, true));
+    assert_eq!(run(&["-j", "1"]), (0, true));
+    assert_eq!(run(&["-G", "-d", "key=1"]), (2, false), "URLs with a query are others");
+    assert_eq!(run(&["-G", "-d", "key=1"]), (0, true));
+    assert_eq!(run(&["-G", "-d", "key=2"]), (2, false), "and so are those with another one");
+}
+
+#[test]
 fn of_a_list_that_is_read_once_the_beginning_is_taken_over_after_a_job_that_is_over() {
     let (origin, folder) = (origin(), Folder::new());
     let feed = |paths: &[&str]| {

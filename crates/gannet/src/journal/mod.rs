@@ -180,6 +180,11 @@ impl Journal {
         self.0.known()
     }
 
+    /// Whether all of its list has settled, by what is committed so far.
+    pub fn is_finished(&self) -> bool {
+        self.0.scribe.summary().is_finished
+    }
+
     /// The settings of the last run, as they were given to [`note_settings`](Self::note_settings); empty if none were.
     pub fn settings(&self) -> &str {
         &self.0.settings

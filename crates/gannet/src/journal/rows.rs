@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use http::Method;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, Row, Statement, params};
 
 use super::sum::Sum;
 use super::trouble;
 use crate::error::{Error, ErrorKind, Phase};
-use crate::outcome::{Ending, Recorded, RecordedError, Wanted};
+use crate::outcome::{Ending, Recorded, RecordedError, Wanted, name_of, version_of};
 
 /// The hashes of lines are kept in blocks of so many lines, one row each.
 pub(super) const BLOCK: u64 = 1024;
@@ -221,7 +222,9 @@ pub(super) fn read_fetch(row: &Row<'_>) -> Read<Option<Recorded>> {
     let mut fields = Fields::of(row);
     let f = &mut fields;
     let seq = f.number()?.unwrap_or_default();
-    let (line, url, method, line_hash) = (f.number()?, f.boxed()?, f.boxed()?, f.number()?);
+    let (line, url) = (f.number()?, f.boxed()?);
+    let method = f.text()?.and_then(|name| Method::from_bytes(name.as_bytes()).ok());
+    let line_hash = f.number()?;
     let ending = f.text()?.and_then(|name| ENDINGS.into_iter().find(|known| known.as_str() == name));
     let (code, phase) = (f.text()?, f.text()?);
     let error = RecordedError {
@@ -233,7 +236,8 @@ pub(super) fn read_fetch(row: &Row<'_>) -> Read<Option<Recorded>> {
             .and_then(|name| [Wanted::Budget, Wanted::Time].into_iter().find(|known| known.as_str() == name)),
     };
     let status = f.integer()?.and_then(|status| u16::try_from(status).ok());
-    let (http, bytes, final_url) = (f.boxed()?, f.number()?.unwrap_or_default(), f.boxed()?);
+    let http = f.text()?.and_then(version_of);
+    let (bytes, final_url) = (f.number()?.unwrap_or_default(), f.boxed()?);
     let path = path_of(f.value()?)?;
     let (etag, last_modified, content_type, digests) = (f.boxed()?, f.boxed()?, f.boxed()?, f.boxed()?);
     let attempts = f.integer()?.and_then(|count| u32::try_from(count).ok()).unwrap_or_default();
@@ -287,6 +291,8 @@ impl<'c> FetchWriter<'c> {
 
     pub(super) fn write(&mut self, row: &Recorded) -> rusqlite::Result<()> {
         let sum = sum_of_fetch(&mut self.sum, row);
+        // What is not bound is NULL.
+        self.statement.clear_bindings();
         let mut fields = Bound { statement: &mut self.statement, next: 1 };
         each_field(row, |field| fields.bind(&field))?;
         fields.bind(&Field::Integer(Some(sum)))?;
@@ -303,7 +309,10 @@ struct Bound<'a, 'c> {
 impl Bound<'_, '_> {
     fn bind(&mut self, field: &Field<'_>) -> rusqlite::Result<()> {
         self.next += 1;
-        self.statement.raw_bind_parameter(self.next - 1, field)
+        match field {
+            Field::Integer(None) | Field::Text(None) => Ok(()),
+            field => self.statement.raw_bind_parameter(self.next - 1, field),
+        }
     }
 }
 
@@ -356,7 +365,7 @@ fn each_field<'a, E>(row: &'a Recorded, mut each: impl FnMut(Field<'a>) -> Resul
     each(number(row.seq))?;
     each(maybe(row.line))?;
     each(Field::Text(Some(&row.url)))?;
-    each(Field::Text(Some(&row.method)))?;
+    each(Field::Text(Some(row.method.as_str())))?;
     each(number(row.line_hash))?;
     each(Field::Text(Some(row.ending.as_str())))?;
     each(Field::Text(error.map(|error| error.kind.code())))?;
@@ -364,7 +373,7 @@ fn each_field<'a, E>(row: &'a Recorded, mut each: impl FnMut(Field<'a>) -> Resul
     each(Field::Text(error.map(|error| &*error.message)))?;
     each(Field::Text(error.and_then(|error| error.wanted).map(Wanted::as_str)))?;
     each(maybe(row.status.map(u64::from)))?;
-    each(text(&row.http))?;
+    each(Field::Text(row.http.map(name_of)))?;
     each(number(row.bytes))?;
     each(text(&row.final_url))?;
     each(path_field(row.path.as_deref()))?;

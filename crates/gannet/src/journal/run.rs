@@ -281,7 +281,7 @@ impl Run {
         if self.failed.is_some() || (is_stopped && outcome.attempts().is_empty()) {
             return;
         }
-        let mut row = Recorded::of(outcome, admitted.method.as_str(), admitted.hash);
+        let mut row = Recorded::of(outcome, admitted.method, admitted.hash);
         if is_lost {
             row.ending = Ending::Unfinished;
         }

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::header::{CONTENT_TYPE, ETAG, LAST_MODIFIED};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 
 use super::{AttemptRecord, Ending, Got, Outcome, Receipt, Record, ReplyHead, Verdict};
 use crate::error::{Error, ErrorKind, ErrorReply, Phase};
@@ -27,7 +27,7 @@ pub struct Recorded {
     /// The URL that was asked for, without credentials.
     pub url: Box<str>,
     /// The request's method.
-    pub method: Box<str>,
+    pub method: Method,
     /// Identifies the line: a hash of all that is asked for, credentials, header fields and body apart.
     pub line_hash: u64,
     /// How it ended.
@@ -36,8 +36,8 @@ pub struct Recorded {
     pub error: Option<RecordedError>,
     /// The reply's status, accepted or not.
     pub status: Option<u16>,
-    /// The HTTP version of the accepted reply: `0.9`, `1.0`, `1.1`, `2` or `3`.
-    pub http: Option<Box<str>>,
+    /// The HTTP version of the accepted reply.
+    pub http: Option<Version>,
     /// The body's length in bytes; 0 if nothing was obtained, and nothing is there from before.
     pub bytes: u64,
     /// The URL that answered, after redirects, without credentials; `None` for the one that was asked for.
@@ -117,7 +117,7 @@ impl Recorded {
     }
 
     /// What is to be kept of an outcome.
-    pub(crate) fn of(outcome: &Outcome, method: &str, line_hash: u64) -> Self {
+    pub(crate) fn of(outcome: &Outcome, method: Method, line_hash: u64) -> Self {
         let reply = outcome.reply();
         let field = |name: HeaderName| {
             let value = reply?.headers.get(name)?;
@@ -132,12 +132,12 @@ impl Recorded {
             seq: outcome.seq(),
             line: outcome.line(),
             url: outcome.url().into(),
-            method: method.into(),
+            method,
             line_hash,
             ending: outcome.ending(),
             error: outcome.error().map(RecordedError::of),
             status: outcome.status().map(|status| status.as_u16()),
-            http: reply.map(|reply| name_of(reply.version).into()),
+            http: reply.map(|reply| reply.version),
             bytes: outcome.length(),
             final_url: reply.map(|reply| &reply.url).filter(|url| ***url != *outcome.url()).cloned(),
             path: outcome.path().map(PathBuf::from),
@@ -207,7 +207,7 @@ impl Recorded {
         }
         ReplyHead {
             status: self.known_status().unwrap_or(StatusCode::OK),
-            version: version_of(self.http.as_deref().unwrap_or_default()),
+            version: self.http.unwrap_or(Version::HTTP_11),
             headers,
             url: self.final_url.as_ref().unwrap_or(&self.url).clone(),
             is_decoded: false,
@@ -272,12 +272,14 @@ const VERSIONS: [(Version, &str); 5] = [
     (Version::HTTP_09, "0.9"),
 ];
 
-fn name_of(version: Version) -> &'static str {
+/// How journals spell a version.
+pub(crate) fn name_of(version: Version) -> &'static str {
     VERSIONS.iter().find(|(known, _)| *known == version).map_or("1.1", |(_, name)| name)
 }
 
-fn version_of(name: &str) -> Version {
-    VERSIONS.iter().find(|(_, known)| *known == name).map_or(Version::HTTP_11, |(version, _)| *version)
+/// The version that is spelled so.
+pub(crate) fn version_of(name: &str) -> Option<Version> {
+    VERSIONS.iter().find(|(_, known)| *known == name).map(|(version, _)| *version)
 }
 
 fn whole_millis(time: SystemTime) -> SystemTime {

@@ -25,54 +25,73 @@ pub(super) fn write(attempts: &[AttemptRecord]) -> String {
 }
 
 fn write_one(text: &mut String, attempt: &AttemptRecord) {
-    let written = "a string takes all that is written to it";
     let Timings { queue, dns, connect, tls, wait, body } = attempt.timings;
-    let (started, stopped) = (attempt.why_started.as_str(), attempt.why_stopped.as_str());
-    write!(text, r#"{{"why_started":"{started}","why_stopped":"{stopped}","us":["#).expect(written);
+    text.push_str(r#"{"why_started":""#);
+    text.push_str(attempt.why_started.as_str());
+    text.push_str(r#"","why_stopped":""#);
+    text.push_str(attempt.why_stopped.as_str());
     for (place, length) in [queue, dns, connect, tls, wait, body].into_iter().enumerate() {
-        let comma = if place > 0 { "," } else { "" };
-        write!(text, "{comma}{}", length.as_micros()).expect(written);
+        number(text, if place == 0 { r#"","us":["# } else { "," }, micros(length));
     }
     text.push(']');
     if attempt.mirror > 0 {
-        write!(text, r#","mirror":{}"#, attempt.mirror).expect(written);
+        number(text, r#","mirror":"#, attempt.mirror as u64);
     }
     if let Some(url) = &attempt.mirror_url {
         text.push_str(r#","url":"#);
         quote(text, url);
     }
     if let Some(error) = attempt.why_stopped.error() {
-        let (code, phase) = (error.kind().code(), error.phase().as_str());
-        write!(text, r#","code":"{code}","phase":"{phase}","message":"#).expect(written);
+        word(text, r#","code":""#, error.kind().code());
+        word(text, r#","phase":""#, error.phase().as_str());
+        text.push_str(r#","message":"#);
         quote(text, error.message());
     }
     if !attempt.began.is_zero() {
-        write!(text, r#","began_us":{}"#, attempt.began.as_micros()).expect(written);
+        number(text, r#","began_us":"#, micros(attempt.began));
     }
     if let Some(waited) = attempt.waited {
-        let (what, length) = (waited.what.as_str(), waited.length.as_micros());
-        write!(text, r#","waited_for":"{what}","waited_us":{length}"#).expect(written);
+        word(text, r#","waited_for":""#, waited.what.as_str());
+        number(text, r#","waited_us":"#, micros(waited.length));
     }
     if let Some(queued_for) = attempt.queued_for {
-        write!(text, r#","queued_for":"{}""#, queued_for.as_str()).expect(written);
+        word(text, r#","queued_for":""#, queued_for.as_str());
     }
     if let Some(status) = attempt.status {
-        write!(text, r#","status":{}"#, status.as_u16()).expect(written);
+        number(text, r#","status":"#, status.as_u16().into());
     }
     if attempt.bytes > 0 {
-        write!(text, r#","bytes":{}"#, attempt.bytes).expect(written);
+        number(text, r#","bytes":"#, attempt.bytes);
     }
     if let Some(address) = attempt.address {
-        write!(text, r#","address":"{address}""#).expect(written);
+        write!(text, r#","address":"{address}""#).expect("a string takes all that is written to it");
     }
     if let Some(used) = attempt.connection {
-        write!(text, r#","conn":{},"reused":{}"#, used.id, used.reused).expect(written);
+        number(text, r#","conn":"#, used.id);
+        text.push_str(if used.reused { r#","reused":true"# } else { r#","reused":false"# });
     }
     for (place, hop) in attempt.hops.iter().enumerate() {
         text.push_str(if place == 0 { r#","hops":["# } else { "," });
         quote(text, hop);
     }
     text.push_str(if attempt.hops.is_empty() { "}" } else { "]}" });
+}
+
+/// A number behind its name.
+fn number(text: &mut String, name: &str, value: u64) {
+    text.push_str(name);
+    text.push_str(itoa::Buffer::new().format(value));
+}
+
+/// A word that needs no escapes behind its name and its first quotation mark.
+fn word(text: &mut String, name: &str, value: &str) {
+    text.push_str(name);
+    text.push_str(value);
+    text.push('"');
+}
+
+fn micros(length: Duration) -> u64 {
+    u64::try_from(length.as_micros()).unwrap_or(u64::MAX)
 }
 
 fn quote(text: &mut String, given: &str) {
