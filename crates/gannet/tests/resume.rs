@@ -363,6 +363,11 @@ fn leaving(told: &Told) -> ClientBuilder {
 
 /// A run of a body of 3 MiB that breaks off at 2 MiB: its folder, and what it told last.
 async fn left(origin: &Origin, folder: &Folder) -> Part {
+    all_left(origin, folder).await.pop().expect("it was told")
+}
+
+/// The same, and all that it told.
+async fn all_left(origin: &Origin, folder: &Folder) -> Vec<Part> {
     let told = Told::default();
     let client = leaving(&told).retries(0).build().expect("they agree");
     client.get(origin.url("/x")).save_to(folder.0.join("x")).await.expect_err("it breaks off");
@@ -372,7 +377,7 @@ async fn left(origin: &Origin, folder: &Folder) -> Part {
     let last = told.last().expect("it was told").clone();
     assert!(last.good >= 1 << 20 && last.validator().is_some(), "{last:?}");
     assert_eq!(folder.names().len(), 1, "the part stays");
-    last
+    told
 }
 
 async fn gone_on(origin: &Origin, folder: &Folder, part: Part) -> Outcome {
@@ -410,6 +415,34 @@ async fn a_part_that_is_left_is_gone_on_with_by_a_later_run_unless_somebody_edit
         assert_eq!(outcome.resumed_from(), from, "edit {number}: {outcome:?}");
         assert!(folder.bytes() == body(3 << 20, 1), "edit {number}");
         assert_eq!(folder.names(), ["x"], "edit {number}");
+    }
+}
+
+#[tokio::test]
+async fn a_part_that_is_longer_than_it_was_told_was_written_soon_after_or_somebody_edited_it() {
+    let query = "size=3m&seed=1&etag=strong";
+    for (seconds, goes_on) in [(1, true), (3, false)] {
+        let script = [format!("{query}&truncate=2m"), query.to_owned()];
+        let origin = Origin::builder().script("/x", script).start().await.expect("a port is free");
+        let folder = Folder::new();
+        let mut all = all_left(&origin, &folder).await;
+        // A process that was killed has told of less than it has written.
+        all.retain(|part| part.good >= 1 << 20);
+        assert!(all.len() > 1, "{all:?}");
+        let part = all.swap_remove(0);
+        let on_disk = part.on_disk.clone().expect("it lies on the disk");
+        if !goes_on {
+            let mut bytes = std::fs::read(&on_disk.path).expect("it is there");
+            bytes[1000] ^= 1;
+            std::fs::write(&on_disk.path, bytes).expect("it can be written");
+        }
+        let file = std::fs::File::options().write(true).open(&on_disk.path).expect("it is there");
+        let told = on_disk.modified.expect("it has a time");
+        file.set_modified(told + Duration::from_secs(seconds)).expect("it can be set");
+        let from = if goes_on { part.good } else { 0 };
+        let outcome = gone_on(&origin, &folder, part).await;
+        assert_eq!(outcome.resumed_from(), from, "{seconds} s: {outcome:?}");
+        assert!(folder.bytes() == body(3 << 20, 1), "{seconds} s");
     }
 }
 

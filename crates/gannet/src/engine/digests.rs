@@ -14,7 +14,7 @@ use super::attempt::{Goes, Led};
 use super::errand::Errand;
 use crate::digest::{Checks, Claim, Digest};
 use crate::error::{Error, ErrorKind, Phase};
-use crate::sink::Part;
+use crate::sink::{Part, io_error};
 use crate::transport::WireBody;
 use crate::transport::verify::Verified;
 
@@ -130,7 +130,7 @@ impl ReadBack {
         let Self::Reading(answer) = self else { return Poll::Ready(Ok(())) };
         let checks = match ready!(Pin::new(answer).poll(cx)) {
             Ok(Ok(checks)) => checks,
-            Ok(Err(cause)) => return Poll::Ready(Err(unread(&cause.to_string()).caused_by(cause))),
+            Ok(Err(cause)) => return Poll::Ready(Err(not_read(cause))),
             Err(_) => return Poll::Ready(Err(unread("the reading thread was stopped"))),
         };
         *self = Self::Sound(checks.finish()?);
@@ -149,6 +149,18 @@ impl ReadBack {
 fn unread(why: &str) -> Error {
     let message = format!("the body cannot be read back to be compared: {why}");
     Error::new(ErrorKind::SinkFailed, Phase::Verify, message)
+}
+
+/// A disk that fails, or a want of descriptors, says nothing of the body.
+fn not_read(cause: io::Error) -> Error {
+    let why = cause.to_string();
+    match io_error::kind_of(&cause) {
+        kind @ (ErrorKind::DiskFailed | ErrorKind::NoDescriptors) => {
+            let message = format!("the body cannot be read back: {why}");
+            Error::new(kind, Phase::Sink, message).caused_by(cause)
+        }
+        _ => unread(&why).caused_by(cause),
+    }
 }
 
 /// Hashes on a blocking thread, for as long as somebody waits for it.

@@ -16,10 +16,7 @@ const EACH: usize = 16;
 
 /// Syncs the bodies of these rows and the folders of their names.
 pub(super) fn bodies<'r>(rows: impl Iterator<Item = &'r Recorded>) -> Result<(), Error> {
-    let obtained = rows.filter(|row| row.ending == Ending::Ok).filter_map(|row| row.path.as_deref());
-    // A device or FIFO has nothing to sync, and opening it could wait for ever.
-    let paths: Vec<&Path> =
-        obtained.filter(|path| path.symlink_metadata().is_ok_and(|met| met.is_file())).collect();
+    let paths = files_of(rows);
     let folders: BTreeSet<&Path> = paths.iter().map(|path| place::folder_of(path)).collect();
     let refused = |path: &Path, cause| trouble::of_io(path, "make durable", cause);
     if paths.len() >= EACH && CAN_SYNC_WHOLE {
@@ -29,6 +26,15 @@ pub(super) fn bodies<'r>(rows: impl Iterator<Item = &'r Recorded>) -> Result<(),
     }
     let all = paths.iter().chain(&folders);
     all.copied().try_for_each(|path| sync(path).map_err(|cause| refused(path, cause)))
+}
+
+/// The files of the bodies that are there. What was there already may have been named by a run that died before it was
+/// synced.
+fn files_of<'r>(rows: impl Iterator<Item = &'r Recorded>) -> Vec<&'r Path> {
+    let is_there = |row: &&Recorded| matches!(row.ending, Ending::Ok | Ending::Skipped);
+    let paths = rows.filter(is_there).filter_map(|row| row.path.as_deref());
+    // A device or FIFO has nothing to sync, and opening it could wait for ever.
+    paths.filter(|path| path.symlink_metadata().is_ok_and(|met| met.is_file())).collect()
 }
 
 /// Syncs the files of these parts; of one that is gone, or has become a body, nothing is said.
@@ -71,4 +77,27 @@ fn sync_whole(folder: &Path) -> io::Result<()> {
 #[cfg(not(target_os = "linux"))]
 fn sync_whole(folder: &Path) -> io::Result<()> {
     sync(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+
+    use super::*;
+    use crate::outcome::{Outcome, Record, Verdict};
+    use crate::{ErrorKind, Phase};
+
+    #[test]
+    fn what_was_there_already_is_made_durable_too() {
+        let file = std::env::current_exe().expect("this program is a file");
+        let missing = file.with_file_name("nothing of this name");
+        let error = Error::new(ErrorKind::Reset, Phase::Body, "it broke off");
+        let verdicts = [Verdict::Skipped(file.clone()), Verdict::Skipped(missing), Verdict::Not(error)];
+        let row = |verdict| {
+            let outcome = Outcome::new(0, None, "http://h/".into(), verdict, Record::default());
+            Recorded::of(&outcome, Method::GET, 0)
+        };
+        let rows = verdicts.map(row);
+        assert_eq!(files_of(rows.iter()), [file]);
+    }
 }

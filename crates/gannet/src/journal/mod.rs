@@ -11,6 +11,7 @@ use crate::error::{Error, ErrorKind, Phase};
 
 mod durable;
 mod earlier;
+mod fork;
 mod parts;
 mod place;
 mod reading;
@@ -209,9 +210,8 @@ impl Journal {
         if self.0.is_in_use.load(Ordering::Acquire) {
             return Err(in_use(&self.0.path));
         }
-        if self.0.known().lines > 0 {
-            self.0.scribe.push(Write::Fork(0));
-        }
+        // Of a journal that holds nothing nothing is kept.
+        self.0.scribe.push(Write::Fork(0));
         *self.0.lock_known() = Resumed::default();
         Ok(())
     }

@@ -143,6 +143,45 @@ pub(super) fn next_free(path: &Path) -> PathBuf {
     free.find(|path| !path.exists()).unwrap_or_else(|| nth(path, HISTORY))
 }
 
+/// Where the journal that is to take the place of another one is made.
+pub(super) fn draft_of(path: &Path) -> PathBuf {
+    beside(path, ".new")
+}
+
+/// Removes one that a killed process has left.
+pub(super) fn remove_draft(path: &Path) -> Result<(), Error> {
+    let draft = draft_of(path);
+    for old in ["", "-wal", "-shm"].map(|end| beside(&draft, end)) {
+        match fs::remove_file(&old) {
+            Err(cause) if cause.kind() != io::ErrorKind::NotFound => {
+                return Err(trouble::of_io(&old, "remove", cause));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// A process that died while it put this journal aside has left it two names, of which the later is taken back.
+pub(super) fn forget_second_name(path: &Path) -> Result<(), Error> {
+    let Some(last) = history(path).pop() else { return Ok(()) };
+    if id_of(path).is_none_or(|own| id_of(&last) != Some(own)) {
+        return Ok(());
+    }
+    fs::remove_file(&last).map_err(|cause| trouble::of_io(&last, "remove", cause))
+}
+
+/// Keeps the journal as history, and gives its name to the draft. There is a journal of that name at every moment, so that
+/// whoever dies between two steps has lost nothing; where a file cannot have two names, for a moment there is none.
+pub(super) fn put_aside(path: &Path, draft: &Path) -> io::Result<()> {
+    let history = next_free(path);
+    if fs::hard_link(path, &history).is_err() {
+        fs::rename(path, &history)?;
+    }
+    fs::rename(draft, path)?;
+    sync_folder(path)
+}
+
 /// The journals of earlier jobs, the oldest first.
 pub(super) fn history(path: &Path) -> Vec<PathBuf> {
     (1..=HISTORY).map(|number| nth(path, number)).take_while(|path| path.exists()).collect()

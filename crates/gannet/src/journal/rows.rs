@@ -172,6 +172,31 @@ impl Header {
     }
 }
 
+/// How many rows of `fetches` a block of lines has: a page that has lost some says nothing by itself. `None` if that is
+/// not known.
+pub(super) fn settled_in(connection: &Connection, block: u64) -> rusqlite::Result<Option<u64>> {
+    let mut query = connection.prepare_cached("SELECT rows, sum FROM settled WHERE block = ?")?;
+    let mut found = query.query([block.cast_signed()])?;
+    let Some(row) = found.next()? else { return Ok(None) };
+    let mut fields = Fields::of(row);
+    let (rows, sum) = (fields.number()?.unwrap_or_default(), fields.integer()?);
+    Ok((sum == Some(sum_of_settled(block, rows))).then_some(rows))
+}
+
+pub(super) fn write_settled(connection: &Connection, block: u64, rows: u64) -> rusqlite::Result<()> {
+    connection.prepare_cached("INSERT OR REPLACE INTO settled VALUES(?,?,?)")?.execute(params![
+        block.cast_signed(),
+        rows.cast_signed(),
+        sum_of_settled(block, rows)
+    ])?;
+    Ok(())
+}
+
+fn sum_of_settled(block: u64, rows: u64) -> i64 {
+    let mut sum = Sum::default();
+    sum.begin("settled").integer(Some(block.cast_signed())).integer(Some(rows.cast_signed())).end()
+}
+
 /// The hashes of one block of lines.
 pub(super) fn read_hashes(connection: &Connection, path: &Path, block: u64) -> Result<Vec<u64>, Error> {
     let sqlite = |cause| trouble::of_sqlite(path, cause);

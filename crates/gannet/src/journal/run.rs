@@ -69,7 +69,9 @@ impl Run {
     pub(super) fn new(handle: Arc<Handle>, since: Since) -> Self {
         let summary = handle.known();
         let reopens_failed = handle.reopens_failed();
-        handle.scribe.read_from(0..summary.lines.div_ceil(BLOCK));
+        if since == Since::Opening {
+            handle.scribe.read_from(0..summary.lines.div_ceil(BLOCK));
+        }
         Self {
             handle,
             known: summary.lines,

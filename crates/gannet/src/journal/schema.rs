@@ -16,8 +16,8 @@ pub(super) const FORMAT: i64 = 1;
 pub(super) const APPLICATION: i64 = 0x474e_4e54;
 
 /// The statements that make the tables, which SQLite keeps word by word.
-pub(super) const TABLES: [(&str, &str); 4] =
-    [("header", HEADER), ("lines", LINES), ("fetches", FETCHES), ("parts", PARTS)];
+pub(super) const TABLES: [(&str, &str); 5] =
+    [("header", HEADER), ("lines", LINES), ("settled", SETTLED), ("fetches", FETCHES), ("parts", PARTS)];
 
 const HEADER: &str = "CREATE TABLE header(\
 id INTEGER PRIMARY KEY, format INTEGER, writer TEXT, job TEXT, created INTEGER, finished INTEGER, \
@@ -25,6 +25,8 @@ settings TEXT, settings_digest INTEGER, lines INTEGER, \
 ok INTEGER, failed INTEGER, unfinished INTEGER, cancelled INTEGER, skipped INTEGER, bytes INTEGER, sum INTEGER)";
 
 const LINES: &str = "CREATE TABLE lines(block INTEGER PRIMARY KEY, hashes BLOB, sum INTEGER)";
+
+const SETTLED: &str = "CREATE TABLE settled(block INTEGER PRIMARY KEY, rows INTEGER, sum INTEGER)";
 
 const FETCHES: &str = "CREATE TABLE fetches(\
 seq INTEGER PRIMARY KEY, line INTEGER, url TEXT, method TEXT, line_hash INTEGER, outcome TEXT, \

@@ -1,7 +1,7 @@
 //! One journal's database, as the journal's thread uses it: blocks of what is known are read, groups of what is new
 //! are committed. Nothing here waits for work or knows a job.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use super::shelf::News;
 use super::{Durability, durable, parts, place, schema, trouble};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
+use crate::number::ByNumber;
 use crate::outcome::{Ending, Recorded};
 use crate::part::Part;
 use crate::version::Written;
@@ -26,14 +27,16 @@ const GROUPS_BEHIND_A_READER: u32 = 64;
 /// An open journal.
 #[derive(Debug)]
 pub(super) struct Store {
-    path: PathBuf,
-    durability: Durability,
+    pub(super) path: PathBuf,
+    pub(super) durability: Durability,
     /// `None` only while one file takes the place of another.
     connection: Option<Connection>,
-    header: Header,
+    pub(super) header: Header,
     /// The hashes of the last block of lines, which is not full.
     tail: Vec<u64>,
     tail_is_new: bool,
+    /// How many rows the blocks have that were asked about.
+    settled: ByNumber<u64>,
     /// Opened when they are asked.
     earlier: Option<Earlier>,
     /// Groups that are committed before the log is emptied again: a reader was in the way.
@@ -42,7 +45,7 @@ pub(super) struct Store {
 
 /// Whether the log was emptied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Emptied {
+pub(super) enum Emptied {
     Yes,
     No,
 }
@@ -105,6 +108,8 @@ impl Store {
             let what = "cannot be written: SQLite was refused its log";
             return Err(trouble::of(ErrorKind::JournalFailed, path, what));
         }
+        place::remove_draft(path)?;
+        place::forget_second_name(path)?;
         if schema::is_empty(&connection).map_err(sqlite)? {
             let header = new_header();
             make(&connection, &header).map_err(sqlite)?;
@@ -127,6 +132,7 @@ impl Store {
             header,
             tail,
             tail_is_new: false,
+            settled: ByNumber::default(),
             log_rests: 0,
             earlier: None,
         })
@@ -162,6 +168,21 @@ impl Store {
             }
             next = row.seq + 1;
             settled.push_back(row);
+        }
+        let known = rows::settled_in(self.connection(), block).map_err(sqlite)?;
+        let known = known.ok_or_else(|| {
+            trouble::damaged(
+                &self.path,
+                format_args!("row {block} of settled is missing, or does not match its checksum"),
+            )
+        })?;
+        if known != settled.len() as u64 {
+            let what = format_args!(
+                "lines {first} to {} have {} of their {known} rows",
+                first + wanted,
+                settled.len()
+            );
+            return Err(trouble::damaged(&self.path, what));
         }
         let parts = parts::read(self.connection(), &self.path, first..first + wanted)?.into();
         Ok(Block { first, hashes, rows: settled, parts })
@@ -259,7 +280,7 @@ impl Store {
         Ok(())
     }
 
-    fn transact(&mut self, group: &[Write], parts: &[News]) -> rusqlite::Result<()> {
+    pub(super) fn transact(&mut self, group: &[Write], parts: &[News]) -> rusqlite::Result<()> {
         let connection = self.connection.take().expect("a store is open between its steps");
         let result = self.transact_on(&connection, group, parts);
         self.connection = Some(connection);
@@ -274,12 +295,14 @@ impl Store {
     ) -> rusqlite::Result<()> {
         let transaction = connection.unchecked_transaction()?;
         let mut fetches = FetchWriter::new(&transaction)?;
+        let mut grown: BTreeMap<u64, u64> = BTreeMap::new();
         for write in group {
             match write {
                 Write::Line(hash) => self.line(&transaction, *hash)?,
                 Write::Row(row, before) => {
                     fetches.write(row)?;
                     self.header.count(row, *before);
+                    *grown.entry(row.seq / BLOCK).or_default() += u64::from(before.is_none());
                     self.header.finished = 0;
                 }
                 Write::Finish => self.header.finished = 1,
@@ -298,12 +321,29 @@ impl Store {
             rows::write_hashes(&transaction, self.header.lines / BLOCK, &self.tail)?;
             self.tail_is_new = false;
         }
+        for (block, more) in grown {
+            self.settle(&transaction, block, more)?;
+        }
         self.header.writer = WRITER.to_owned();
         self.header.write(&transaction)?;
         transaction.commit()
     }
 
+    /// So many more rows of this block are written.
+    fn settle(&mut self, connection: &Connection, block: u64, more: u64) -> rusqlite::Result<()> {
+        let known = match self.settled.get(&block) {
+            Some(rows) => *rows,
+            None => rows::settled_in(connection, block)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?,
+        };
+        self.settled.insert(block, known + more);
+        rows::write_settled(connection, block, known + more)
+    }
+
     fn line(&mut self, connection: &Connection, hash: u64) -> rusqlite::Result<()> {
+        if self.tail.is_empty() {
+            self.settled.insert(self.header.lines / BLOCK, 0);
+            self.settle(connection, self.header.lines / BLOCK, 0)?;
+        }
         self.tail.push(hash);
         self.tail_is_new = true;
         self.header.finished = 0;
@@ -316,38 +356,8 @@ impl Store {
         Ok(())
     }
 
-    /// Keeps the journal as it is as history, and goes on with a copy of its first lines.
-    fn fork(&mut self, at: u64) -> Result<(), Error> {
-        let refused = |cause| trouble::of_io(&self.path, "put aside", cause);
-        let (draft, history) = (place::beside(&self.path, ".new"), place::next_free(&self.path));
-        for old in ["", "-wal", "-shm"].map(|end| place::beside(&draft, end)) {
-            if old.exists() {
-                std::fs::remove_file(&old).map_err(refused)?;
-            }
-        }
-        // Of lines that are no lines of the new job nobody goes on with anything.
-        self.drop_parts(at)?;
-        let kept: Vec<u64> = self.hashes_before(at)?;
-        let parts = parts::read(self.connection(), &self.path, 0..at)?;
-        let mut fork = Self::open(&draft, self.durability)?;
-        let path = draft.clone();
-        fork.take_over(self, (&kept, parts), at).map_err(|cause| trouble::of_sqlite(&path, cause))?;
-        fork.close()?;
-        // With a log of its own beside it the file would not be all of the history, and the log be taken for the new one's.
-        if self.empty_log()? == Emptied::No {
-            return Err(trouble::locked(&self.path));
-        }
-        self.close()?;
-        std::fs::rename(&self.path, history)
-            .and_then(|()| std::fs::rename(&draft, &self.path))
-            .and_then(|()| place::sync_folder(&self.path))
-            .map_err(|cause| trouble::of_io(&self.path, "put aside", cause))?;
-        *self = Self::open(&self.path, self.durability)?;
-        Ok(())
-    }
-
     /// Removes the parts of the lines from `from` on, with their files.
-    fn drop_parts(&mut self, from: u64) -> Result<(), Error> {
+    pub(super) fn drop_parts(&mut self, from: u64) -> Result<(), Error> {
         let dropped = parts::read(self.connection(), &self.path, from..u64::MAX)?;
         if dropped.is_empty() {
             return Ok(());
@@ -356,43 +366,6 @@ impl Store {
         removed.map_err(|cause| trouble::of_sqlite(&self.path, cause))?;
         parts::remove_files(dropped.into_iter().map(|(_, part)| part));
         Ok(())
-    }
-
-    fn hashes_before(&self, at: u64) -> Result<Vec<u64>, Error> {
-        let mut all = Vec::new();
-        for block in 0..at.div_ceil(BLOCK) {
-            all.extend(rows::read_hashes(self.connection(), &self.path, block)?);
-        }
-        all.truncate(usize::try_from(at).unwrap_or(usize::MAX));
-        Ok(all)
-    }
-
-    fn take_over(
-        &mut self,
-        from: &Self,
-        (lines, parts): (&[u64], Vec<(u64, Part)>),
-        at: u64,
-    ) -> rusqlite::Result<()> {
-        self.header.settings.clone_from(&from.header.settings);
-        let group: Vec<Write> = lines.iter().copied().map(Write::Line).collect();
-        let parts: Vec<News> = parts.into_iter().map(|(seq, part)| (seq, Some(Box::new(part)))).collect();
-        self.transact(&group, &parts)?;
-        let query = format!("SELECT {COLUMNS} FROM fetches WHERE seq < ? ORDER BY seq");
-        let mut query = from.connection().prepare(&query)?;
-        let mut found = query.query([at.cast_signed()])?;
-        let mut group = Vec::new();
-        loop {
-            let row = found.next()?.map(rows::read_fetch).transpose()?.flatten();
-            let is_last = row.is_none();
-            group.extend(row.map(|row| Write::Row(Box::new(row), None)));
-            if is_last || group.len() as u64 >= BLOCK {
-                self.transact(&group, &[])?;
-                group.clear();
-            }
-            if is_last {
-                return Ok(());
-            }
-        }
     }
 
     /// Copies the log of recent commits into the main file, and closes it. Only then one file is all of the journal.
@@ -407,7 +380,7 @@ impl Store {
         set.map_err(|cause| trouble::of_sqlite(&self.path, cause))
     }
 
-    fn empty_log(&self) -> Result<Emptied, Error> {
+    pub(super) fn empty_log(&self) -> Result<Emptied, Error> {
         let Some(connection) = &self.connection else { return Ok(Emptied::Yes) };
         let emptied = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |row| row.get::<_, i64>(0));
         match emptied.map_err(|cause| trouble::of_sqlite(&self.path, cause)) {
@@ -419,7 +392,7 @@ impl Store {
         }
     }
 
-    fn connection(&self) -> &Connection {
+    pub(super) fn connection(&self) -> &Connection {
         self.connection.as_ref().expect("a store is open between its steps")
     }
 }

@@ -32,7 +32,7 @@ pub(super) fn without_cause(kind: ErrorKind, message: impl Into<String>) -> Erro
 }
 
 /// What kind of trouble this is for an output.
-pub(super) fn kind_of(cause: &io::Error) -> ErrorKind {
+pub(crate) fn kind_of(cause: &io::Error) -> ErrorKind {
     match cause.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::DiskFull,
         io::ErrorKind::ReadOnlyFilesystem => ErrorKind::ReadOnly,

@@ -18,7 +18,7 @@ mod directory;
 mod discard;
 mod files;
 mod final_name;
-mod io_error;
+pub(crate) mod io_error;
 mod memory;
 mod names;
 mod ordered;

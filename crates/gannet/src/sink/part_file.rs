@@ -10,6 +10,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
@@ -363,6 +364,10 @@ struct Draft {
 /// The part name that was told of before there was a file, and whether that is to stay.
 type Planned = (OsString, Arc<AtomicBool>);
 
+/// A process that dies has written to its files at most so long after what it has told of them: that is at most a second
+/// old, and is written down at once.
+const LAG: Duration = Duration::from_secs(2);
+
 /// Part names that are tried, and final names with a number.
 const TRIES: u32 = 10_000;
 
@@ -387,16 +392,17 @@ impl Draft {
     }
 
     /// Whether the first bytes are those that were told of: as many at least, with the same end, and not touched since
-    /// if they are all.
+    /// if they are all. What was written behind them was written soon after.
     fn is_as_told(&self, part: &Part) -> io::Result<bool> {
         let Some(told) = &part.on_disk else { return Ok(false) };
         let found = self.file.metadata()?;
-        let untouched = match (told.modified, found.modified()) {
-            (Some(told), Ok(found)) => told == found,
+        let is_older = match (told.modified, found.modified()) {
+            (Some(told), Ok(modified)) if found.len() == part.good => told == modified,
+            (Some(told), Ok(modified)) => modified.duration_since(told).is_ok_and(|since| since <= LAG),
             _ => true,
         };
-        let is_long = found.len() > part.good || (found.len() == part.good && untouched);
-        Ok(is_long && self.tail(part.good, told.tail.length)? == told.tail)
+        let is_whole = found.len() >= part.good && is_older;
+        Ok(is_whole && self.tail(part.good, told.tail.length)? == told.tail)
     }
 
     /// Cuts off what nobody has told of, and goes on behind the rest. The file gets the time that was told with it: until

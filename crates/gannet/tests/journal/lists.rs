@@ -83,7 +83,48 @@ async fn a_job_can_be_begun_anew_whatever_its_journal_says() {
     let other = urls(&origin, &["/x?size=1"]);
     let ran = run_with(&journal, &folder, &origin, &other, u64::MAX).await;
     assert_eq!((&*ran.endings(), ran.error.is_none()), ("ok", true));
+    // Once more, with what this very journal has written since it was opened.
+    journal.begin_anew().expect("nobody uses it");
+    let ran = run_with(&journal, &folder, &origin, &other, u64::MAX).await;
+    assert_eq!((&*ran.endings(), ran.error.is_none(), ran.sent), ("ok", true, 1));
     drop(journal);
-    assert_eq!(Journal::history(folder.journal()).len(), 1);
+    assert_eq!(Journal::history(folder.journal()).len(), 2);
     assert_eq!(run(&folder, &origin, &other).await.endings(), "ok+");
+}
+
+#[tokio::test]
+async fn a_new_journal_that_is_begun_anew_after_its_first_job_takes_nothing_over() {
+    let (folder, origin) = (Folder::new(), origin().await);
+    let journal = folder.open();
+    let list = urls(&origin, &["/a?size=1", "/b?size=1", "/c?size=1"]);
+    for _ in 0..2 {
+        journal.begin_anew().expect("nobody uses it");
+        let ran = run_with(&journal, &folder, &origin, &list, u64::MAX).await;
+        assert_eq!((&*ran.endings(), ran.sent), ("ok ok ok", 3));
+    }
+    drop(journal);
+    assert_eq!(Journal::history(folder.journal()).len(), 1, "of nothing there is no history");
+}
+
+#[tokio::test]
+async fn a_process_that_dies_while_it_puts_a_journal_aside_loses_nothing() {
+    let (folder, origin) = (Folder::new(), origin().await);
+    let list = urls(&origin, &["/a?size=1", "/b?size=1", "/c?status=404"]);
+    run(&folder, &origin, &list).await;
+    let inside = folder.path().join(".gannet");
+    // It has its second name, and a draft of the new one lies there, with its log.
+    std::fs::hard_link(folder.journal(), inside.join("journal.1.sqlite")).expect("it can have two names");
+    std::fs::copy(folder.journal(), inside.join("journal.sqlite.new")).expect("it can be copied");
+    std::fs::write(inside.join("journal.sqlite.new-wal"), b"half a log").expect("it can be written");
+    let ran = run(&folder, &origin, &list).await;
+    assert_eq!((&*ran.endings(), ran.sent), ("ok+ ok+ failed+", 0));
+    assert!(Journal::history(folder.journal()).is_empty());
+    let mut names: Vec<_> =
+        std::fs::read_dir(&inside).expect("it is there").flatten().map(|met| met.file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["journal.sqlite", "journal.sqlite.lock"]);
+    // And then it is put aside.
+    let other = urls(&origin, &["/a?size=1", "/x?size=1"]);
+    assert_eq!(run(&folder, &origin, &other).await.endings(), "ok+ ok");
+    assert_eq!(Journal::history(folder.journal()).len(), 1);
 }

@@ -125,13 +125,38 @@ pub(super) struct Parts<A> {
     handed_on: Option<Box<HandedOn>>,
     /// Asks for more of the leader's body, of which the server gave less than it was asked for.
     further: Option<Pin<Box<A>>>,
+    asked_on: AskedOn,
     /// How many bytes on the disk were told of; `None` if there is nothing to tell.
     told: Option<u64>,
 }
 
+/// How often a server was asked on that had given less than it was asked for, and how far each brought the body.
+#[derive(Debug, Clone, Copy, Default)]
+struct AskedOn {
+    attempt: u32,
+    good: u64,
+    scraps: u32,
+}
+
+/// Servers that give large bodies by pieces of a size of their own are asked on as often as it takes. A piece that is
+/// shorter than this, in bytes, is a scrap,
+const SCRAP: u64 = 64 << 10;
+/// and one attempt takes so many of them: the next request is a retry, with its pause and its budget.
+const SCRAPS: u32 = 16;
+
+impl AskedOn {
+    /// Whether this attempt, by which so many bytes are there, may ask once more.
+    fn may_again(&mut self, attempt: u32, good: u64) -> bool {
+        let (scraps, before) = if self.attempt == attempt { (self.scraps, self.good) } else { (0, 0) };
+        let is_scrap = good.saturating_sub(before) < SCRAP;
+        *self = Self { attempt, good, scraps: scraps + u32::from(is_scrap) };
+        self.scraps <= SCRAPS
+    }
+}
+
 impl<A> Default for Parts<A> {
     fn default() -> Self {
-        Self { had: None, handed_on: None, further: None, told: None }
+        Self { had: None, handed_on: None, further: None, asked_on: AskedOn::default(), told: None }
     }
 }
 
@@ -213,6 +238,9 @@ impl<A: Attempting> Rest<A> {
     fn ask_on(&mut self, attempt: u32) -> Option<A> {
         let mirror = self.book.mirror(attempt);
         let part = self.copy.as_mut()?.known()?;
+        if !self.parts.asked_on.may_again(attempt, part.good) {
+            return None;
+        }
         let asked = resume::ask(&part, Toward::Same, self.errand.plan.resume)?;
         let leg: Arc<Leg> = Arc::clone(self.book.leg(attempt)?);
         leg.enter(Phase::Queue);
@@ -398,4 +426,21 @@ fn known_of(errand: &Errand, led: &Led) -> Option<Box<part::Part>> {
     }
     let known = part::Part::of_reply(&led.reply.url, &led.reply.headers, led.promised);
     resume::may_go_on(&known, errand.plan.resume).then(|| Box::new(known))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_are_asked_for_as_often_as_it_takes_and_scraps_a_few_times() {
+        let mut pieces = AskedOn::default();
+        assert!((1..10_000).all(|number| pieces.may_again(0, number * SCRAP)));
+        let mut scraps = AskedOn::default();
+        let asked = |attempt, scraps: &mut AskedOn| {
+            (1..10_000).position(|number| !scraps.may_again(attempt, number)).expect("it has an end")
+        };
+        assert_eq!(asked(0, &mut scraps), SCRAPS as usize);
+        assert_eq!(asked(1, &mut scraps), SCRAPS as usize, "each attempt has its own");
+    }
 }
