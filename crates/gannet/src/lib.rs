@@ -114,7 +114,7 @@ pub use outcome::{
     WhyStarted, WhyStopped,
 };
 #[cfg(feature = "journal")]
-pub use outcome::{Recorded, RecordedError, Wanted};
+pub use outcome::{EarlierRun, Recorded, RecordedError, Wanted};
 pub use policy::classify::RetryErrors;
 pub use policy::concurrency::Concurrency;
 pub use policy::hedge::HedgeAfter;

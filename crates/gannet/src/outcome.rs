@@ -11,7 +11,7 @@ use crate::version::Kept;
 
 pub use attempt::{AttemptRecord, ConnectionUsed, Timings, WhyStarted, WhyStopped};
 #[cfg(feature = "journal")]
-pub use recorded::{Recorded, RecordedError, Wanted};
+pub use recorded::{EarlierRun, Recorded, RecordedError, Wanted};
 #[cfg(feature = "journal")]
 pub(crate) use recorded::{name_of, version_of};
 pub use waited::{Waited, WaitedFor};

@@ -1,4 +1,4 @@
-//! `gannet explain`: every attempt at a URL, and every wait between them, in words. Words only.
+//! `gannet explain`: every attempt at a URL, and every wait between them, in words, run by run. Words only.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -47,24 +47,47 @@ fn told(row: &Recorded) -> String {
         text.push_str(&format!(" (line {line})"));
     }
     text.push_str(&format!(": {}\n", ending(row)));
+    let (earlier, not_kept) = (row.earlier_runs(), row.attempts_not_kept());
+    if not_kept > 0 {
+        let all = plural(usize::try_from(not_kept).unwrap_or(usize::MAX), "earlier attempt");
+        text.push_str(&format!("  not kept: {all}\n"));
+    }
+    for (index, run) in earlier.iter().enumerate() {
+        text.push_str(&format!("  {}: begun{}\n", stamp(run.began), again(index)));
+        // Of a run that lacks its beginning the attempts have no known numbers.
+        let lacks_some = |first: &AttemptRecord| first.why_started != WhyStarted::First;
+        let is_cut = index == 0 && not_kept > 0 && run.attempts.first().is_some_and(lacks_some);
+        tell(&mut text, row, &run.attempts, if is_cut { None } else { Some(1) });
+    }
     if let Some(started) = row.started {
-        text.push_str(&format!("  {}: begun", stamp(started)));
+        text.push_str(&format!("  {}: begun{}", stamp(started), again(earlier.len())));
         text.push_str(&match row.queued < Duration::from_millis(1) {
             true => "\n".to_owned(),
             false => format!(", after {} in the queue\n", seconds(row.queued)),
         });
     }
-    for (index, attempt) in row.attempts().iter().enumerate() {
-        if let Some(waited) = attempt.waited {
-            let (what, length) = (wait(waited.what), seconds(waited.length));
-            text.push_str(&format!("  waited {length} {what}\n"));
-        }
-        text.push_str(&line(index + 1, attempt, row));
-    }
+    tell(&mut text, row, row.attempts(), Some(1));
     if let Some(error) = &row.error {
         text.push_str(&format!("  why: {} ({})\n", error.message, error.kind.code()));
     }
     text
+}
+
+/// Whether a run had others before it.
+fn again(earlier: usize) -> &'static str {
+    if earlier == 0 { "" } else { " again" }
+}
+
+/// The attempts of one run and the waits between them, counted from `number` if that is known.
+fn tell(text: &mut String, row: &Recorded, attempts: &[AttemptRecord], mut number: Option<usize>) {
+    for attempt in attempts {
+        if let Some(waited) = attempt.waited {
+            let (what, length) = (wait(waited.what), seconds(waited.length));
+            text.push_str(&format!("  waited {length} {what}\n"));
+        }
+        text.push_str(&line(number, attempt, row));
+        number = number.map(|number| number + 1);
+    }
 }
 
 fn ending(row: &Recorded) -> String {
@@ -98,7 +121,7 @@ fn wait(what: WaitedFor) -> &'static str {
     }
 }
 
-fn line(number: usize, attempt: &AttemptRecord, row: &Recorded) -> String {
+fn line(number: Option<usize>, attempt: &AttemptRecord, row: &Recorded) -> String {
     let kind = match attempt.why_started {
         WhyStarted::First => "the first",
         WhyStarted::Retry => "a retry",
@@ -106,7 +129,8 @@ fn line(number: usize, attempt: &AttemptRecord, row: &Recorded) -> String {
         WhyStarted::Hedge => "a hedge, since nothing came",
         other => other.as_str(),
     };
-    let mut text = format!("  +{} attempt {number} ({kind})", seconds(attempt.began));
+    let number = number.map_or_else(String::new, |number| format!(" {number}"));
+    let mut text = format!("  +{} attempt{number} ({kind})", seconds(attempt.began));
     if attempt.mirror > 0 {
         text.push_str(&format!(" at {}", row.url_of(attempt)));
     }

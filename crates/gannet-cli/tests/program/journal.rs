@@ -457,6 +457,42 @@ fn explain_tells_each_attempt_and_wait() {
 }
 
 #[test]
+fn explain_tells_the_attempts_of_every_run() {
+    let (origin, folder) = (origin(), Folder::new());
+    let url = origin.url("/a?script=404,503,200&size=10");
+    list(&folder, &origin, &["/a?script=404,503,200&size=10"]);
+    assert_eq!(folder.run(["-P", "out", "-i", "list", "--retry", "0"]).code, 3);
+    assert_eq!(folder.run(["retry", "out", "--retry", "1", "--retry-delay", "20ms"]).code, 0);
+    let told = || folder.run(["explain", "out", &url]).out();
+    let out = told();
+    let lines: Vec<&str> = out.lines().collect();
+    assert_eq!(lines.len(), 7, "{out}");
+    assert!(lines[0].contains("obtained in out/a_") && lines[0].contains("10 B, after 2 attempts"), "{out}");
+    assert!(lines[1].starts_with("  20") && lines[1].ends_with("Z: begun"), "{out}");
+    assert!(lines[2].contains("attempt 1 (the first)") && lines[2].contains("404 Not Found"), "{out}");
+    assert!(lines[3].starts_with("  20") && lines[3].contains("Z: begun again"), "{out}");
+    assert!(lines[4].contains("attempt 1 (the first)") && lines[4].contains("503"), "{out}");
+    assert!(lines[5].starts_with("  waited "), "{out}");
+    assert!(lines[6].contains("attempt 2 (a retry)") && lines[6].ends_with(": obtained"), "{out}");
+    // What is settled stays as it is.
+    assert_eq!((folder.run(["-P", "out", "-i", "list"]).code, told()), (0, out));
+}
+
+#[test]
+fn explain_says_how_many_earlier_attempts_are_not_kept() {
+    let (origin, folder) = (origin(), Folder::new());
+    list(&folder, &origin, &["/a?status=404"]);
+    let tries = ["--retry", "69", "--retry-all-errors", "--retry-delay", "1ms", "--retry-budget", "off"];
+    assert_eq!(folder.run(["-P", "out", "-i", "list"].iter().chain(&tries)).code, 3);
+    assert_eq!(folder.run(["retry", "out", "--retry", "0"]).code, 3);
+    let out = folder.run(["explain", "out", &origin.url("/a?status=404")]).out();
+    let lines: Vec<&str> = out.lines().filter(|line| !line.starts_with("  waited ")).collect();
+    assert_eq!((lines.len(), lines[1]), (70, "  not kept: 6 earlier attempts"), "{out}");
+    assert!(lines[3].contains(" attempt (a retry)") && lines[66].contains(" attempt (a retry)"), "{out}");
+    assert!(lines[67].contains("begun again") && lines[68].contains(" attempt 1 (the first)"), "{out}");
+}
+
+#[test]
 fn verify_finds_files_that_are_gone_or_of_another_length() {
     let (origin, folder) = (origin(), Folder::new());
     ended(&folder, &origin);

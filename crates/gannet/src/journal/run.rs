@@ -50,7 +50,6 @@ pub(super) enum Since {
 struct Admitted {
     hash: u64,
     method: http::Method,
-    before: Option<(Ending, u64)>,
     /// What this job's own row says, which is opened again.
     row: Option<Box<Recorded>>,
     /// What its file holds, while nothing else is known to take its place.
@@ -146,9 +145,8 @@ impl Run {
             other => other,
         };
         let row = before.map(Box::new);
-        let before = row.as_ref().map(|row| (row.ending, row.bytes));
         let method = request.as_ref().map_or(http::Method::GET, |request| request.http_method().clone());
-        self.open.insert(seq, Admitted { hash, method, before, row, kept: None });
+        self.open.insert(seq, Admitted { hash, method, row, kept: None });
         let block = self.block.as_mut().filter(|_| seq < self.known);
         Ok(Known::Open(block.and_then(|block| block.take_part(seq))))
     }
@@ -243,9 +241,9 @@ impl Run {
     pub(crate) fn look_up(&mut self, seq: u64, url: &str, file: &Path) {
         let names_in = self.handle.names_in();
         let wanted = Wanted { seq, url: url.into(), file: file.to_owned(), names_in };
-        let own = self.open.get_mut(&seq).and_then(|admitted| admitted.row.take());
+        let own = self.open.get(&seq).and_then(|admitted| admitted.row.as_deref());
         // The names in this journal are those of this run.
-        let of_own = |row: Box<Recorded>| word_of(&row, &Wanted { names_in: None, ..wanted.clone() });
+        let of_own = |row: &Recorded| word_of(row, &Wanted { names_in: None, ..wanted.clone() });
         self.found = own.and_then(of_own);
         if self.found.is_none() {
             self.handle.scribe.look_up(wanted);
@@ -284,13 +282,17 @@ impl Run {
             return;
         }
         let mut row = Recorded::of(outcome, admitted.method, admitted.hash);
+        if let Some(before) = &admitted.row {
+            row.follows(before);
+        }
         if is_lost {
             row.ending = Ending::Unfinished;
         }
         if let Some(kept) = admitted.kept.filter(|_| outcome.ending() != Ending::Ok) {
             row.still_has(&kept);
         }
-        self.handle.scribe.push(Write::Row(Box::new(row), admitted.before));
+        let before = admitted.row.map(|before| (before.ending, before.bytes));
+        self.handle.scribe.push(Write::Row(Box::new(row), before));
     }
 
     /// What has gone wrong with the journal.

@@ -16,6 +16,8 @@ use crate::version::Kept;
 mod digests;
 mod tries;
 
+use tries::Tries;
+
 /// One request that has settled, as its journal has it. Times are by the wall clock of the run that settled it.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -67,7 +69,19 @@ pub struct Recorded {
     pub(crate) attempts: u32,
     /// The attempts as JSON, which docs/JOURNAL.md describes.
     pub(crate) tries: Option<Box<str>>,
-    pub(crate) parsed: OnceLock<Vec<AttemptRecord>>,
+    pub(crate) parsed: OnceLock<Tries>,
+}
+
+/// The attempts of one run of a job that had not settled a request for good: what had failed or was stopped, and was
+/// opened again by a later run.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct EarlierRun {
+    /// When the first of its attempts started, in whole milliseconds by the wall clock of that run.
+    pub began: SystemTime,
+    /// Its attempts, in the order in which they started; of the earliest run perhaps not the first ones, if there were more
+    /// [than are kept](Recorded::attempts_not_kept).
+    pub attempts: Vec<AttemptRecord>,
 }
 
 /// Why a request of a journal was not obtained.
@@ -98,7 +112,23 @@ impl Recorded {
     /// Every attempt of the run that settled it, in the order in which they started. Their errors have kind, phase and
     /// message, and no cause.
     pub fn attempts(&self) -> &[AttemptRecord] {
-        self.parsed.get_or_init(|| self.tries.as_deref().map_or_else(Vec::new, tries::read))
+        &self.tries().own
+    }
+
+    /// The attempts of the runs before the one that settled it, the earliest run first. A run that had no attempt at it is
+    /// not among them, nor one that died before it was written down.
+    pub fn earlier_runs(&self) -> &[EarlierRun] {
+        &self.tries().earlier
+    }
+
+    /// How many attempts there were before those of [`earlier_runs`](Self::earlier_runs): of all attempts of earlier
+    /// runs the latest 64 are kept.
+    pub fn attempts_not_kept(&self) -> u64 {
+        self.tries().not_kept
+    }
+
+    fn tries(&self) -> &Tries {
+        self.parsed.get_or_init(|| self.tries.as_deref().map_or_else(Tries::default, tries::read))
     }
 
     /// Whether its file was found to hold the server's version, and no body came.
@@ -106,7 +136,7 @@ impl Recorded {
         self.ending == Ending::Ok && self.status == Some(StatusCode::NOT_MODIFIED.as_u16())
     }
 
-    /// How many attempts there were; unlike [`attempts`](Self::attempts) it costs nothing.
+    /// How many attempts there were in the run that settled it; unlike [`attempts`](Self::attempts) it costs nothing.
     pub fn attempt_count(&self) -> u32 {
         self.attempts
     }
@@ -157,6 +187,14 @@ impl Recorded {
             attempts: u32::try_from(attempts.len()).unwrap_or(u32::MAX),
             tries: (!attempts.is_empty()).then(|| tries::write(attempts).into()),
             parsed: OnceLock::new(),
+        }
+    }
+
+    /// It takes the place of a row that was opened again: the attempts of that stay.
+    pub(crate) fn follows(&mut self, before: &Self) {
+        if let Some(tries) = &before.tries {
+            let began = before.started.map_or(0, millis);
+            self.tries = tries::join(tries, began, self.tries.as_deref()).map(Box::from);
         }
     }
 
@@ -283,8 +321,12 @@ pub(crate) fn version_of(name: &str) -> Option<Version> {
 }
 
 fn whole_millis(time: SystemTime) -> SystemTime {
+    UNIX_EPOCH + Duration::from_millis(millis(time))
+}
+
+fn millis(time: SystemTime) -> u64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    UNIX_EPOCH + Duration::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn whole_micros(length: Duration) -> Duration {

@@ -98,7 +98,7 @@ pub(crate) async fn run_with(
     list: &[String],
     at_most: u64,
 ) -> Ran {
-    origin.reset_counts();
+    let before = origin.counts().requests;
     let client = Client::builder().retries(0).build().expect("it fits together");
     let sink = Arc::new(Files::in_directory(folder.path().join("out")).if_exists(IfExists::Overwrite));
     let requests: Vec<Request> = list.iter().map(|url| Request::new(url).expect("a URL")).collect();
@@ -111,5 +111,5 @@ pub(crate) async fn run_with(
         }
     }
     outcomes.sort_by_key(Outcome::seq);
-    Ran { outcomes, error: job.error().cloned(), sent: origin.counts().requests }
+    Ran { outcomes, error: job.error().cloned(), sent: origin.counts().requests - before }
 }

@@ -1,6 +1,6 @@
 //! Going on: what has settled is not fetched again, what has not is.
 
-use gannet::{Ending, Journal, WhyStopped};
+use gannet::{AttemptRecord, Ending, Journal, WhyStopped};
 
 use crate::fixture::{Folder, origin, run, run_with, urls};
 
@@ -176,4 +176,91 @@ fn who_reads_a_journal_in_the_process_that_writes_it_takes_no_lock_from_it() {
     drop(gannet::Journal::read(folder.journal()).expect("it can be read"));
     assert!(held() > 0, "it still sees it");
     drop(journal);
+}
+
+/// The statuses of a row's attempts, run by run, the last one last; 0 for none.
+fn tried(folder: &Folder, seq: u64) -> Vec<Vec<u16>> {
+    let reader = Journal::read(folder.journal()).expect("it can be read");
+    let row = reader.row(seq).expect("it is whole").expect("the line has a row");
+    let statuses = |all: &[AttemptRecord]| {
+        all.iter().map(|attempt| attempt.status.map_or(0, |status| status.as_u16())).collect::<Vec<_>>()
+    };
+    let earlier = row.earlier_runs();
+    assert!(earlier.is_sorted_by(|one, other| one.began < other.began), "{earlier:?}");
+    assert!(earlier.last().is_none_or(|last| row.started.is_none_or(|started| last.began <= started)));
+    assert_eq!((row.attempt_count() as usize, row.attempts_not_kept()), (row.attempts().len(), 0));
+    assert_eq!(row.winner, (row.ending == Ending::Ok).then_some(0));
+    earlier.iter().map(|run| statuses(&run.attempts)).chain([statuses(row.attempts())]).collect()
+}
+
+/// Runs the list, and what failed again.
+async fn retry(folder: &Folder, origin: &gannet_origin::Origin, list: &[String]) -> String {
+    let journal = folder.open();
+    journal.reopen_failed();
+    run_with(&journal, folder, origin, list, u64::MAX).await.endings()
+}
+
+#[tokio::test]
+async fn attempts_of_earlier_runs_stay_when_a_line_is_opened_again() {
+    let (folder, origin) = (Folder::new(), origin().await);
+    let list = urls(&origin, &["/a?size=10", "/b?script=500,503,200&size=5"]);
+    assert_eq!(run(&folder, &origin, &list).await.endings(), "ok failed");
+    assert_eq!(tried(&folder, 1), [[500]]);
+    assert_eq!(retry(&folder, &origin, &list).await, "ok+ failed");
+    assert_eq!(tried(&folder, 1), [[500], [503]]);
+    assert_eq!(retry(&folder, &origin, &list).await, "ok+ ok");
+    assert_eq!(tried(&folder, 1), [[500], [503], [200]]);
+    let ran = run(&folder, &origin, &list).await;
+    assert_eq!((&*ran.endings(), ran.outcomes[1].attempts().len()), ("ok+ ok+", 1));
+    assert_eq!(tried(&folder, 1), [[500], [503], [200]]);
+    assert_eq!(tried(&folder, 0), [[200]], "what was not opened again is as it was");
+    // So do the lines that another list begins with too.
+    let other = [list[0].clone(), list[1].clone(), origin.url("/c?size=1")];
+    let changed = [list[0].clone(), list[1].clone(), origin.url("/d?size=1")];
+    assert_eq!(run(&folder, &origin, &other).await.endings(), "ok+ ok+ ok");
+    assert_eq!(run(&folder, &origin, &changed).await.endings(), "ok+ ok+ ok");
+    assert_eq!(
+        (tried(&folder, 1), Journal::history(folder.journal()).len()),
+        (vec![vec![500], vec![503], vec![200]], 1)
+    );
+}
+
+#[tokio::test]
+async fn attempts_of_earlier_runs_stay_when_the_file_is_there_at_last() {
+    let (folder, origin) = (Folder::new(), origin().await);
+    let list = urls(&origin, &["/b?status=500"]);
+    assert_eq!(run(&folder, &origin, &list).await.endings(), "failed");
+    std::fs::create_dir_all(folder.path().join("out")).expect("it can be made");
+    std::fs::write(folder.path().join("out/b_status=500"), "there").expect("it can be written");
+    let journal = folder.open();
+    journal.reopen_failed();
+    let sink = gannet::sink::Files::in_directory(folder.path().join("out"));
+    let sink = sink.if_exists(gannet::sink::IfExists::Skip);
+    let job = gannet::Client::new().fetch_each(list).save_with(std::sync::Arc::new(sink));
+    let outcome = job.journal(journal).next().await.expect("one line");
+    assert_eq!((outcome.ending(), outcome.attempts().len()), (Ending::Skipped, 0));
+    drop(outcome);
+    assert_eq!(tried(&folder, 0), [vec![500], vec![]]);
+}
+
+#[tokio::test]
+async fn attempts_of_a_run_that_was_stopped_stay() {
+    let (folder, origin) = (Folder::new(), origin().await);
+    let list = urls(&origin, &["/c?silent"]);
+    for runs in 1..=2 {
+        origin.reset_counts();
+        let journal = folder.open();
+        let client = gannet::Client::new();
+        let mut job = client.fetch_each(list.clone()).journal(journal.clone());
+        while origin.requests_to("/c") == 0 {
+            assert!(futures::poll!(Box::pin(job.next())).is_pending());
+            tokio::task::yield_now().await;
+        }
+        job.cancel();
+        let outcome = job.next().await.expect("one line");
+        assert_eq!((outcome.ending(), outcome.attempts().len()), (Ending::Cancelled, 1));
+        drop(job);
+        journal.close().expect("it is committed");
+        assert_eq!(tried(&folder, 0), vec![vec![0]; runs]);
+    }
 }

@@ -363,3 +363,24 @@ fn flip(path: &Path, what: &[u8]) {
     bytes[at + 1] ^= 1;
     std::fs::write(path, bytes).expect("it can be written");
 }
+
+#[tokio::test]
+async fn attempts_that_failed_stay_when_the_file_is_found_unchanged() {
+    let (folder, server) = (Folder::new(), Server::default());
+    let urls = || requests(&["h/a"]);
+    server.says("h/a", "tag \"1\"; body one");
+    assert_eq!(ends(&update(&folder, &server, urls()).await), "ok");
+    server.says("h/a", "status 503");
+    assert_eq!(ends(&update(&folder, &server, urls()).await), "failed");
+    server.says("h/a", "tag \"1\"; body one");
+    let journal = folder.open();
+    journal.reopen_failed();
+    let outcomes = run(&folder, &server, urls(), Some(journal.clone())).await;
+    assert_eq!((&*ends(&outcomes), outcomes[0].attempts().len()), ("same", 1));
+    journal.close().expect("it is written");
+    let row = Journal::read(folder.journal()).expect("it is whole").row(0).expect("it is whole");
+    let row = row.expect("the line has settled");
+    let [earlier] = row.earlier_runs() else { panic!("one run before: {:?}", row.earlier_runs()) };
+    assert_eq!((earlier.attempts.len(), row.attempts().len(), row.winner), (2, 1, Some(0)));
+    assert!(row.is_unchanged() && row.etag.as_deref() == Some("\"1\""), "{row:?}");
+}

@@ -1,14 +1,34 @@
 //! Attempts as the JSON of a journal's row, and back. Times are in whole microseconds; what is absent or zero is left
-//! out. What cannot be read is left out too: the row's checksum says whether it is what was written.
+//! out. What cannot be read is left out too: the row's checksum says whether it is what was written. The attempts of
+//! earlier runs come first, each marked with the run that it belongs to.
 
 use std::fmt::Write as _;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use http::StatusCode;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
+use super::EarlierRun;
 use crate::error::{Error, ErrorKind, Phase};
 use crate::outcome::{AttemptRecord, ConnectionUsed, Timings, Waited, WaitedFor, WhyStarted, WhyStopped};
+
+/// As many attempts of earlier runs are kept of a line, the latest: some 16 KiB, as whole blocks of rows are in memory at
+/// once.
+const EARLIER: usize = 64;
+/// On an attempt of an earlier run: when that began, in milliseconds since 1970.
+const RUN: &str = "run";
+/// On the first one that is kept: how many came before it.
+const NOT_KEPT: &str = "not_kept";
+
+/// What there is to be known of a row's attempts.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Tries {
+    /// Of the run that settled it.
+    pub(super) own: Vec<AttemptRecord>,
+    pub(super) earlier: Vec<EarlierRun>,
+    /// Attempts before these.
+    pub(super) not_kept: u64,
+}
 
 /// A JSON array, with one object for each attempt.
 pub(super) fn write(attempts: &[AttemptRecord]) -> String {
@@ -105,10 +125,54 @@ fn quote(text: &mut String, given: &str) {
     }
 }
 
-/// What [`write()`] wrote.
-pub(super) fn read(text: &str) -> Vec<AttemptRecord> {
+/// The attempts of a row that is opened again, marked as those of the run that began at `began` if they bear no mark
+/// yet, and those of the run that settles it now. The text of both is that of rows.
+pub(super) fn join(before: &str, began: u64, own: Option<&str>) -> Option<String> {
+    let mut all: Vec<Map<String, Value>> = serde_json::from_str(before).unwrap_or_default();
+    let number = |attempt: &Map<String, Value>, name: &str| attempt.get(name).and_then(Value::as_u64);
+    // Two runs can begin in one millisecond.
+    let last = all.iter().rev().find_map(|attempt| number(attempt, RUN));
+    let began = began.saturating_add(u64::from(last == Some(began)));
+    for attempt in &mut all {
+        attempt.entry(RUN).or_insert_with(|| began.into());
+    }
+    if all.is_empty() {
+        return own.map(str::to_owned);
+    }
+    let over = all.len().saturating_sub(EARLIER);
+    if over > 0 {
+        let before = number(&all[0], NOT_KEPT).unwrap_or_default();
+        all.drain(..over);
+        all[0].insert(NOT_KEPT.to_owned(), before.saturating_add(over as u64).into());
+    }
+    let mut text = Value::from(all).to_string();
+    if let Some(own) = own.and_then(|own| own.strip_prefix('[')) {
+        text.pop();
+        text.push(',');
+        text.push_str(own);
+    }
+    Some(text)
+}
+
+/// What [`write()`] and [`join()`] wrote.
+pub(super) fn read(text: &str) -> Tries {
     let all: Vec<Value> = serde_json::from_str(text).unwrap_or_default();
-    all.iter().filter_map(read_one).collect()
+    let mut tries = Tries::default();
+    for value in &all {
+        let number = |name: &str| value.get(name).and_then(Value::as_u64);
+        tries.not_kept = tries.not_kept.saturating_add(number(NOT_KEPT).unwrap_or_default());
+        let Some(attempt) = read_one(value) else { continue };
+        let Some(run) = number(RUN) else {
+            tries.own.push(attempt);
+            continue;
+        };
+        let began = UNIX_EPOCH.checked_add(Duration::from_millis(run)).unwrap_or(UNIX_EPOCH);
+        match tries.earlier.last_mut() {
+            Some(last) if last.began == began => last.attempts.push(attempt),
+            _ => tries.earlier.push(EarlierRun { began, attempts: vec![attempt] }),
+        }
+    }
+    tries
 }
 
 fn read_one(value: &Value) -> Option<AttemptRecord> {
@@ -219,7 +283,55 @@ mod tests {
             connection: Some(ConnectionUsed { id: 3, reused: true }),
         };
         let all = vec![plain, full];
-        assert_eq!(format!("{:?}", read(&write(&all))), format!("{all:?}"));
-        assert!(read("[{}]").is_empty() && read("nonsense").is_empty());
+        let tries = read(&write(&all));
+        assert_eq!(format!("{:?}", tries.own), format!("{all:?}"));
+        assert!(tries.earlier.is_empty() && tries.not_kept == 0);
+        assert!(read("[{}]").own.is_empty() && read("nonsense").own.is_empty());
+    }
+
+    /// One attempt of a run, told from others by its bytes.
+    fn attempt(bytes: u64) -> String {
+        format!(r#"{{"why_started":"retry","why_stopped":"won","us":[0,0,0,0,0,0],"bytes":{bytes}}}"#)
+    }
+
+    /// When each run began, in milliseconds, and the bytes of its attempts; those of the last run, under 0.
+    fn runs(text: &str) -> Vec<(u64, Vec<u64>)> {
+        let tries = read(text);
+        let millis =
+            |run: &EarlierRun| run.began.duration_since(UNIX_EPOCH).expect("later").as_millis() as u64;
+        let bytes = |all: &[AttemptRecord]| all.iter().map(|attempt| attempt.bytes).collect();
+        let earlier = tries.earlier.iter().map(|run| (millis(run), bytes(&run.attempts)));
+        earlier.chain([(0, bytes(&tries.own))]).collect()
+    }
+
+    #[test]
+    fn attempts_of_earlier_runs_come_first_each_with_its_run() {
+        let one = format!("[{},{}]", attempt(1), attempt(2));
+        let two = join(&one, 500, Some(&format!("[{}]", attempt(3)))).expect("three attempts");
+        assert_eq!(runs(&two), [(500, vec![1, 2]), (0, vec![3])]);
+        // The second began in the same millisecond; the third had no attempt, and neither had the fourth.
+        let three = join(&two, 500, None).expect("three attempts");
+        let four = join(&three, 700, None).expect("three attempts");
+        assert_eq!(four, three);
+        let five = join(&four, 700, Some(&one)).expect("five attempts");
+        assert_eq!(runs(&five), [(500, vec![1, 2]), (501, vec![3]), (0, vec![1, 2])]);
+        assert_eq!(join("nonsense", 500, Some(&one)), Some(one));
+        assert_eq!(join("[]", 500, None), None);
+    }
+
+    #[test]
+    fn of_earlier_runs_the_latest_attempts_are_kept_and_the_others_counted() {
+        let mut text = format!("[{}]", attempt(0));
+        for run in 1..=300 {
+            text = join(&text, run, Some(&format!("[{}]", attempt(run)))).expect("attempts");
+        }
+        let (kept, tries) = (runs(&text), read(&text));
+        assert_eq!((kept.len(), tries.not_kept), (EARLIER + 1, 300 - EARLIER as u64));
+        assert_eq!((&kept[0], &kept[EARLIER]), (&(237, vec![236]), &(0, vec![300])));
+        let many: Vec<String> = (0..1000).map(attempt).collect();
+        let cut = join(&format!("[{}]", many.join(",")), 9, None).expect("attempts");
+        assert_eq!(runs(&cut), [(9, (936..1000).collect()), (0, vec![])]);
+        assert_eq!((read(&cut).not_kept, cut.matches(NOT_KEPT).count()), (936, 1));
+        assert_eq!(join(&cut, 10, None), Some(cut));
     }
 }
