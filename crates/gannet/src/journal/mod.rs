@@ -123,7 +123,8 @@ impl Journal {
     /// Opens the journal in the file `path`, or makes an empty one. Its folder is made for its owner alone (0700), as
     /// its files are (0600). What a killed process has left half-written is cleaned up.
     ///
-    /// Blocks for a few file operations, and longer if another program reads the file.
+    /// Blocks for a few file operations, and longer if another program reads the file: up to 200 ms if another process
+    /// has its lock, which may only look whether it is in use.
     ///
     /// # Errors
     /// - [`JournalLocked`](ErrorKind::JournalLocked): another process works with it, or another [`Journal`] of this one.

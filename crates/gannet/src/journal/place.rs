@@ -5,6 +5,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::trouble;
 use crate::error::Error;
@@ -26,6 +27,11 @@ type FileId = (u64, u64);
 /// Earlier jobs that are looked for beside a journal.
 const HISTORY: u32 = 100_000;
 
+/// A lock that another process has is waited for so many times: who looks whether a journal is in use has it for an
+/// instant.
+const PAUSES: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(10);
+
 /// Makes the folder of a journal, for its owner alone, and takes the lock.
 pub(super) fn lock(path: &Path) -> Result<Lock, Error> {
     let folder = folder_of(path);
@@ -33,11 +39,24 @@ pub(super) fn lock(path: &Path) -> Result<Lock, Error> {
     let lock = beside(path, ".lock");
     let refused = |cause| trouble::of_io(&lock, "open", cause);
     let file = private().create(true).truncate(false).write(true).open(&lock).map_err(refused)?;
-    match file.try_lock() {
+    // A journal of this process is let go of when its owner wants it, and not before.
+    let pauses = if is_ours(path) { 0 } else { PAUSES };
+    match try_lock(&file, pauses, || std::thread::sleep(PAUSE)) {
         Ok(()) => Ok(Lock { file, path: lock }),
         Err(TryLockError::WouldBlock) => Err(trouble::locked(path)),
         Err(TryLockError::Error(cause)) => Err(refused(cause)),
     }
+}
+
+/// Takes the lock, with a pause so many times at most before it says that somebody has it.
+fn try_lock(file: &File, pauses: u32, mut pause: impl FnMut()) -> Result<(), TryLockError> {
+    for _ in 0..pauses {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => pause(),
+            tried => return tried,
+        }
+    }
+    file.try_lock()
 }
 
 impl Lock {
@@ -215,4 +234,35 @@ fn private() -> OpenOptions {
 #[cfg(not(unix))]
 fn private() -> OpenOptions {
     OpenOptions::new()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_that_is_held_for_an_instant_is_waited_for_and_no_other() {
+        let path = std::env::temp_dir().join(format!("gannet-place-{}.lock", std::process::id()));
+        let open = || private().create(true).truncate(false).write(true).open(&path).expect("it can be made");
+        let looks = || {
+            let other = open();
+            other.try_lock_shared().expect("nobody else has it");
+            Some(other)
+        };
+        for held_for in [0, 1, PAUSES] {
+            let (file, mut other, mut pauses) = (open(), looks(), 0);
+            other = other.filter(|_| held_for > 0);
+            let tried = try_lock(&file, PAUSES, || {
+                pauses += 1;
+                other = other.take().filter(|_| pauses < held_for);
+            });
+            assert!(tried.is_ok() && pauses == held_for, "{held_for}: {tried:?} after {pauses}");
+        }
+        let (file, other, mut pauses) = (open(), looks(), 0);
+        let tried = try_lock(&file, PAUSES, || pauses += 1);
+        assert!(matches!(tried, Err(TryLockError::WouldBlock)) && pauses == PAUSES, "{pauses}");
+        assert!(try_lock(&file, 0, || unreachable!("it is not waited for")).is_err());
+        drop(other);
+        std::fs::remove_file(path).expect("it is there");
+    }
 }
