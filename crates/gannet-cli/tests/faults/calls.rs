@@ -19,14 +19,28 @@ use crate::tracer::{Call, Deed, held, trace};
 /// So many calls of a sweep are hit, if the environment says nothing.
 const USUAL: usize = 40;
 
+/// A job without a past.
+const FRESH: (Scene, &str) = (Scene::Nothing, "process");
+
 const JOURNAL: &str = "out/.gannet/journal.sqlite";
 
 /// The bodies of a job: the file of each, its length, and its URL.
 struct Bodies(Vec<(String, usize, String)>);
 
+/// What a run finds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Scene {
+    Nothing,
+    /// A body that broke off in the run before, and its part: `gannet retry` goes on with it.
+    Part,
+    /// A job that is over, whose list had another last line.
+    OtherList,
+}
+
 /// A call of a job, by how many of its kind came before.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Aim {
+    scene: Scene,
     durability: &'static str,
     call: Call,
     nth: usize,
@@ -91,22 +105,57 @@ impl Bodies {
     }
 }
 
-fn words(mut command: Command, folder: &Folder, durability: &str) -> Command {
-    command.args(["-P", "out", "-i", "list", "--report", "report", "-q", "--durability", durability]);
-    command.args(["--deadline", "10s", "--retry-delay", "5ms"]);
+fn words(mut command: Command, folder: &Folder, (scene, durability): (Scene, &str)) -> Command {
+    match scene {
+        Scene::Nothing | Scene::OtherList => {
+            command.args(["-P", "out", "-i", "list", "--report", "report", "-q", "--durability", durability]);
+            command.args(["--deadline", "10s", "--retry-delay", "5ms"]);
+        }
+        Scene::Part => {
+            command.args(["retry", "out", "--retry", "2"]);
+        }
+    }
     command.env("XDG_CONFIG_HOME", "/dev/null").env("XDG_STATE_HOME", folder.path(".gannet-state"));
     let stderr = fs::File::create(folder.path("stderr")).expect("a file can be made");
     command.current_dir(folder.path("")).stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);
     command
 }
 
-fn run(folder: &Folder, durability: &str) -> i32 {
-    let command = words(Command::new(env!("CARGO_BIN_EXE_gannet")), folder, durability);
-    wait({ command }.spawn().expect("the program starts"), LONG)
+fn run(folder: &Folder, scene: (Scene, &str), further: &[&str]) -> i32 {
+    let mut command = words(Command::new(env!("CARGO_BIN_EXE_gannet")), folder, scene);
+    wait(command.args(further).spawn().expect("the program starts"), LONG)
 }
 
-/// The lines that the journal has as done.
-fn recorded(folder: &Folder) -> Result<Vec<u64>, String> {
+/// An origin of these bodies, and a folder in which there is what the scene says.
+fn set_up(bodies: &Bodies, (scene, durability): (Scene, &str)) -> (Origin, Folder) {
+    let mut origin = Origin::builder();
+    if scene == Scene::Part {
+        let whole = "size=1500000&seed=3&etag=v1";
+        origin = origin.script("/d/large", [format!("{whole}&truncate=1300000"), whole.to_owned()]);
+    }
+    let (origin, folder) = (Origin::start_in_thread(origin).expect("an origin starts"), Folder::new());
+    let list = bodies.list(&origin);
+    folder.write("list", &list);
+    match scene {
+        Scene::Nothing => {}
+        Scene::Part => {
+            assert_eq!(run(&folder, (Scene::Nothing, durability), &["--retry", "0"]), 1);
+            assert!(folder.files_below("out").iter().any(|name| name.ends_with(".part")), "no part is left");
+        }
+        Scene::OtherList => {
+            let kept: Vec<&[u8]> = list.split_inclusive(|byte| *byte == b'\n').collect();
+            let last = json!({"url": origin.url("/old?size=7000"), "name": "old"}).to_string();
+            folder.write("list", &[&kept[..kept.len() - 1].concat(), last.as_bytes()].concat());
+            assert_eq!(run(&folder, (scene, durability), &[]), 0, "{}", folder.text("stderr"));
+            fs::remove_file(folder.path("out/old")).expect("it was fetched");
+            folder.write("list", &list);
+        }
+    }
+    (origin, folder)
+}
+
+/// The URLs that the journal has as done.
+fn recorded(folder: &Folder) -> Result<Vec<String>, String> {
     if !folder.path(JOURNAL).metadata().is_ok_and(|met| met.len() > 0) {
         return Ok(Vec::new());
     }
@@ -118,21 +167,20 @@ fn recorded(folder: &Folder) -> Result<Vec<u64>, String> {
     };
     let rows: Result<Vec<_>, _> = reader.rows().collect();
     let done = rows.map_err(|error| error.to_string())?;
-    Ok(done.iter().filter(|row| row.ending == Ending::Ok).map(|row| row.seq).collect())
+    Ok(done.iter().filter(|row| row.ending == Ending::Ok).map(|row| row.url.to_string()).collect())
 }
 
-fn asked(origin: &Origin, bodies: &Bodies) -> BTreeMap<u64, usize> {
+/// How often each URL was asked for.
+fn asked(origin: &Origin, bodies: &Bodies) -> BTreeMap<String, usize> {
     let requests = origin.requests();
     let count = |path: &str| requests.iter().filter(|request| request.path_and_query == path).count();
-    (0..).zip(&bodies.0).map(|(seq, (.., path))| (seq, count(path))).collect()
+    bodies.0.iter().map(|(.., path)| (origin.url(path), count(path))).collect()
 }
 
 /// The calls of an undisturbed run, each by its number among its like.
-fn aims(bodies: &Bodies, durability: &'static str) -> Vec<Aim> {
-    let origin = Origin::start_in_thread(Origin::builder()).expect("an origin starts");
-    let folder = Folder::new();
-    folder.write("list", &bodies.list(&origin));
-    let shell = words(held(env!("CARGO_BIN_EXE_gannet")), &folder, durability);
+fn aims(bodies: &Bodies, scene: Scene, durability: &'static str) -> Vec<Aim> {
+    let (_origin, folder) = set_up(bodies, (scene, durability));
+    let shell = words(held(env!("CARGO_BIN_EXE_gannet")), &folder, (scene, durability));
     let traced = trace(shell, &folder.path("out"), LONG, |_| Deed::LetThrough);
     assert_eq!(traced.code, 0, "{}", folder.text("stderr"));
     assert_eq!(bodies.unlike_undisturbed(&folder), Vec::<String>::new());
@@ -140,7 +188,7 @@ fn aims(bodies: &Bodies, durability: &'static str) -> Vec<Aim> {
     let number = |call: Call| {
         let count = counts.entry(call.clone()).or_default();
         *count += 1;
-        Aim { durability, call, nth: *count - 1 }
+        Aim { scene, durability, call, nth: *count - 1 }
     };
     traced.calls.into_iter().map(number).collect()
 }
@@ -148,11 +196,10 @@ fn aims(bodies: &Bodies, durability: &'static str) -> Vec<Aim> {
 /// Does this to the call in one run, then gives the command again; says what is wrong, and whether the call was met.
 fn try_one(bodies: &Bodies, trial: &Trial) -> (bool, Vec<String>) {
     let Trial { aim, deed, lasts, may_end } = trial;
-    let origin = Origin::start_in_thread(Origin::builder()).expect("an origin starts");
-    let folder = Folder::new();
-    folder.write("list", &bodies.list(&origin));
+    let scene = (aim.scene, aim.durability);
+    let (origin, folder) = set_up(bodies, scene);
     let (mut count, mut met) = (0, false);
-    let shell = words(held(env!("CARGO_BIN_EXE_gannet")), &folder, aim.durability);
+    let shell = words(held(env!("CARGO_BIN_EXE_gannet")), &folder, scene);
     let traced = trace(shell, &folder.path("out"), LONG, |call| {
         count += usize::from(*call == aim.call);
         let is_hit = if met {
@@ -178,7 +225,7 @@ fn try_one(bodies: &Bodies, trial: &Trial) -> (bool, Vec<String>) {
     if is_failing_part && traced.code == 6 && !folder.text("report").contains("\"sink.disk_failed\"") {
         wrong.push(format!("the report does not tell of the disk: {}", folder.text("report")));
     }
-    wrong.extend(after(bodies, &folder, &origin, aim.durability));
+    wrong.extend(after(bodies, &folder, &origin, scene));
     let told = |wrong| {
         format!("{aim:?} {deed:?} {lasts:?}: {wrong} (first exit {}: {})", traced.code, stderr.trim_end())
     };
@@ -186,22 +233,28 @@ fn try_one(bodies: &Bodies, trial: &Trial) -> (bool, Vec<String>) {
 }
 
 /// What is wrong when the command is given again, twice, with nothing in its way.
-fn after(bodies: &Bodies, folder: &Folder, origin: &Origin, durability: &str) -> Vec<String> {
+fn after(bodies: &Bodies, folder: &Folder, origin: &Origin, scene: (Scene, &str)) -> Vec<String> {
     let mut wrong = Vec::new();
     let done = recorded(folder).unwrap_or_else(|error| {
         wrong.push(error);
         Vec::new()
     });
     let before = asked(origin, bodies);
-    let code = run(folder, durability);
+    let code = run(folder, scene, &[]);
     if code != 0 {
         wrong.push(format!("again: exit {code}: {}", folder.text("stderr")));
     }
     wrong.extend(bodies.unlike_undisturbed(folder));
     let after = asked(origin, bodies);
-    let again = done.iter().filter(|seq| before.get(seq) != after.get(seq));
-    wrong.extend(again.map(|seq| format!("line {seq} was recorded, and asked for again")));
-    let code = run(folder, durability);
+    let again = done.iter().filter(|url| before.get(*url) != after.get(*url));
+    wrong.extend(again.map(|url| format!("{url} was recorded, and asked for again")));
+    // Of a job that is put aside its successor takes nothing over: what is there is skipped.
+    if scene.0 != Scene::OtherList {
+        let kept = recorded(folder).unwrap_or_default();
+        let lost = done.iter().filter(|url| !kept.contains(url));
+        wrong.extend(lost.map(|url| format!("{url} was recorded, and is not any more")));
+    }
+    let code = run(folder, scene, &[]);
     if (code, asked(origin, bodies)) != (0, after) {
         wrong.push(format!("a third time: exit {code}, or something was asked for"));
     }
@@ -264,9 +317,21 @@ fn sample<T>(mut all: Vec<T>, usual: usize) -> Vec<T> {
 
 /// The calls of a job with either durability, this done once to each, and the codes that may come of it.
 fn each_call(bodies: &Bodies, deed: Deed, codes: fn(&Call) -> &'static [i32]) -> Vec<Trial> {
-    let all = ["process", "power"].into_iter().flat_map(|durability| aims(bodies, durability));
+    let all = each_aim(bodies, &[Scene::Nothing]);
     let trial = |aim: Aim| Trial { may_end: codes(&aim.call), aim, deed, lasts: Lasts::Once };
-    all.map(trial).collect()
+    all.into_iter().map(trial).collect()
+}
+
+/// The same where something was there before.
+fn each_call_again(deed: Deed, codes: fn(&Call) -> &'static [i32]) -> Vec<Trial> {
+    let all = each_aim(&Bodies::three(), &[Scene::Part, Scene::OtherList]);
+    let trial = |aim: Aim| Trial { may_end: codes(&aim.call), aim, deed, lasts: Lasts::Once };
+    all.into_iter().map(trial).collect()
+}
+
+fn each_aim(bodies: &Bodies, scenes: &[Scene]) -> Vec<Aim> {
+    let all = scenes.iter().flat_map(|scene| ["process", "power"].map(|durability| (*scene, durability)));
+    all.flat_map(|(scene, durability)| aims(bodies, scene, durability)).collect()
 }
 
 /// Whether SQLite passes over it when this fails: it syncs the folder as well as it can, and leaves its log to the next
@@ -351,14 +416,14 @@ fn row_56_a_folder_that_may_not_be_written_is_told_before_anything_is_sent() {
     folder.write("list", &bodies.list(&origin));
     fs::create_dir(folder.path("out")).expect("a folder can be made");
     fs::set_permissions(folder.path("out"), Permissions::from_mode(0o555)).expect("it is ours");
-    let mut command = words(without_rights(), &folder, "process");
+    let mut command = words(without_rights(), &folder, FRESH);
     assert_eq!(wait(command.spawn().expect("a shell starts"), LONG), 3);
     assert_eq!(rows(&folder), ["sink.forbidden"; 3]);
     assert!(folder.text("stderr").contains("cannot write out"), "{}", folder.text("stderr"));
     assert_eq!(origin.counts().requests, 0, "something was sent");
     // With the rights it is done, as if nothing had been.
     fs::set_permissions(folder.path("out"), Permissions::from_mode(0o755)).expect("it is ours");
-    assert_eq!(run(&folder, "process"), 0);
+    assert_eq!(run(&folder, FRESH, &[]), 0);
     assert_eq!(bodies.unlike_undisturbed(&folder), Vec::<String>::new());
 }
 
@@ -369,7 +434,7 @@ fn row_56_a_journal_that_may_not_be_written_is_told_before_anything_is_sent() {
     folder.write("list", &bodies.list(&origin));
     fs::create_dir_all(folder.path("out/.gannet")).expect("a folder can be made");
     fs::set_permissions(folder.path("out/.gannet"), Permissions::from_mode(0o555)).expect("it is ours");
-    let mut command = words(without_rights(), &folder, "process");
+    let mut command = words(without_rights(), &folder, FRESH);
     assert_eq!(wait(command.spawn().expect("a shell starts"), LONG), 6);
     let stderr = folder.text("stderr");
     assert!(stderr.contains("out/.gannet") && stderr.contains("permission denied"), "{stderr}");
@@ -391,7 +456,7 @@ fn row_56_a_disk_that_is_read_only_is_told_before_anything_is_sent() {
     let mut shell = Command::new("unshare");
     let before = "mount -t tmpfs -o ro none out && exec \"$0\" \"$@\"";
     shell.args(["-rm", "sh", "-c", before, env!("CARGO_BIN_EXE_gannet")]);
-    let mut command = words(shell, &folder, "process");
+    let mut command = words(shell, &folder, FRESH);
     assert_eq!(wait(command.spawn().expect("a shell starts"), LONG), 6);
     assert!(rows(&folder).contains(&"sink.read_only".to_owned()), "{}", folder.text("report"));
     assert!(folder.text("stderr").contains("the file system is read-only"), "{}", folder.text("stderr"));
@@ -404,11 +469,11 @@ fn row_56_a_folder_in_the_place_of_a_file_fails_that_url_alone_and_before_it_is_
     let folder = Folder::new();
     folder.write("list", &bodies.list(&origin));
     fs::create_dir_all(folder.path("out/small")).expect("a folder can be made");
-    assert_eq!(run(&folder, "process"), 1);
+    assert_eq!(run(&folder, FRESH, &[]), 1);
     let mut codes = rows(&folder);
     codes.sort();
     assert_eq!(
-        (codes, asked(&origin, &bodies)[&0]),
+        (codes, asked(&origin, &bodies)[&origin.url(&bodies.0[0].2)]),
         (["ok", "ok", "sink.bad_place"].map(str::to_owned).to_vec(), 0)
     );
     assert!(folder.text("stderr").contains("out/small is a folder"), "{}", folder.text("stderr"));
@@ -420,4 +485,17 @@ fn row_69_a_kill_at_any_call_loses_nothing_and_repeats_nothing_that_was_recorded
     // Each of them.
     let trials = each_call(&bodies, Deed::Kill, |_| &[137]);
     sweep(trials, &bodies, usize::MAX);
+}
+
+#[test]
+fn row_69_a_kill_at_any_call_of_a_run_that_goes_on_loses_nothing() {
+    sweep(each_call_again(Deed::Kill, |_| &[137]), &Bodies::three(), USUAL);
+}
+
+#[test]
+fn rows_53_to_55_hold_for_each_call_of_a_run_that_goes_on() {
+    let mut trials = each_call_again(Deed::Fail(Errno::ENOSPC), |_| &[0, 6]);
+    trials.extend(each_call_again(Deed::Fail(Errno::EIO), |_| &[0, 6]));
+    trials.extend(each_call_again(Deed::Fail(Errno::EMFILE), |_| &[0, 1, 3, 6]));
+    sweep(trials, &Bodies::three(), USUAL);
 }

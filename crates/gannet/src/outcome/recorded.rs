@@ -14,6 +14,7 @@ use crate::version::Kept;
 
 #[cfg(feature = "digests")]
 mod digests;
+mod json;
 mod tries;
 
 use tries::Tries;

@@ -9,6 +9,7 @@ use http::StatusCode;
 use serde_json::{Map, Value};
 
 use super::EarlierRun;
+use super::json::Json;
 use crate::error::{Error, ErrorKind, Phase};
 use crate::outcome::{AttemptRecord, ConnectionUsed, Timings, Waited, WaitedFor, WhyStarted, WhyStopped};
 
@@ -156,10 +157,10 @@ pub(super) fn join(before: &str, began: u64, own: Option<&str>) -> Option<String
 
 /// What [`write()`] and [`join()`] wrote.
 pub(super) fn read(text: &str) -> Tries {
-    let all: Vec<Value> = serde_json::from_str(text).unwrap_or_default();
+    let all = Json::read(text);
     let mut tries = Tries::default();
-    for value in &all {
-        let number = |name: &str| value.get(name).and_then(Value::as_u64);
+    for value in all.as_ref().and_then(Json::as_array).into_iter().flatten() {
+        let number = |name: &str| value.get(name).and_then(Json::as_u64);
         tries.not_kept = tries.not_kept.saturating_add(number(NOT_KEPT).unwrap_or_default());
         let Some(attempt) = read_one(value) else { continue };
         let Some(run) = number(RUN) else {
@@ -175,16 +176,16 @@ pub(super) fn read(text: &str) -> Tries {
     tries
 }
 
-fn read_one(value: &Value) -> Option<AttemptRecord> {
-    let text = |name: &str| value.get(name).and_then(Value::as_str);
-    let number = |name: &str| value.get(name).and_then(Value::as_u64);
+fn read_one(value: &Json<'_>) -> Option<AttemptRecord> {
+    let text = |name: &str| value.get(name).and_then(Json::as_str);
+    let number = |name: &str| value.get(name).and_then(Json::as_u64);
     let micros = |name: &str| number(name).map(Duration::from_micros);
     let phases = value.get("us")?.as_array()?;
     let phase =
-        |place: usize| Duration::from_micros(phases.get(place).and_then(Value::as_u64).unwrap_or_default());
+        |place: usize| Duration::from_micros(phases.get(place).and_then(Json::as_u64).unwrap_or_default());
     let connection =
-        |id| ConnectionUsed { id, reused: value.get("reused").and_then(Value::as_bool).unwrap_or_default() };
-    let hops = value.get("hops").and_then(Value::as_array).into_iter().flatten();
+        |id| ConnectionUsed { id, reused: value.get("reused").and_then(Json::as_bool).unwrap_or_default() };
+    let hops = value.get("hops").and_then(Json::as_array).into_iter().flatten();
     Some(AttemptRecord {
         mirror: usize::try_from(number("mirror").unwrap_or_default()).ok()?,
         mirror_url: text("url").map(Box::from),
@@ -203,7 +204,7 @@ fn read_one(value: &Value) -> Option<AttemptRecord> {
             wait: phase(4),
             body: phase(5),
         },
-        hops: hops.filter_map(Value::as_str).map(Box::from).collect(),
+        hops: hops.filter_map(Json::as_str).map(Box::from).collect(),
         status: number("status")
             .and_then(|code| u16::try_from(code).ok())
             .and_then(|code| StatusCode::from_u16(code).ok()),
