@@ -77,7 +77,8 @@ impl WhyStopped {
 pub struct AttemptRecord {
     /// Which of the request's URLs it tried: 0 is the request's own, then its mirrors in order.
     pub mirror: usize,
-    /// The mirror's URL, without credentials; `None` for the request's own. [`Outcome::url_of`] gives either.
+    /// The mirror's URL, without credentials; `None` for the request's own.
+    /// [`Outcome::url_of`](crate::Outcome::url_of) gives either.
     pub mirror_url: Option<Box<str>>,
     /// Why it was started.
     pub why_started: WhyStarted,
@@ -88,7 +89,7 @@ pub struct AttemptRecord {
     /// What it waited for before that, if it is a retry.
     pub waited: Option<Waited>,
     /// What it queued for at its host's gate, as that began; `None` if it was let in at once. How long is
-    /// [`Timings::queue`], for the first attempt of a job's request [`Outcome::queued`].
+    /// [`Timings::queue`], for the first attempt of a job's request [`Outcome::queued`](crate::Outcome::queued).
     pub queued_for: Option<WaitedFor>,
     /// Time in each phase.
     pub timings: Timings,
