@@ -108,7 +108,9 @@ pub use engine::robots::Robots;
 pub use error::{Error, ErrorKind, ErrorReply, Phase};
 pub use event::{Event, HeldBack, HeldBackBy, HeldBackTimes, Progress, Slow};
 #[cfg(feature = "journal")]
-pub use journal::{Durability, JobSummary, Journal, JournalLines, JournalReader, JournalRows, Resumed};
+pub use journal::{
+    Durability, JobSummary, Journal, JournalFiles, JournalLines, JournalReader, JournalRows, Resumed,
+};
 pub use outcome::{
     AttemptRecord, ConnectionUsed, Ending, Outcome, Receipt, ReplyHead, Timings, Waited, WaitedFor,
     WhyStarted, WhyStopped,

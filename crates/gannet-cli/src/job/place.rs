@@ -45,7 +45,7 @@ pub(super) enum Kind {
 impl Place {
     /// The place for a job of `get`, if it is to have one.
     pub(crate) fn of(args: &GetArgs, output: &Output) -> Result<Option<Self>, Complaint> {
-        let (body, mode) = (&args.body, &args.shared.mode);
+        let mode = &args.shared.mode;
         if mode.dry_run || mode.curl {
             return Ok(None);
         }
@@ -56,17 +56,31 @@ impl Place {
                     .why("what was written there cannot be gone on with")
                     .fix("-P DIR, -o FILE or --no-body for the bodies"))
             }
-            (Some(folder), Output::Files | Output::Nowhere) => Ok(Some(Self::within(folder.into()))),
-            (None, Output::Files) => Ok(match &body.directory {
-                Some(folder) => Some(Self {
-                    journal: folder.join(FOLDER).join(FILE),
-                    kind: Kind::Below,
-                    name: quoted(folder),
-                }),
-                None if body.files.iter().all(|file| is_regular(file)) => Self::in_state(args),
-                None => None,
-            }),
+            (Some(_), Output::Files | Output::Nowhere) | (None, Output::Files) => {
+                Ok(Self::beside_files(args))
+            }
         }
+    }
+
+    /// The same for bodies that go to files.
+    fn beside_files(args: &GetArgs) -> Option<Self> {
+        let body = &args.body;
+        match (args.job.journal.as_deref(), &body.directory) {
+            (Some("none"), _) => None,
+            (Some(folder), _) => Some(Self::within(folder.into())),
+            (None, Some(folder)) => Some(Self {
+                journal: folder.join(FOLDER).join(FILE),
+                kind: Kind::Below,
+                name: quoted(folder),
+            }),
+            (None, None) if body.files.iter().all(|file| is_regular(file)) => Self::in_state(args),
+            (None, None) => None,
+        }
+    }
+
+    /// The file that the journal would be, if bodies go to files: none of them may take its place.
+    pub(crate) fn journal_beside_files(args: &GetArgs) -> Option<PathBuf> {
+        Self::beside_files(args).map(|place| place.journal)
     }
 
     /// Whether a journal lies there.

@@ -16,6 +16,7 @@ mod shown;
 mod sums;
 mod terminal;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -133,8 +134,14 @@ impl Plan {
         check_stdin(&reads)?;
         let (alternative, expected) = (Some(alternatives), Some(checksums));
         let survival = args.job.durability.unwrap_or_default();
-        let kinds =
-            Kinds { body, record, shared, time, alternatives: alternative, checksums: expected, survival };
+        let journal = Place::journal_beside_files(args);
+        let kinds = Kinds {
+            alternatives: alternative,
+            checksums: expected,
+            survival,
+            journal: journal.as_deref(),
+            ..Kinds::of((body, record), (shared, time))
+        };
         let (chosen, records) = kinds.output(words.len(), number, input.list.as_deref())?;
         let base = request::base(&shared.request)?;
         let pattern = Pattern { base: &base, query: request::query(&shared.request)?, body };
@@ -184,9 +191,7 @@ impl Plan {
     pub(crate) fn race(args: &RaceArgs, begun: Instant, voice: &Voice) -> Result<Self, Complaint> {
         let RaceArgs { urls, body, record, time, checksums, shared } = args;
         let words = Words::read(urls, &shared.mode)?;
-        let survival = Survival::default();
-        let kinds =
-            Kinds { body, record, shared, time, alternatives: None, checksums: Some(checksums), survival };
+        let kinds = Kinds { checksums: Some(checksums), ..Kinds::of((body, record), (shared, time)) };
         let (chosen, records) = kinds.output(1, Crowd::One, None)?;
         let mut reads = request::stdin_readers(&shared.request, None, (record, shared));
         reads.extend(checksums::stdin_reader(checksums));
@@ -212,9 +217,7 @@ impl Plan {
         let number = if input.list.is_some() { Crowd::Listed } else { words.crowd() };
         check_goal(goal, number, words.count())?;
         check_stdin(&request::stdin_readers(&shared.request, input.list.as_deref(), (record, shared)))?;
-        let survival = Survival::default();
-        let kinds =
-            Kinds { body: &body, record, shared, time, alternatives: None, checksums: None, survival };
+        let kinds = Kinds::of((&body, record), (shared, time));
         let (chosen, records) = kinds.output(words.len(), number, input.list.as_deref())?;
         let base = request::base(&shared.request)?;
         let pattern = Pattern { base: &base, query: request::query(&shared.request)?, body: &body };
@@ -244,9 +247,20 @@ struct Kinds<'a> {
     alternatives: Option<&'a AlternativeArgs>,
     checksums: Option<&'a ChecksumArgs>,
     survival: Survival,
+    /// Where the journal of files would lie.
+    journal: Option<&'a Path>,
 }
 
-impl Kinds<'_> {
+impl<'a> Kinds<'a> {
+    /// Those that no subcommand is without.
+    fn of(
+        (body, record): (&'a BodyArgs, &'a RecordArgs),
+        (shared, time): (&'a SharedArgs, &'a TimeArgs),
+    ) -> Self {
+        let (alternatives, checksums, survival, journal) = (None, None, Survival::default(), None);
+        Self { body, record, shared, time, alternatives, checksums, survival, journal }
+    }
+
     /// Where bodies and records go.
     fn output(
         &self,
@@ -254,12 +268,12 @@ impl Kinds<'_> {
         crowd: Crowd,
         list: Option<&str>,
     ) -> Result<(Chosen, RecordsTo), Complaint> {
-        let Self { body, record, shared, survival, .. } = *self;
+        let Self { body, record, shared, survival, journal, .. } = *self;
         let mode = &shared.mode;
         let folders = if mode.dry_run || mode.curl { Folders::Pretended } else { Folders::Made };
         let behind = records::behind(record);
         let request = &shared.request;
-        let around = Around { words, crowd, behind, folders, record, request, list, survival };
+        let around = Around { words, crowd, behind, folders, record, request, list, survival, journal };
         let mut chosen = output::choose(body, around)?;
         output::check_apart(body, around)?;
         let records = RecordsTo::of(record, &shared.request, &mut chosen)?;

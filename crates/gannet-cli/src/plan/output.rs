@@ -6,6 +6,7 @@ use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use gannet::Journal;
 use gannet::sink::{CreateDirectory, Discard, Files, IfExists, NameTemplate, Ordered, Sink};
 
 use super::terminal::TextOnly;
@@ -74,6 +75,8 @@ pub(crate) struct Around<'a> {
     pub(crate) request: &'a RequestArgs,
     pub(crate) list: Option<&'a str>,
     pub(crate) survival: Survival,
+    /// Where the journal would lie, if bodies go to files.
+    pub(crate) journal: Option<&'a Path>,
 }
 
 /// The sink for the bodies; the report must not go there too.
@@ -99,6 +102,10 @@ pub(crate) fn choose(args: &BodyArgs, around: Around<'_>) -> Result<Chosen, Comp
         Place::Below(directory) => below(directory, args)?,
     };
     let files = files.taken(own_files(around).filter(|(_, file)| *file != "-").map(|(_, file)| file));
+    let files = match around.journal.map(Journal::files) {
+        Some(own) => files.taken_where(move |path| own.contains(path)),
+        None => files,
+    };
     let files = match around.folders {
         Folders::Made => files,
         Folders::Pretended => files.create_directory(CreateDirectory::Pretend),
@@ -167,8 +174,16 @@ pub(crate) fn check_apart(args: &BodyArgs, around: Around<'_>) -> Result<(), Com
     let own = own_files(around).filter(|(_, file)| *file != "-");
     let own = own.map(|(flag, file)| (flag, file, PathBuf::from(file)));
     let mut seen: HashMap<PathBuf, String> = HashMap::new();
+    let journal = around.journal.map(|journal| (journal, Journal::files(journal)));
     for (flag, file, path) in own.chain(bodies) {
         let given = format!("{flag} {file}");
+        if let Some((journal, own)) = &journal
+            && (own.contains(&path) || path.canonicalize().is_ok_and(|path| own.contains(path)))
+        {
+            return Err(Complaint::new(format!("{given} is a file of the job's journal"))
+                .why(format!("the journal is {}", journal.display()))
+                .fix("another file, or --journal DIR with a folder of its own"));
+        }
         let is_regular = |path: &PathBuf| path.metadata().map_or(true, |met| met.is_file());
         let Some(path) = resolved(&path).filter(is_regular) else { continue };
         if let Some(other) = seen.insert(path, given.clone()) {

@@ -114,7 +114,7 @@ fn limits(kinds: Kinds<'_>, crowd: Option<&CrowdArgs>) -> Vec<String> {
 
 /// The options that were given and that curl has no counterpart for.
 fn missing(kinds: Kinds<'_>, goal: Option<&GoalArgs>) -> Vec<&'static str> {
-    let Kinds { body, record, shared, time, alternatives, checksums, survival } = kinds;
+    let Kinds { body, record, shared, time, alternatives, checksums, survival, .. } = kinds;
     let named = [
         (alternatives.is_some_and(|given| !given.mirrors.is_empty()), "--mirror"),
         (alternatives.is_some_and(|given| given.hedge.is_some()), "--hedge"),

@@ -241,3 +241,86 @@ fn no_body_replaces_a_file_of_the_run_itself() {
     assert_eq!((ran.code, folder.read("d/r.json").as_str()), (0, "1"), "{ran:?}");
     assert_eq!(folder.report("r.json").0.len(), 1);
 }
+
+/// A journal in the folder of the bodies, however that is named: what is a whole body at once would be no journal.
+#[test]
+fn no_body_replaces_a_file_of_the_jobs_journal() {
+    let (origin, folder) = (origin(), Folder::new());
+    let at = |path: &str| folder.path().join(path);
+    std::fs::create_dir_all(at("real/kept")).expect("a folder");
+    std::os::unix::fs::symlink("real", at("link")).expect("a link");
+    let names = [
+        "journal.sqlite",
+        "journal.sqlite-wal",
+        "journal.sqlite-shm",
+        "journal.sqlite-journal",
+        "journal.sqlite.lock",
+        "journal.sqlite.new",
+        "journal.1.sqlite",
+        "journal.7.sqlite",
+        "Journal.sqlite",
+    ];
+    let urls = || names.iter().map(|name| origin.url(&format!("/{name}")) + "\n").collect::<String>();
+    let named = |below: &str| -> String {
+        let url = |name: &&str| origin.url(&format!("/x/{name}"));
+        let line = |name: &&str| format!("{{\"url\": \"{}\", \"name\": \"{below}{name}\"}}\n", url(name));
+        names.iter().map(line).collect()
+    };
+    let fine = origin.url("/fine") + "\n";
+    for (options, list, bodies) in [
+        ("-i list -P new --journal new", urls(), "new"),
+        ("-i list -P made/../d --journal d", urls(), "d"),
+        ("-i list -P real --journal link", urls(), "real"),
+        ("-i list -P link --journal real/../real/.", urls(), "real"),
+        (
+            "-i list -P out --journal out/h --name {path}",
+            urls().replace("/j", "/h/j").replace("/J", "/h/J"),
+            "out",
+        ),
+        ("-i list -P o2 --journal o2/sub", named("sub/"), "o2"),
+        // What begins with a dot does not keep it.
+        ("-i list -P o3 --journal o3/_gannet", named(".gannet/"), "o3"),
+    ] {
+        folder.write("list", &format!("{list}{}", if list.starts_with('{') { "" } else { &fine }));
+        let args = || options.split(' ').chain("--report r --if-exists overwrite".split(' '));
+        for new_job in [None, None, Some("--new-job")] {
+            let ran = folder.run(args().chain(new_job));
+            let (rows, summary) = folder.report("r");
+            assert_eq!(summary["errors"]["sink.exists"], names.len(), "{options}: {ran:?}\n{summary}");
+            assert!(rows.len() - names.len() <= 1 && ran.code != 6, "{options}: {ran:?}");
+        }
+        let there = folder.names(bodies);
+        assert!(!there.iter().any(|name| name.ends_with(".part") || name.starts_with('J')), "{there:?}");
+    }
+    assert_eq!(names.map(|name| origin.requests_to(&format!("/{name}"))), [0; 9]);
+    // Elsewhere these are names like any other, and so they are without a journal.
+    folder.write("list", &urls());
+    for options in ["-i list -P o4 --journal o5", "-i list -P o6 --journal none", "-i list -P o7"] {
+        let ran = folder.run(options.split(' '));
+        assert_eq!(
+            (ran.code, folder.names(options.split(' ').nth(3).expect("a folder")).len()),
+            (0, 9),
+            "{ran:?}"
+        );
+    }
+}
+
+#[test]
+fn a_file_that_is_named_for_another_thing_is_none_of_the_jobs_journal() {
+    let (origin, folder) = (origin(), Folder::new());
+    let url = origin.url("/x?size=10");
+    for options in [
+        "-o d/journal.sqlite --create-dirs --journal d",
+        "-o d/journal.sqlite-wal --create-dirs --journal ./d/",
+        "-o x --journal d --report d/journal.1.sqlite",
+        "-P d --report d/.gannet/journal.sqlite",
+        "-P d -D d/.gannet/journal.sqlite.lock",
+        "--no-body --journal d -c d/journal.sqlite-shm",
+    ] {
+        let ran = folder.run(options.split(' ').chain([&*url]));
+        assert!(ran.code == 2 && ran.stderr.contains("is a file of the job's journal"), "{options}: {ran:?}");
+    }
+    assert_eq!((folder.names("."), origin.counts().requests), (Vec::new(), 0));
+    let ran = folder.run(["-o", "d/x", "--create-dirs", "--journal", "d", &url]);
+    assert_eq!((ran.code, folder.read_bytes("d/x").len()), (0, 10), "{ran:?}");
+}

@@ -12,6 +12,7 @@ use crate::error::{Error, ErrorKind, Phase};
 mod durable;
 mod earlier;
 mod fork;
+mod own;
 mod parts;
 mod place;
 mod reading;
@@ -24,6 +25,7 @@ mod store;
 mod sum;
 mod trouble;
 
+pub use own::JournalFiles;
 pub use reading::{JobSummary, JournalLines, JournalReader, JournalRows};
 pub(crate) use run::{Known, Run, Whole};
 pub(crate) use scribe::PartLog;
@@ -170,6 +172,15 @@ impl Journal {
     /// `journal.sqlite`.
     pub fn history(path: impl AsRef<Path>) -> Vec<PathBuf> {
         place::history(path.as_ref())
+    }
+
+    /// The files of the journal in the file `path`: itself, those beside it (`-wal`, `-shm`, `.lock` and their kin), and
+    /// the journals of earlier jobs, whether they are there or not. A job whose bodies go to the folder of its journal has
+    /// to keep them from these names: see [`Files::taken_where`](crate::sink::Files::taken_where).
+    ///
+    /// Asks the file system what `path` leads to.
+    pub fn files(path: impl AsRef<Path>) -> JournalFiles {
+        JournalFiles::of(path.as_ref())
     }
 
     /// The file that it lies in.

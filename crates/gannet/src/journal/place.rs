@@ -25,7 +25,7 @@ static WORKS_WITH: Mutex<Vec<FileId>> = Mutex::new(Vec::new());
 type FileId = (u64, u64);
 
 /// Earlier jobs that are looked for beside a journal.
-const HISTORY: u32 = 100_000;
+pub(super) const HISTORY: u32 = 100_000;
 
 /// A lock that another process has is waited for so many times: who looks whether a journal is in use has it for an
 /// instant.

@@ -11,9 +11,10 @@ use http::header::LAST_MODIFIED;
 use super::directory::{Directory, Make, Met};
 use super::final_name::{FinalName, Naming, Syncing};
 use super::names::{self, Given};
-use super::own_path::{is_device, own_name};
+use super::own_path::{full, is_device, own_name};
 use super::part_file::PartFile;
 use super::rules::{CreateDirectory, IfExists, admission};
+use super::taken::Taken;
 use super::template::NameTemplate;
 use super::{Admission, Part, Sink, io_error};
 use crate::error::{Error, ErrorKind};
@@ -40,7 +41,7 @@ pub struct Files {
     times: Times,
     syncing: Syncing,
     letters: Letters,
-    taken: Vec<PathBuf>,
+    taken: Taken,
     given: Mutex<Given>,
 }
 
@@ -133,7 +134,7 @@ impl Files {
             Places::Below(_) => Letters::Folded,
             Places::At(_) | Places::Own => Letters::Exact,
         };
-        let (template, taken, given) = (None, Vec::new(), Mutex::default());
+        let (template, taken, given) = (None, Taken::default(), Mutex::default());
         let (times, syncing) = (Times::Written, Syncing::Never);
         Self { places, if_exists, create_directory, template, times, syncing, letters, taken, given }
     }
@@ -179,12 +180,15 @@ impl Files {
     /// Asks the file system now where their folders are.
     #[must_use]
     pub fn taken<P: AsRef<Path>>(mut self, paths: impl IntoIterator<Item = P>) -> Self {
-        for path in paths {
-            let path = path.as_ref();
-            self.taken.push(placed(path));
-            // What a link leads to is written to, and the link must stay.
-            self.taken.extend(path.canonicalize());
-        }
+        paths.into_iter().for_each(|path| self.taken.add(path.as_ref()));
+        self
+    }
+
+    /// The same for files that are told by their paths, such as [those of a journal](crate::Journal::files). Each request
+    /// is asked about; the path is that of its file, below the directory of the sink or as the user gave it.
+    #[must_use]
+    pub fn taken_where(mut self, is_taken: impl Fn(&Path) -> bool + Send + Sync + 'static) -> Self {
+        self.taken.add_where(is_taken);
         self
     }
 
@@ -322,17 +326,6 @@ impl Files {
         Ok(())
     }
 
-    /// Whether a body there would replace a file that is the job's own.
-    fn is_taken(&self, path: &Path) -> bool {
-        // The names are compared first: they cost no look at the file system.
-        let is_alike = |taken: &&PathBuf| taken.file_name() == path.file_name();
-        let mut alike = self.taken.iter().filter(is_alike).peekable();
-        alike.peek().is_some() && {
-            let path = placed(path);
-            alike.any(|taken| *taken == path)
-        }
-    }
-
     /// Where the body of an admitted request goes.
     fn place_of(&self, seq: u64, request: &Request) -> Result<PathBuf, Error> {
         match (&self.places, request.place()) {
@@ -381,7 +374,7 @@ impl Sink for Files {
             return Ok(Admission::Fetch);
         };
         let path = directory.path_of(&name);
-        if self.is_taken(&path) {
+        if self.taken.has(&path) {
             let message = format!("{} is a file that the job itself reads or writes", path.display());
             return Err(io_error::without_cause(ErrorKind::Exists, message));
         }
@@ -433,21 +426,6 @@ impl Sink for Files {
 
 fn checked(directory: &Directory) -> Result<(), Error> {
     directory.check_writable().map_err(|cause| io_error::of_path(&directory.path_of("".as_ref()), cause))
-}
-
-/// The same for the spellings of one path.
-fn full(path: &Path) -> PathBuf {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
-}
-
-/// The same for the ways to one file's folder; a link under the name itself is not followed.
-fn placed(path: &Path) -> PathBuf {
-    let full = full(path);
-    let folder = full.parent().and_then(|folder| folder.canonicalize().ok());
-    match (folder, full.file_name()) {
-        (Some(folder), Some(name)) => folder.join(name),
-        _ => full,
-    }
 }
 
 fn no_folder(folder: &Path, cause: io::Error) -> Error {

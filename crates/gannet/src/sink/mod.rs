@@ -27,6 +27,7 @@ mod part_file;
 mod rules;
 #[cfg(test)]
 pub(crate) mod scratch;
+mod taken;
 mod template;
 
 pub use discard::Discard;

@@ -1,8 +1,8 @@
-//! Paths of the user's own: which name a file, and which stand for something that is written to as it is. Nothing here
-//! opens anything.
+//! Paths of the user's own: which name a file, which are one, and which stand for something that is written to as it is.
+//! Nothing here opens anything.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::directory::{Met, look_at};
 use super::io_error;
@@ -17,6 +17,21 @@ pub(super) fn own_name(path: &Path) -> Result<OsString, Error> {
     path.file_name().map(OsString::from).ok_or_else(|| {
         io_error::without_cause(ErrorKind::BadName, format!("\"{}\" is no name for a file", path.display()))
     })
+}
+
+/// The same for the spellings of one path.
+pub(super) fn full(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+/// The same for the ways to one file's folder; a link under the name itself is not followed.
+pub(super) fn placed(path: &Path) -> PathBuf {
+    let full = full(path);
+    let folder = full.parent().and_then(|folder| folder.canonicalize().ok());
+    match (folder, full.file_name()) {
+        (Some(folder), Some(name)) => folder.join(name),
+        _ => full,
+    }
 }
 
 /// Whether the user's own path is written to directly. The links in `/dev` and `/proc`, such as `/dev/stdout`,

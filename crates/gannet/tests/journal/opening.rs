@@ -1,4 +1,4 @@
-//! Who may open a journal, and what is refused.
+//! Who may open a journal, what is refused, and which files are its own.
 
 use gannet::{Durability, ErrorKind, Journal};
 
@@ -97,4 +97,46 @@ async fn credentials_are_never_kept() {
     let bytes = std::fs::read(folder.journal()).expect("it is there");
     assert!(bytes.windows(4).any(|window| window == b"/a?s"), "the URL is there");
     assert!(!bytes.windows(6).any(|window| window == b"sesame"));
+}
+
+#[tokio::test]
+async fn each_file_that_a_journal_makes_is_known_as_its_own() {
+    use gannet::sink::{Files, IfExists};
+    let (folder, origin) = (Folder::new(), origin().await);
+    let inside = folder.path().join(".gannet");
+    let made = || -> Vec<String> {
+        let entries = std::fs::read_dir(&inside).expect("it can be listed");
+        let name = |entry: std::io::Result<std::fs::DirEntry>| entry.expect("an entry").file_name();
+        entries.map(|entry| name(entry).into_string().expect("text")).collect()
+    };
+    let own = Journal::files(folder.journal());
+    let journal = folder.open();
+    crate::fixture::run_with(&journal, &folder, &origin, &urls(&origin, &["/a?size=1"]), u64::MAX).await;
+    journal.begin_anew().expect("no job uses it");
+    crate::fixture::run_with(&journal, &folder, &origin, &urls(&origin, &["/b?size=1"]), u64::MAX).await;
+    let names = made();
+    assert!(names.len() >= 5 && names.contains(&"journal.1.sqlite".to_owned()), "{names:?}");
+    assert!(names.iter().all(|name| own.contains(inside.join(name))), "{names:?}");
+    // By whatever way it is named; of a link both what is named and what is meant.
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink(&inside, folder.path().join("link")).expect("a link");
+        std::os::unix::fs::symlink(folder.journal(), folder.path().join("kept")).expect("a link");
+        let by_link = Journal::files(folder.path().join("link/../link/journal.sqlite"));
+        assert!(names.iter().all(|name| by_link.contains(inside.join(name))));
+        let by_name = Journal::files(folder.path().join("kept"));
+        assert!(
+            by_name.contains(folder.path().join("kept.lock"))
+                && by_name.contains(inside.join("journal.sqlite-wal"))
+        );
+    }
+    let sink = Files::in_directory(&inside).if_exists(IfExists::Overwrite);
+    let sink = std::sync::Arc::new(sink.taken_where(move |path| own.contains(path)));
+    let names = names.iter().map(|name| origin.url(&format!("/{name}"))).chain([origin.url("/fine")]);
+    let mut job = gannet::Client::new().fetch_each(names).save_with(sink);
+    while let Some(outcome) = job.next().await {
+        let refused = outcome.error().map(gannet::Error::kind);
+        assert_eq!(refused, (!outcome.url().ends_with("/fine")).then_some(ErrorKind::Exists), "{outcome:?}");
+    }
+    journal.close().expect("nobody has written into it");
 }
