@@ -12,7 +12,7 @@ use url::Url;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Phase};
 use crate::part::Part;
-use crate::version::Kept;
+use crate::version::{Kept, Outdated};
 
 pub(crate) mod body;
 mod file;
@@ -33,6 +33,8 @@ pub struct Request {
     pub(crate) part: Option<Box<Part>>,
     /// What its file holds, if that is asked for only when the server has another version.
     pub(crate) kept: Option<Box<Kept>>,
+    /// The body that an earlier run has brought, if it is not wanted any more.
+    pub(crate) outdated: Option<Box<Outdated>>,
     pub(crate) raced: bool,
     /// From the URL's userinfo, which is taken out of the URL.
     pub(crate) authorization: Option<Box<HeaderValue>>,
@@ -98,6 +100,7 @@ impl Request {
             id: None,
             part: None,
             kept: None,
+            outdated: None,
             raced: false,
             authorization: authorization.map(Box::new),
             #[cfg(feature = "digests")]
@@ -242,6 +245,12 @@ impl Request {
         self.place.as_deref()
     }
 
+    /// The file in which an earlier run of the job has left a body for it that is not wanted any more, since its digest is
+    /// another one. A sink lets the new body take its place, whatever it does with other files that are there.
+    pub fn outdated_file(&self) -> Option<&Path> {
+        self.outdated.as_ref()?.file.as_deref()
+    }
+
     /// The request for another path at the same origin, without parsing the origin anew. `path` is the text behind
     /// it, and must begin with one slash; `None` where only a whole parse can tell.
     pub(crate) fn at_same_origin(&self, path: &str) -> Option<Self> {
@@ -259,6 +268,7 @@ impl Request {
             id: None,
             part: None,
             kept: None,
+            outdated: None,
             raced: false,
             authorization: None,
             #[cfg(feature = "digests")]
@@ -305,7 +315,8 @@ impl Request {
         #[cfg(feature = "digests")]
         let id = id + self.digests().iter().map(|digest| 24 + digest.as_bytes().len()).sum::<usize>();
         let kept = self.kept.as_ref().map_or(0, |kept| kept.weight());
-        size_of::<Self>() + self.url.as_str().len() + mirrors + place + id + kept
+        let outdated = self.outdated.as_ref().map_or(0, |outdated| outdated.weight());
+        size_of::<Self>() + self.url.as_str().len() + mirrors + place + id + kept + outdated
     }
 
     pub(crate) fn change(mut self, with: impl FnOnce(&mut Template)) -> Self {

@@ -1,8 +1,10 @@
 //! What is known of a body that lies in its file already, so that it is asked for only if the server has another version
 //! of it by now. Plain data; what is asked for is decided in `policy::update`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
+
+use crate::error::{Error, ErrorKind, Phase};
 
 /// A file that stands where a body is to go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +54,16 @@ pub(crate) struct Kept {
     pub(crate) last_modified: Option<Box<str>>,
 }
 
+/// A body that an earlier run of the job has brought, and that is not wanted any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Outdated {
+    /// The file that holds it, whose place the next body takes; from admission on as its sink names it, and `None` if it is
+    /// not that sink's.
+    pub(crate) file: Option<PathBuf>,
+    /// What speaks against it: a lower-case fragment.
+    pub(crate) why: Box<str>,
+}
+
 /// The condition under which a server need not send the body (RFC 9110, sections 13.1.2 and 13.1.3).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Unless {
@@ -59,6 +71,20 @@ pub(crate) enum Unless {
     Etag(Box<str>),
     /// It was not modified after this date: `If-Modified-Since`.
     NotSince(Box<str>),
+}
+
+impl Outdated {
+    /// Something stands where the next body would go, and is kept.
+    pub(crate) fn not_replaced(&self, there: &Path) -> Error {
+        let message = format!("{}, and what is in {} is kept", self.why, there.display());
+        Error::new(ErrorKind::Digest, Phase::Verify, message)
+    }
+
+    /// Memory that it holds, roughly, in bytes.
+    pub(crate) fn weight(&self) -> usize {
+        let file = self.file.as_ref().map_or(0, |file| file.as_os_str().len());
+        size_of::<Self>() + file + self.why.len()
+    }
 }
 
 impl Kept {

@@ -2,6 +2,7 @@
 
 mod checksums;
 mod codes;
+mod corrected;
 mod ending;
 mod fixture;
 mod inputs;

@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -368,8 +369,7 @@ impl Job {
         match admission {
             Ok(Admission::Skip(path)) => {
                 let url = url();
-                self.drop_part(seq, &mut request);
-                self.settle_unstarted(seq, line, url, Verdict::Skipped(path));
+                self.skip(seq, line, url, (request, path));
             }
             Err(error) => {
                 self.settle_unstarted(seq, line, url(), Verdict::Not(error.of_url(url())));
@@ -379,6 +379,18 @@ impl Job {
                 self.queue_update(Waiting { seq, line, request, read_at }, there);
             }
         }
+    }
+
+    /// The sink has something there, which is not told as a body that is known not to be wanted.
+    fn skip(&mut self, seq: u64, line: Option<u64>, url: Box<str>, (mut request, path): (Request, PathBuf)) {
+        let verdict = match request.outdated.take() {
+            Some(outdated) => Verdict::Not(outdated.not_replaced(&path).of_url(url.clone())),
+            None => {
+                self.drop_part(seq, &mut request);
+                Verdict::Skipped(path)
+            }
+        };
+        self.settle_unstarted(seq, line, url, verdict);
     }
 
     fn queue(&mut self, waiting: Waiting) {

@@ -12,6 +12,7 @@ use crate::error::{Error, ErrorKind, Phase};
 mod durable;
 mod earlier;
 mod fork;
+mod outdated;
 mod own;
 mod parts;
 mod place;
@@ -57,6 +58,8 @@ pub enum Durability {
 /// - What was obtained, skipped or failed has settled: it is not fetched again, and its outcome comes from the journal
 ///   ([`Outcome::recorded`](crate::Outcome::recorded)). [`reopen_failed`](Self::reopen_failed) opens what failed.
 /// - What was stopped or never begun is fetched.
+/// - What was obtained is fetched again if [a digest](crate::Request::digest) is wanted of it by now that contradicts the
+///   one which was computed of its body (feature `digests`). The body takes the place of the job's own file.
 /// - A list that only grew is taken: its new lines are new work.
 /// - An unfinished job with another list is refused with [`JournalOtherList`](ErrorKind::JournalOtherList), which names
 ///   the first line that differs; nothing is sent for that line and those behind it.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use super::earlier::{Wanted, word_of};
+use super::outdated::outdated;
 use super::rows::BLOCK;
 use super::store::{Block, Write};
 use super::{Handle, PartLog, sum, trouble};
@@ -14,7 +15,7 @@ use crate::number::ByNumber;
 use crate::outcome::{Ending, Outcome, Recorded};
 use crate::part::Part;
 use crate::request::Request;
-use crate::version::{Kept, Written};
+use crate::version::{Kept, Outdated, Written};
 
 /// One job's use of its journal.
 #[derive(Debug)]
@@ -54,12 +55,28 @@ struct Admitted {
     row: Option<Box<Recorded>>,
     /// What its file holds, while nothing else is known to take its place.
     kept: Option<Box<Kept>>,
+    /// Whether the file of its row holds another body than is wanted.
+    holds: Holds,
+}
+
+/// What the file of a line holds from before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Holds {
+    /// Nothing that speaks against it.
+    Nothing,
+    /// What its row says, which is not wanted any more.
+    Outdated,
 }
 
 /// What is known of a line of the list.
 pub(crate) enum Known {
-    /// Nothing that settles it; perhaps the first bytes of its body are there.
-    Open(Option<Box<Part>>),
+    /// Nothing that settles it.
+    Open {
+        /// The first bytes of its body that are there.
+        part: Option<Box<Part>>,
+        /// The body that it has had, and that is not wanted any more.
+        outdated: Option<Box<Outdated>>,
+    },
     /// It has settled.
     Settled(Box<Outcome>),
 }
@@ -135,8 +152,9 @@ impl Run {
         }
         let hash = hash_of(request);
         let before = self.compare(seq, line, hash, request)?;
+        let outdated = before.as_ref().and_then(|row| outdated(row, request));
         let before = match before {
-            Some(row) if self.settles(&row) => {
+            Some(row) if self.settles(&row, outdated.as_deref()) => {
                 let mut outcome = row.into_outcome();
                 // The list may have grown comments since.
                 outcome.line = line.or(outcome.line);
@@ -146,9 +164,10 @@ impl Run {
         };
         let row = before.map(Box::new);
         let method = request.as_ref().map_or(http::Method::GET, |request| request.http_method().clone());
-        self.open.insert(seq, Admitted { hash, method, row, kept: None });
+        let holds = if outdated.is_some() { Holds::Outdated } else { Holds::Nothing };
+        self.open.insert(seq, Admitted { hash, method, row, kept: None, holds });
         let block = self.block.as_mut().filter(|_| seq < self.known);
-        Ok(Known::Open(block.and_then(|block| block.take_part(seq))))
+        Ok(Known::Open { part: block.and_then(|block| block.take_part(seq)), outdated })
     }
 
     /// What has settled of the next line, where nothing more is begun: nothing is written down, and a line that is another
@@ -168,7 +187,7 @@ impl Run {
             return None;
         }
         let row = block.take(seq).filter(|row| *row.url == *url_of(request))?;
-        self.settles(&row).then(|| {
+        self.settles(&row, outdated(&row, request).as_deref()).then(|| {
             let mut outcome = row.into_outcome();
             outcome.line = line.or(outcome.line);
             Box::new(outcome)
@@ -217,10 +236,10 @@ impl Run {
         Err(self.other_list(seq, line, row.as_ref()))
     }
 
-    /// Whether the row is the last word on its line.
-    fn settles(&self, row: &Recorded) -> bool {
+    /// Whether the row is the last word on its line; what speaks against its body counts if that is there.
+    fn settles(&self, row: &Recorded, outdated: Option<&Outdated>) -> bool {
         match row.ending {
-            Ending::Ok | Ending::Skipped => true,
+            Ending::Ok | Ending::Skipped => outdated.is_none(),
             Ending::Failed => !self.reopens_failed,
             Ending::Unfinished | Ending::Cancelled => false,
         }
@@ -288,8 +307,12 @@ impl Run {
         if is_lost {
             row.ending = Ending::Unfinished;
         }
-        if let Some(kept) = admitted.kept.filter(|_| outcome.ending() != Ending::Ok) {
-            row.still_has(&kept);
+        if outcome.ending() != Ending::Ok {
+            match (&admitted.kept, &admitted.row) {
+                (Some(kept), _) => row.still_has(kept),
+                (None, Some(before)) if admitted.holds == Holds::Outdated => row.still_has_body_of(before),
+                (None, _) => {}
+            }
         }
         let before = admitted.row.map(|before| (before.ending, before.bytes));
         self.handle.scribe.push(Write::Row(Box::new(row), before));

@@ -46,7 +46,8 @@ pub struct Recorded {
     /// The URL that answered, after redirects, without credentials; `None` for the one that was asked for.
     pub final_url: Option<Box<str>>,
     /// The file that holds the body, as it was named to the run that wrote it; of what was not obtained, the file that
-    /// still holds an earlier version of it, to which `etag`, `last_modified`, `bytes` and `final_url` belong then.
+    /// still holds an earlier version of it, to which `etag`, `last_modified`, `bytes`, `final_url` and `digests` belong
+    /// then.
     pub path: Option<PathBuf>,
     /// The reply's ETag.
     pub etag: Option<Box<str>>,
@@ -207,6 +208,16 @@ impl Recorded {
         self.final_url = url.clone().filter(|url| *url != self.url);
         self.etag.clone_from(etag);
         self.last_modified.clone_from(last_modified);
+    }
+
+    /// It was not obtained, and its file holds what the row before says.
+    pub(crate) fn still_has_body_of(&mut self, before: &Self) {
+        self.path.clone_from(&before.path);
+        self.bytes = before.bytes;
+        self.final_url.clone_from(&before.final_url);
+        self.etag.clone_from(&before.etag);
+        self.last_modified.clone_from(&before.last_modified);
+        self.digests.clone_from(&before.digests);
     }
 
     /// The outcome that it was, as far as it is known: of the reply's fields those that were kept, no body.

@@ -11,7 +11,7 @@ use http::header::LAST_MODIFIED;
 use super::directory::{Directory, Make, Met};
 use super::final_name::{FinalName, Naming, Syncing};
 use super::names::{self, Given};
-use super::own_path::{full, is_device, own_name};
+use super::own_path::{full, is_device, own_name, placed};
 use super::part_file::PartFile;
 use super::rules::{CreateDirectory, IfExists, admission};
 use super::taken::Taken;
@@ -336,15 +336,47 @@ impl Files {
         }
     }
 
+    /// The place of a request whose body of an earlier run is not wanted any more: that body's own, whatever number its
+    /// name has; else the one that was chosen.
+    fn own_again(&self, request: &mut Request, chosen: PathBuf) -> PathBuf {
+        let Some(outdated) = &mut request.outdated else { return chosen };
+        let is_chosen = |own: &Path| match &self.places {
+            // It may have been named from another folder.
+            Places::Below(_) => own.ends_with(&chosen),
+            Places::At(_) | Places::Own => placed(own) == placed(&chosen),
+        };
+        let find = |own: &Path| self.below_root(own).or_else(|| is_chosen(own).then(|| chosen.clone()));
+        let found = outdated.file.take().and_then(|own| find(&own));
+        outdated.file.clone_from(&found);
+        found.unwrap_or(chosen)
+    }
+
+    /// The place of a file that lies below the folder of the sink.
+    fn below_root(&self, file: &Path) -> Option<PathBuf> {
+        let Places::Below(root) = &self.places else { return None };
+        let below = placed(file).strip_prefix(root.path.canonicalize().ok()?).ok()?.to_owned();
+        // A name that is not of our making is somebody's.
+        (names::below(&below) == below).then_some(below)
+    }
+
+    /// What is done with a file that stands in the place of an admitted request: one that the job has put there, and that
+    /// is not wanted any more, is replaced.
+    fn rule_for(&self, request: &Request) -> IfExists {
+        match request.outdated_file() {
+            Some(_) => IfExists::Overwrite,
+            None => self.if_exists,
+        }
+    }
+
     /// The name that a body gets at its commit, `None` if its folder is not there and is not to be made.
     fn final_name(
         &self,
         place: &Path,
         make: Make,
-        last_modified: Option<&str>,
+        (last_modified, if_exists): (Option<&str>, IfExists),
     ) -> Result<Option<FinalName>, Error> {
         let Some(Located { directory, name }) = self.locate(place, make)? else { return Ok(None) };
-        let rule = match self.if_exists {
+        let rule = match if_exists {
             IfExists::Overwrite | IfExists::Update => Naming::Replace,
             IfExists::Skip | IfExists::Fail => Naming::Refuse,
             IfExists::Rename => Naming::NextFree,
@@ -364,7 +396,9 @@ impl Files {
 impl Sink for Files {
     fn admit(&self, seq: u64, request: &mut Request) -> Result<Admission, Error> {
         let place = self.choose(seq, request)?;
+        let place = self.own_again(request, place);
         request.place = Some(place.clone().into_boxed_path());
+        let if_exists = self.rule_for(request);
         if self.is_written_directly(&place) {
             return Ok(Admission::Fetch);
         }
@@ -379,11 +413,11 @@ impl Sink for Files {
             return Err(io_error::without_cause(ErrorKind::Exists, message));
         }
         let met = directory.look(&name).map_err(|cause| io_error::of_path(&path, cause))?;
-        let admission = admission(met, self.if_exists, path)?;
+        let admission = admission(met, if_exists, path)?;
         if admission == Admission::Fetch {
             self.check_writable(&directory)?;
         }
-        if self.if_exists == IfExists::Update && met == Met::File {
+        if if_exists == IfExists::Update && met == Met::File {
             return Ok(directory.there(&name).map_or(Admission::Fetch, Admission::Update));
         }
         Ok(admission)
@@ -400,7 +434,7 @@ impl Sink for Files {
             return Ok(Box::new(PartFile::to_device(place)));
         }
         let modified = head.headers.get(LAST_MODIFIED).and_then(|field| field.to_str().ok());
-        let name = self.final_name(&place, Make::IfMissing, modified)?;
+        let name = self.final_name(&place, Make::IfMissing, (modified, self.rule_for(request)))?;
         let name = name.ok_or_else(|| no_folder(&place, io::ErrorKind::NotFound.into()))?;
         Ok(Box::new(PartFile::to_file(name)))
     }
@@ -415,7 +449,8 @@ impl Sink for Files {
         let Some(path) = part.on_disk.as_ref().map(|on_disk| &on_disk.path) else { return Ok(None) };
         let part_name = path.file_name().filter(|name| names::is_of_part(name));
         let (Some(part_name), false) = (part_name, self.is_written_directly(&place)) else { return Ok(None) };
-        let Some(name) = self.final_name(&place, Make::Never, part.last_modified.as_deref())? else {
+        let modified = part.last_modified.as_deref();
+        let Some(name) = self.final_name(&place, Make::Never, (modified, self.rule_for(request)))? else {
             return Ok(None);
         };
         let reopened = PartFile::reopened(name, part_name.to_owned(), part);

@@ -47,9 +47,10 @@ impl Job {
             None => ledger.admit(seq, input.line, &input.request),
         };
         match known {
-            Ok(Known::Open(part)) => {
-                if let (Ok(request), Some(part)) = (&mut input.request, part) {
-                    request.part.get_or_insert(part);
+            Ok(Known::Open { part, outdated }) => {
+                if let Ok(request) = &mut input.request {
+                    request.part = request.part.take().or(part);
+                    request.outdated = outdated;
                 }
                 None
             }

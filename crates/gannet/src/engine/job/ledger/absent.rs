@@ -8,14 +8,14 @@ use crate::event::Event;
 use crate::outcome::Outcome;
 use crate::part::Part;
 use crate::request::Request;
-use crate::version::{Kept, Written};
+use crate::version::{Kept, Outdated, Written};
 
 /// No journal.
 pub(crate) enum Ledger {}
 
 #[expect(dead_code, reason = "without a journal nothing is known")]
 pub(crate) enum Known {
-    Open(Option<Box<Part>>),
+    Open { part: Option<Box<Part>>, outdated: Option<Box<Outdated>> },
     Settled(Box<Outcome>),
 }
 
