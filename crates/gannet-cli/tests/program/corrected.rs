@@ -1,7 +1,8 @@
-//! Digests in a list that became others: what is done by an earlier run is compared with them.
+//! Digests in a list that were wrong, or became so: what is done by an earlier run is compared with them, and
+//! `gannet retry` takes them as they are by now.
 
 use gannet::digest::{Algorithm, Digest};
-use gannet_origin::Origin;
+use gannet_origin::{Origin, body};
 use serde_json::Value;
 
 use crate::fixture::{Folder, start};
@@ -132,4 +133,65 @@ fn a_digest_of_the_command_line_that_was_corrected_opens_its_url_again() {
     let ran = |sum: &str| folder.run(["--no-body", "--journal", "j", "--checksum", sum, &url]).code;
     assert_eq!((ran(&sums[0]), ran(&sums[0]), other.counts().requests), (0, 0, 1));
     assert_eq!((ran(&sums[1]), ran(&sums[1]), other.counts().requests), (0, 0, 2));
+}
+
+#[test]
+fn retry_takes_the_digest_as_it_was_corrected() {
+    for number in 0..formats(&serving(&[""]), "").len() {
+        let (origin, folder) = (serving(&["old"]), Folder::new());
+        folder.write("urls", &format!("{}\n{}\n", origin.url("/a"), origin.url("/b")));
+        let write = |of_a: &str| {
+            let (options, file, text) = formats(&origin, of_a).swap_remove(number);
+            folder.write(file, &text);
+            options
+        };
+        let options = write("mistaken");
+        let listed = Listed { folder: &folder, options };
+        let (code, rows) = listed.again();
+        assert_eq!(
+            (code, &rows[0]["error"]["code"], folder.names("out")),
+            (5, &"integrity.digest".into(), vec!["b".into()])
+        );
+        write("old");
+        // The same command tells what is known; retry is what tries again.
+        assert_eq!((listed.again().0, origin.counts().requests), (5, 2), "{options}");
+        let (code, rows) = listed.run(&["retry", "out"], "");
+        assert_eq!(
+            (code, &rows[0]["outcome"], folder.read("out/a")),
+            (0, &"ok".into(), "old".to_owned()),
+            "{options}"
+        );
+        assert_eq!((origin.requests_to("/a"), origin.requests_to("/b")), (2, 1), "{options}");
+        assert!(!folder.path().join("out/.gannet/journal.1.sqlite").exists(), "{options}: it is one job");
+    }
+}
+
+/// Bodies that leave parts, one that breaks off before its digest can be compared.
+#[test]
+fn retry_of_a_large_body_takes_the_corrected_digest_too() {
+    const LENGTH: usize = 3 << 20;
+    let folder = Folder::new();
+    let cut = ["size=3m&etag=strong&truncate=2000000", "size=3m&etag=strong"];
+    let origin = start(Origin::builder().behave("/whole", "size=3m&etag=strong").script("/cut", cut));
+    let right = Digest::of(Algorithm::Sha256, &body(LENGTH, 0)).to_hex();
+    let write = |digest: &str| {
+        let line =
+            |path: &str| format!("{{\"url\":\"{}\",\"digest\":\"sha256:{digest}\"}}\n", origin.url(path));
+        folder.write("list.jsonl", &(line("/whole") + &line("/cut")));
+    };
+    write(&hex("mistaken"));
+    let ran = folder.run("-i list.jsonl -P out --retry 0".split(' '));
+    assert_eq!(ran.code, 5, "{ran:?}");
+    write(&right);
+    let ran = folder.run("retry out --report r --report-order input".split(' '));
+    let (rows, _) = folder.report("r");
+    assert_eq!((ran.code, folder.names("out")), (0, vec!["cut".to_owned(), "whole".to_owned()]), "{ran:?}");
+    for (row, name) in rows.iter().zip(["whole", "cut"]) {
+        assert_eq!(
+            (&row["body"]["sha256"], folder.read_bytes(&format!("out/{name}")).len()),
+            (&right.clone().into(), LENGTH)
+        );
+    }
+    let resumed = |row: &Value| row["body"]["resumed_from"].as_u64().unwrap_or_default();
+    assert!(resumed(&rows[0]) == 0 && resumed(&rows[1]) > 1 << 20, "what was right so far is gone on with");
 }
