@@ -27,6 +27,10 @@ pub(crate) enum Written {
     NoVersion,
     /// The version that the file holds.
     Version(Box<Version>),
+    /// That the file is another URL's, and this URL has none beside it.
+    OfAnother(Box<str>),
+    /// That the file is another URL's, and this URL has this one beside it.
+    Beside(PathBuf),
 }
 
 /// The version of a body that an earlier run has brought.

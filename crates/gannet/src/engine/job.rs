@@ -45,7 +45,7 @@ use ledger::Ledger;
 use places::Places;
 use running::Running;
 use starting::Turn;
-use update::Looking;
+use update::{Looking, Name};
 
 mod away;
 mod held;
@@ -368,8 +368,7 @@ impl Job {
         let url = || Box::from(request.url());
         match admission {
             Ok(Admission::Skip(path)) => {
-                let url = url();
-                self.skip(seq, line, url, (request, path));
+                self.skip_own(Waiting { seq, line, request, read_at }, path, Name::First);
             }
             Err(error) => {
                 self.settle_unstarted(seq, line, url(), Verdict::Not(error.of_url(url())));
@@ -382,7 +381,9 @@ impl Job {
     }
 
     /// The sink has something there, which is not told as a body that is known not to be wanted.
-    fn skip(&mut self, seq: u64, line: Option<u64>, url: Box<str>, (mut request, path): (Request, PathBuf)) {
+    fn skip(&mut self, waiting: Waiting, path: PathBuf) {
+        let Waiting { seq, line, mut request, .. } = waiting;
+        let url: Box<str> = request.url().into();
         let verdict = match request.outdated.take() {
             Some(outdated) => Verdict::Not(outdated.not_replaced(&path).of_url(url.clone())),
             None => {

@@ -25,6 +25,16 @@ pub(super) struct Wanted {
     pub(super) file: PathBuf,
     /// The folder that the names in earlier journals are relative to.
     pub(super) names_in: Option<Arc<Path>>,
+    pub(super) what: What,
+}
+
+/// What is to be found of a URL and a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum What {
+    /// The version of it that the file holds.
+    Version,
+    /// Whose file it is.
+    Owner,
 }
 
 /// The journals of earlier jobs.
@@ -40,10 +50,11 @@ struct Past {
     /// Rows in order: all that there are from the first number to the second, which is not among them.
     rows: Vec<Recorded>,
     span: std::ops::Range<u64>,
-    index: Index,
+    by_url: Index,
+    by_path: Index,
 }
 
-/// Whether the rows of a URL can be found.
+/// Whether rows can be found so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Index {
     None,
@@ -55,21 +66,42 @@ impl Earlier {
     pub(super) fn beside(path: &Path) -> Self {
         let latest = place::history(path).into_iter().rev().take(LOOKED_INTO);
         let open = |path: PathBuf| JournalReader::open_past(&path).ok();
-        let past = |reader| Past { reader, rows: Vec::new(), span: 0..0, index: Index::None };
+        let past =
+            |reader| Past { reader, rows: Vec::new(), span: 0..0, by_url: Index::None, by_path: Index::None };
         Self { jobs: latest.filter_map(open).map(past).collect() }
     }
 
-    /// The latest word on a URL and its file.
+    /// The latest word on a URL and its file. What is damaged may have been about this one: then nothing is known.
     pub(super) fn find(&mut self, wanted: &Wanted) -> Written {
+        let found = match wanted.what {
+            What::Version => self.first(|job| job.find(wanted)),
+            What::Owner => self.owner(wanted),
+        };
+        found.map_or(Written::NoVersion, |found| found.unwrap_or(Written::NoRow))
+    }
+
+    fn owner(&mut self, wanted: &Wanted) -> Result<Option<Written>, Error> {
+        let Some(owner) = self.first(|job| job.owner(wanted))? else { return Ok(None) };
+        if owner == wanted.url {
+            // Nothing is to be said against it.
+            return Ok(Some(Written::NoVersion));
+        }
+        let own = self.first(|job| job.beside(wanted))?;
+        Ok(Some(own.map_or(Written::OfAnother(owner), Written::Beside)))
+    }
+
+    /// What the latest job says that says anything.
+    fn first<T>(
+        &mut self,
+        mut ask: impl FnMut(&mut Past) -> Result<Option<T>, Error>,
+    ) -> Result<Option<T>, Error> {
         for job in &mut self.jobs {
-            match job.find(wanted) {
-                Ok(Some(written)) => return written,
-                Ok(None) => {}
-                // What is damaged may have been about this file.
-                Err(_) => return Written::NoVersion,
+            let found = ask(job)?;
+            if found.is_some() {
+                return Ok(found);
             }
         }
-        Written::NoRow
+        Ok(None)
     }
 }
 
@@ -80,12 +112,8 @@ impl Past {
         {
             return Ok(Some(written));
         }
-        if self.index == Index::None {
-            self.reader.index_urls()?;
-            self.index = Index::Made;
-        }
         let mut latest = None;
-        for seq in self.reader.found_by_url(&wanted.url)? {
+        for seq in self.rows_of_url(&wanted.url)? {
             let row = self.reader.row(seq)?;
             match row.as_ref().and_then(|row| word_of(row, wanted)) {
                 Some(version @ Written::Version(_)) => return Ok(Some(version)),
@@ -93,6 +121,51 @@ impl Past {
             }
         }
         Ok(latest)
+    }
+
+    /// The URL whose file it is, as far as this job knows it. What it skipped was that line's, too.
+    fn owner(&mut self, wanted: &Wanted) -> Result<Option<Box<str>>, Error> {
+        if self.by_path == Index::None {
+            self.reader.index_paths()?;
+            self.by_path = Index::Made;
+        }
+        let file = full(&wanted.file);
+        let here = wanted.names_in.as_deref().map_or_else(|| full(Path::new("")), full);
+        let mut names = vec![wanted.file.clone(), file.clone()];
+        names.extend(file.strip_prefix(here).map(Path::to_owned));
+        let mut owner = None;
+        for name in names {
+            for seq in self.reader.found_by_path(&name)? {
+                match self.reader.row(seq)?.filter(|row| has_file(row, wanted)) {
+                    Some(row) if *row.url == *wanted.url => return Ok(Some(row.url)),
+                    Some(row) => owner = Some(row.url),
+                    None => {}
+                }
+            }
+        }
+        Ok(owner)
+    }
+
+    /// The file that this URL has in the folder of the other one.
+    fn beside(&mut self, wanted: &Wanted) -> Result<Option<PathBuf>, Error> {
+        for seq in self.rows_of_url(&wanted.url)? {
+            let row = self.reader.row(seq)?.filter(Recorded::is_obtained);
+            let Some(path) = row.and_then(|row| row.path) else { continue };
+            let path = wanted.names_in.as_deref().map_or_else(|| path.clone(), |folder| folder.join(&path));
+            let is_there = path.symlink_metadata().is_ok_and(|met| met.is_file());
+            if is_there && folder_of(&path) == folder_of(&wanted.file) {
+                return Ok(Some(path));
+            }
+        }
+        Ok(None)
+    }
+
+    fn rows_of_url(&mut self, url: &str) -> Result<Vec<u64>, Error> {
+        if self.by_url == Index::None {
+            self.reader.index_urls()?;
+            self.by_url = Index::Made;
+        }
+        self.reader.found_by_url(url)
     }
 
     /// The row of this number, with those behind it.
@@ -128,14 +201,29 @@ pub(super) fn word_of(row: &Recorded, wanted: &Wanted) -> Option<Written> {
     }
 }
 
+/// Whether the row says that this is its file.
+fn has_file(row: &Recorded, wanted: &Wanted) -> bool {
+    row.is_obtained() && row.path.as_deref().is_some_and(|path| is_one_file(path, wanted))
+}
+
+fn full(path: &Path) -> PathBuf {
+    match path.as_os_str().is_empty() {
+        true => std::env::current_dir().unwrap_or_default(),
+        false => std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
+    }
+}
+
+/// The folder of a file, without links.
+fn folder_of(path: &Path) -> Option<PathBuf> {
+    full(path).parent().and_then(|folder| folder.canonicalize().ok())
+}
+
 /// Whether the name in a journal is that of the file.
 fn is_one_file(path: &Path, wanted: &Wanted) -> bool {
-    let full = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let named = match &wanted.names_in {
         Some(folder) => full(&folder.join(path)),
         None => full(path),
     };
     let file = full(&wanted.file);
-    let real = |path: &Path| path.parent().and_then(|folder| folder.canonicalize().ok());
-    named == file || (named.file_name() == file.file_name() && real(&named) == real(&file))
+    named == file || (named.file_name() == file.file_name() && folder_of(&named) == folder_of(&file))
 }

@@ -28,7 +28,7 @@ mod trouble;
 
 pub use own::JournalFiles;
 pub use reading::{JobSummary, JournalLines, JournalReader, JournalRows};
-pub(crate) use run::{Known, Run, Whole};
+pub(crate) use run::{IsAsked, Known, Run, Whole};
 pub(crate) use scribe::PartLog;
 
 use place::Lock;
@@ -94,6 +94,8 @@ struct Handle {
     is_in_use: AtomicBool,
     /// A job has worked with it.
     was_used: AtomicBool,
+    /// A job was put aside since it was opened, or will have been when anything is asked.
+    is_begun_anew: AtomicBool,
     /// The folder that the names in earlier journals are relative to.
     names_in: Mutex<Option<Arc<Path>>>,
     forgets_superseded: AtomicBool,
@@ -157,6 +159,7 @@ impl Journal {
             settings,
             reopens_failed: AtomicBool::new(false),
             is_in_use: AtomicBool::new(false),
+            is_begun_anew: AtomicBool::new(false),
             was_used: AtomicBool::new(false),
             names_in: Mutex::default(),
             forgets_superseded: AtomicBool::new(false),
@@ -225,6 +228,7 @@ impl Journal {
         if self.0.is_in_use.load(Ordering::Acquire) {
             return Err(in_use(&self.0.path));
         }
+        self.0.is_begun_anew.store(true, Ordering::Relaxed);
         // Of a journal that holds nothing nothing is kept.
         self.0.scribe.push(Write::Fork(0));
         *self.0.lock_known() = Resumed::default();
@@ -315,6 +319,10 @@ impl Handle {
 
     fn reopens_failed(&self) -> bool {
         self.reopens_failed.load(Ordering::Relaxed)
+    }
+
+    fn is_begun_anew(&self) -> bool {
+        self.is_begun_anew.load(Ordering::Relaxed)
     }
 
     fn names_in(&self) -> Option<Arc<Path>> {

@@ -206,6 +206,11 @@ pub(super) fn history(path: &Path) -> Vec<PathBuf> {
     (1..=HISTORY).map(|number| nth(path, number)).take_while(|path| path.exists()).collect()
 }
 
+/// Whether there are any.
+pub(super) fn has_history(path: &Path) -> bool {
+    nth(path, 1).exists()
+}
+
 #[cfg(unix)]
 fn make_folder(folder: &Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;

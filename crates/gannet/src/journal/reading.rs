@@ -177,10 +177,26 @@ impl JournalReader {
 
     /// The numbers of this URL's rows, the latest first, by the index; of very many some.
     pub(super) fn found_by_url(&self, url: &str) -> Result<Vec<u64>, Error> {
+        self.found("SELECT seq FROM by_url WHERE url = ? ORDER BY seq DESC LIMIT 64", &url)
+    }
+
+    /// Makes an index of the files, in a temporary file. Looks at each row once.
+    pub(super) fn index_paths(&self) -> Result<(), Error> {
+        let make = "PRAGMA temp_store = FILE; \
+            CREATE TEMP TABLE by_path(path, seq INTEGER, PRIMARY KEY(path, seq)) WITHOUT ROWID; \
+            INSERT INTO by_path SELECT path, seq FROM main.fetches WHERE path IS NOT NULL ORDER BY path, seq;";
+        self.connection.execute_batch(make).map_err(|cause| trouble::of_sqlite(&self.path, cause))
+    }
+
+    /// The numbers of the rows that name this file so, by the index; of very many some.
+    pub(super) fn found_by_path(&self, path: &Path) -> Result<Vec<u64>, Error> {
+        self.found("SELECT seq FROM by_path WHERE path = ? LIMIT 64", &rows::path_field(Some(path)))
+    }
+
+    fn found(&self, query: &str, wanted: &dyn rusqlite::ToSql) -> Result<Vec<u64>, Error> {
         let sqlite = |cause| trouble::of_sqlite(&self.path, cause);
-        let query = "SELECT seq FROM by_url WHERE url = ? ORDER BY seq DESC LIMIT 64";
         let mut query = self.connection.prepare_cached(query).map_err(sqlite)?;
-        let found = query.query_map([url], |row| row.get::<_, i64>(0)).map_err(sqlite)?;
+        let found = query.query_map([wanted], |row| row.get::<_, i64>(0)).map_err(sqlite)?;
         found.map(|seq| seq.map(i64::cast_unsigned).map_err(sqlite)).collect()
     }
 

@@ -4,11 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use super::earlier::{Wanted, word_of};
+use super::earlier::{Wanted, What, word_of};
 use super::outdated::outdated;
 use super::rows::BLOCK;
 use super::store::{Block, Write};
-use super::{Handle, PartLog, sum, trouble};
+use super::{Handle, PartLog, place, sum, trouble};
 use crate::error::{Error, ErrorKind};
 use crate::event::Event;
 use crate::number::ByNumber;
@@ -35,6 +35,21 @@ pub(crate) struct Run {
     /// Something is wrong: nothing more is written.
     failed: Option<Error>,
     since: Since,
+    past: Past,
+}
+
+/// Whether there are journals of earlier jobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Past {
+    None,
+    Some,
+}
+
+/// Whether something was asked, and is to be waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum IsAsked {
+    Yes,
+    No,
 }
 
 /// Since when what is known of the list may have changed.
@@ -85,6 +100,8 @@ impl Run {
     pub(super) fn new(handle: Arc<Handle>, since: Since) -> Self {
         let summary = handle.known();
         let reopens_failed = handle.reopens_failed();
+        let has_past = handle.is_begun_anew() || place::has_history(&handle.path);
+        let past = if has_past { Past::Some } else { Past::None };
         if since == Since::Opening {
             handle.scribe.read_from(0..summary.lines.div_ceil(BLOCK));
         }
@@ -99,6 +116,7 @@ impl Run {
             found: None,
             failed: None,
             since,
+            past,
         }
     }
 
@@ -228,6 +246,7 @@ impl Run {
         }
         if self.is_finished {
             self.handle.scribe.push(Write::Fork(seq));
+            self.past = Past::Some;
             self.handle.scribe.push(Write::Line(hash));
             self.known = seq;
             return Ok(None);
@@ -259,7 +278,7 @@ impl Run {
     /// Asks what is written down of a line that was admitted, and of its file; of this job first.
     pub(crate) fn look_up(&mut self, seq: u64, url: &str, file: &Path) {
         let names_in = self.handle.names_in();
-        let wanted = Wanted { seq, url: url.into(), file: file.to_owned(), names_in };
+        let wanted = Wanted { seq, url: url.into(), file: file.to_owned(), names_in, what: What::Version };
         let own = self.open.get(&seq).and_then(|admitted| admitted.row.as_deref());
         // The names in this journal are those of this run.
         let of_own = |row: &Recorded| word_of(row, &Wanted { names_in: None, ..wanted.clone() });
@@ -267,6 +286,18 @@ impl Run {
         if self.found.is_none() {
             self.handle.scribe.look_up(wanted);
         }
+    }
+
+    /// Asks whose file this is that is there already for the line; of earlier jobs, for this one gives each of its lines a
+    /// file of its own. `No` if there are none: then nothing is asked.
+    pub(crate) fn look_up_owner(&self, seq: u64, url: &str, file: &Path) -> IsAsked {
+        if self.past == Past::None {
+            return IsAsked::No;
+        }
+        let names_in = self.handle.names_in();
+        let wanted = Wanted { seq, url: url.into(), file: file.to_owned(), names_in, what: What::Owner };
+        self.handle.scribe.look_up(wanted);
+        IsAsked::Yes
     }
 
     /// What is written down.

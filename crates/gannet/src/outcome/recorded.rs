@@ -133,6 +133,11 @@ impl Recorded {
         self.parsed.get_or_init(|| self.tries.as_deref().map_or_else(Tries::default, tries::read))
     }
 
+    /// Whether the body is there: obtained, or skipped since it was there already.
+    pub fn is_obtained(&self) -> bool {
+        matches!(self.ending, Ending::Ok | Ending::Skipped)
+    }
+
     /// Whether its file was found to hold the server's version, and no body came.
     pub fn is_unchanged(&self) -> bool {
         self.ending == Ending::Ok && self.status == Some(StatusCode::NOT_MODIFIED.as_u16())

@@ -211,6 +211,34 @@ impl Files {
         self
     }
 
+    /// What the rule says of what stands at the request's place.
+    fn admit_at(&self, place: PathBuf, request: &mut Request) -> Result<Admission, Error> {
+        request.place = Some(place.clone().into_boxed_path());
+        let if_exists = self.rule_for(request);
+        if self.is_written_directly(&place) {
+            return Ok(Admission::Fetch);
+        }
+        let Some(Located { directory, name }) = self.locate(&place, Make::Never)? else {
+            // Folders in its name are made in the sink's own.
+            self.check_own_folder()?;
+            return Ok(Admission::Fetch);
+        };
+        let path = directory.path_of(&name);
+        if self.taken.has(&path) {
+            let message = format!("{} is a file that the job itself reads or writes", path.display());
+            return Err(io_error::without_cause(ErrorKind::Exists, message));
+        }
+        let met = directory.look(&name).map_err(|cause| io_error::of_path(&path, cause))?;
+        let admission = admission(met, if_exists, path)?;
+        if admission == Admission::Fetch {
+            self.check_writable(&directory)?;
+        }
+        if if_exists == IfExists::Update && met == Met::File {
+            return Ok(directory.there(&name).map_or(Admission::Fetch, Admission::Update));
+        }
+        Ok(admission)
+    }
+
     /// The path for the request, which no earlier request of this sink was given.
     fn choose(&self, seq: u64, request: &Request) -> Result<PathBuf, Error> {
         let wanted = match &self.places {
@@ -397,30 +425,16 @@ impl Sink for Files {
     fn admit(&self, seq: u64, request: &mut Request) -> Result<Admission, Error> {
         let place = self.choose(seq, request)?;
         let place = self.own_again(request, place);
-        request.place = Some(place.clone().into_boxed_path());
-        let if_exists = self.rule_for(request);
-        if self.is_written_directly(&place) {
-            return Ok(Admission::Fetch);
-        }
-        let Some(Located { directory, name }) = self.locate(&place, Make::Never)? else {
-            // Folders in its name are made in the sink's own.
-            self.check_own_folder()?;
-            return Ok(Admission::Fetch);
-        };
-        let path = directory.path_of(&name);
-        if self.taken.has(&path) {
-            let message = format!("{} is a file that the job itself reads or writes", path.display());
-            return Err(io_error::without_cause(ErrorKind::Exists, message));
-        }
-        let met = directory.look(&name).map_err(|cause| io_error::of_path(&path, cause))?;
-        let admission = admission(met, if_exists, path)?;
-        if admission == Admission::Fetch {
-            self.check_writable(&directory)?;
-        }
-        if if_exists == IfExists::Update && met == Met::File {
-            return Ok(directory.there(&name).map_or(Admission::Fetch, Admission::Update));
-        }
-        Ok(admission)
+        self.admit_at(place, request)
+    }
+
+    /// Below a directory it gets its number, as a name that is given twice does. Paths of the user's own are what they are.
+    fn admit_beside(&self, seq: u64, request: &mut Request) -> Option<Result<Admission, Error>> {
+        let Places::Below(_) = &self.places else { return None };
+        let taken = request.place()?;
+        let name = names::labelled(&taken.file_name()?.to_string_lossy(), &seq.to_string());
+        request.place = Some(taken.with_file_name(name).into_boxed_path());
+        Some(self.choose(seq, request).and_then(|place| self.admit_at(place, request)))
     }
 
     /// Its name is not given to others.

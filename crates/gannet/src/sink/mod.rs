@@ -52,6 +52,17 @@ pub trait Sink: Send + Sync {
         Ok(Admission::Fetch)
     }
 
+    /// Looks once more at a request whose file, which is there, is that of another URL, as the job's journal tells: it needs
+    /// another name. Called at most once for each, after [`admit`](Self::admit) said that it can be skipped. `None`, as by
+    /// default, if names are what they are: then it is skipped.
+    ///
+    /// # Errors
+    /// As with `admit`.
+    fn admit_beside(&self, seq: u64, request: &mut Request) -> Option<Result<Admission, Error>> {
+        let _ = (seq, request);
+        None
+    }
+
     /// Takes note of a request that is not fetched, since an earlier run of its job has settled it. Stands in the place
     /// of [`admit`](Self::admit), in input order, and by default calls it.
     fn known(&self, seq: u64, request: &mut Request) {

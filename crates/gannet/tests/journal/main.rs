@@ -4,6 +4,7 @@ mod corrected;
 mod damage;
 mod fixture;
 mod lists;
+mod names;
 mod opening;
 mod parts;
 mod resuming;

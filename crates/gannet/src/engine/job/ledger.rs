@@ -11,9 +11,9 @@ use crate::request::Request;
 use crate::source::Input;
 
 #[cfg(feature = "journal")]
-pub(crate) use crate::journal::{Known, PartLog, Run as Ledger, Whole};
+pub(crate) use crate::journal::{IsAsked, Known, PartLog, Run as Ledger, Whole};
 #[cfg(not(feature = "journal"))]
-pub(crate) use absent::{Known, Ledger, PartLog, Whole};
+pub(crate) use absent::{IsAsked, Known, Ledger, PartLog, Whole};
 
 #[cfg(not(feature = "journal"))]
 mod absent;

@@ -1,6 +1,8 @@
-//! Requests whose file is there, and is to be replaced only by another version: what earlier jobs have written down of
-//! each is asked for before it is queued, one at a time. What follows from it is decided in `policy::update`.
+//! Requests whose file is there, and is to be replaced only by another version, or not at all: what earlier jobs have
+//! written down of each is asked for before it is queued or skipped, one at a time. What follows from it for a version is
+//! decided in `policy::update`.
 
+use std::path::PathBuf;
 use std::task::{Context, Poll};
 
 use http::Method;
@@ -8,16 +10,35 @@ use http::header::{
     HeaderMap, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
 };
 
+use super::ledger::IsAsked;
 use super::{Job, Waiting};
 use crate::clock::Clock;
+use crate::error::{Error, ErrorKind, Phase};
+use crate::outcome::Verdict;
 use crate::policy::update;
 use crate::request::Request;
+use crate::sink::Admission;
 use crate::version::{There, Written};
 
 /// A request of which is being looked up what is written down.
 pub(super) struct Looking {
     pub(super) waiting: Waiting,
-    there: There,
+    what: What,
+}
+
+/// What is to become of it.
+enum What {
+    /// It is asked for under a condition.
+    Update(There),
+    /// It is skipped, unless its file is another URL's.
+    Skip(PathBuf, Name),
+}
+
+/// Whether it has another name already than it would have alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Name {
+    First,
+    Second,
 }
 
 impl Job {
@@ -30,7 +51,7 @@ impl Job {
             None => self.queue_unless(waiting, there, Written::NoRow),
             Some(ledger) => {
                 ledger.look_up(waiting.seq, waiting.request.url(), &there.path);
-                self.looking = Some(Box::new(Looking { waiting, there }));
+                self.looking = Some(Box::new(Looking { waiting, what: What::Update(there) }));
             }
         }
     }
@@ -43,8 +64,52 @@ impl Job {
         let Some(ledger) = &mut self.terms.ledger else { return false };
         let Poll::Ready(written) = ledger.poll_found(cx) else { return false };
         let Some(looking) = self.looking.take() else { return false };
-        self.queue_unless(looking.waiting, looking.there, written);
+        match looking.what {
+            What::Update(there) => self.queue_unless(looking.waiting, there, written),
+            What::Skip(path, name) => self.skip_unless(looking.waiting, (path, name), written),
+        }
         true
+    }
+
+    /// Skips a request whose file is there, once it is known whose that is.
+    pub(super) fn skip_own(&mut self, waiting: Waiting, path: PathBuf, name: Name) {
+        let Waiting { seq, request, .. } = &waiting;
+        match &mut self.terms.ledger {
+            Some(ledger)
+                if request.outdated.is_none()
+                    && ledger.look_up_owner(*seq, request.url(), &path) == IsAsked::Yes =>
+            {
+                self.looking = Some(Box::new(Looking { waiting, what: What::Skip(path, name) }));
+            }
+            _ => self.skip(waiting, path),
+        }
+    }
+
+    /// A name is no reason to pass over a body that is nowhere: the file of another URL stays, and this one gets another
+    /// name.
+    fn skip_unless(&mut self, mut waiting: Waiting, (path, name): (PathBuf, Name), written: Written) {
+        let another = match written {
+            Written::Beside(own) => return self.skip(waiting, own),
+            Written::OfAnother(another) => another,
+            Written::NoRow | Written::NoVersion | Written::Version(_) => return self.skip(waiting, path),
+        };
+        let admission = match name {
+            Name::First => self.terms.sink.admit_beside(waiting.seq, &mut waiting.request),
+            Name::Second => {
+                let message = format!("{} is the file of {another}", path.display());
+                Some(Err(Error::new(ErrorKind::Exists, Phase::Sink, message)))
+            }
+        };
+        let Some(admission) = admission else { return self.skip(waiting, path) };
+        match admission {
+            Ok(Admission::Fetch | Admission::Update(_)) => self.queue(waiting),
+            Ok(Admission::Skip(path)) => self.skip_own(waiting, path, Name::Second),
+            Err(error) => {
+                let Waiting { seq, line, request, .. } = waiting;
+                let url: Box<str> = request.url().into();
+                self.settle_unstarted(seq, line, url.clone(), Verdict::Not(error.of_url(url)));
+            }
+        }
     }
 
     fn queue_unless(&mut self, mut waiting: Waiting, there: There, written: Written) {

@@ -1,0 +1,80 @@
+//! Files that are there already, of which the journals of earlier jobs tell whose they are.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use gannet::sink::Files;
+use gannet::{Client, Outcome, Request};
+use gannet_origin::Origin;
+
+use crate::fixture::{Folder, urls};
+
+/// Runs the list with the folder's journal; files that are there are skipped.
+async fn run(folder: &Folder, list: &[Request]) -> Vec<(String, Option<String>)> {
+    let client = Client::builder().retries(0).build().expect("it fits together");
+    let sink = Arc::new(Files::in_directory(folder.path().join("out")));
+    let mut job = client.fetch_each(list.to_vec()).save_with(sink).concurrency(1).journal(folder.open());
+    let mut outcomes = Vec::new();
+    while let Some(outcome) = job.next().await {
+        outcomes.push(outcome);
+    }
+    assert!(job.error().is_none(), "{:?}", job.error());
+    outcomes.sort_by_key(Outcome::seq);
+    let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
+    let told = |outcome: &Outcome| (outcome.ending().as_str().to_owned(), outcome.path().and_then(name));
+    outcomes.iter().map(told).collect()
+}
+
+fn requests(urls: &[String]) -> Vec<Request> {
+    urls.iter().map(|url| Request::new(url).expect("a URL")).collect()
+}
+
+fn words(told: &[(String, Option<String>)]) -> Vec<String> {
+    told.iter().map(|(ending, name)| format!("{ending} {}", name.as_deref().unwrap_or("-"))).collect()
+}
+
+#[tokio::test]
+async fn a_file_that_is_another_urls_is_no_reason_to_skip() {
+    let origin = Origin::builder().start().await.expect("a port is free");
+    let folder = Folder::new();
+    let all = requests(&urls(&origin, &["/1/f?size=10", "/2/f?size=20", "/3/f?size=30", "/4/f?size=40"]));
+    let first = run(&folder, &all[..3]).await;
+    assert_eq!(words(&first), ["ok f_size=10", "ok f_size=20", "ok f_size=30"]);
+    // Their names differ by the query; now they do not.
+    let folder = Folder::new();
+    let list: Vec<Request> = all.iter().map(|request| request.clone().save_as("f.html")).collect();
+    assert_eq!(words(&run(&folder, &list[..3]).await), ["ok f.html", "ok f.1.html", "ok f.2.html"]);
+    let length =
+        |name: &str| std::fs::metadata(folder.path().join("out").join(name)).map_or(0, |met| met.len());
+    // A line is gone: each has the file that it had, and the new one gets another.
+    let asked = origin.counts().requests;
+    let told = run(&folder, &list[1..]).await;
+    assert_eq!(words(&told), ["skipped f.1.html", "skipped f.2.html", "ok f.2.2.html"]);
+    assert_eq!(origin.counts().requests - asked, 1);
+    assert_eq!(["f.html", "f.1.html", "f.2.html", "f.2.2.html"].map(length), [10, 20, 30, 40]);
+    // In another order, still. A name that a clash makes new is fetched anew.
+    let mixed = [&list[3], &list[2], &list[0], &list[1]].map(Clone::clone);
+    let told = run(&folder, &mixed).await;
+    assert_eq!(words(&told), ["skipped f.2.2.html", "skipped f.2.html", "skipped f.html", "ok f.3.html"]);
+    assert_eq!(origin.counts().requests - asked, 2);
+    assert_eq!(
+        ["f.html", "f.1.html", "f.2.html", "f.2.2.html", "f.3.html"].map(length),
+        [10, 20, 30, 40, 20]
+    );
+}
+
+#[tokio::test]
+async fn a_file_that_no_journal_knows_is_skipped_by_its_name() {
+    let origin = Origin::builder().start().await.expect("a port is free");
+    let folder = Folder::new();
+    let all = requests(&urls(&origin, &["/1?size=10", "/2?size=20", "/3?size=30"]));
+    let list: Vec<Request> = all.iter().map(|request| request.clone().save_as("f.html")).collect();
+    std::fs::create_dir_all(folder.path().join("out")).expect("a folder can be made");
+    std::fs::write(folder.path().join("out/g.html"), b"the user's").expect("it can be written");
+    assert_eq!(words(&run(&folder, &list[..1]).await), ["ok f.html"]);
+    let own = all[1].clone().save_as("g.html");
+    assert_eq!(words(&run(&folder, &[own, list[0].clone()]).await), ["skipped g.html", "skipped f.html"]);
+    // A URL whose file was removed by hand is fetched.
+    std::fs::remove_file(folder.path().join("out/f.html")).expect("it is there");
+    assert_eq!(words(&run(&folder, &[list[2].clone(), list[0].clone()]).await), ["ok f.html", "ok f.1.html"]);
+}
