@@ -99,7 +99,7 @@ fn carry_out(mut plan: Plan, voice: &Voice, begun: Instant) -> io::Result<Exit> 
     if let Some(shown) = plan.shown.take() {
         return dry_run::show(plan, &shown, voice);
     }
-    let job = match plan.job.take().map(JobTo::open).transpose() {
+    let mut job = match plan.job.take().map(JobTo::open).transpose() {
         Ok(job) => job.flatten(),
         Err(Refused { complaint, exit }) => {
             voice.refuse(&complaint);
@@ -108,7 +108,10 @@ fn carry_out(mut plan: Plan, voice: &Voice, begun: Instant) -> io::Result<Exit> 
     };
     // Last, so that a run that is refused leaves its files as they were.
     match std::mem::take(&mut plan.records).open(voice) {
-        Ok(records) => run::run(plan, (records, job), voice, begun),
+        Ok(records) => {
+            job.iter_mut().for_each(Job::clear_up);
+            run::run(plan, (records, job), voice, begun)
+        }
         Err(complaint) => {
             job.into_iter().for_each(Job::abandon);
             Ok(voice.refuse(&complaint))

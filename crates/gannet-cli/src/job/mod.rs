@@ -19,7 +19,7 @@ use gannet::{Durability, Error, JobReport, Journal, Resumed};
 
 pub(crate) use explain::explain;
 pub(crate) use list::jobs;
-pub(crate) use place::Place;
+pub(crate) use place::{Place, part_key};
 pub(crate) use print::{Growth, ListFile};
 pub(crate) use resume::{NotGoneOn, command};
 pub(crate) use settings::Settings;
@@ -29,7 +29,7 @@ use crate::exit::Exit;
 use crate::plan::Crowd;
 use crate::say::Complaint;
 use leftovers::Leftovers;
-pub(crate) use leftovers::{Which, Written};
+pub(crate) use leftovers::{Depth, Written};
 use place::Kind;
 use same::Same;
 
@@ -65,6 +65,9 @@ pub(crate) enum Start {
     Retry,
 }
 
+/// Lines of a list that are looked at before anything is touched, where each is compared once more as it is read.
+const LOOKED_AT: u64 = 1024;
+
 /// What becomes of files that are there, once all of a job has settled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Existing {
@@ -94,6 +97,19 @@ pub(crate) struct Job {
     list: Option<ListFile>,
     /// Folders that were made for it, the innermost first.
     made: Vec<PathBuf>,
+    /// What an earlier run of it may have left.
+    leftovers: Option<Leftovers>,
+}
+
+/// How a run goes on from what its journal holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// With the job that is there.
+    On,
+    /// With a new one in its place.
+    Anew,
+    /// With the job that is there, which will refuse this list.
+    OnInVain,
 }
 
 impl JobTo {
@@ -113,17 +129,28 @@ impl JobTo {
             }
             Err(error) => return Err(error.into()),
         };
-        let Self { place, settings, existing, list, .. } = self;
-        let mut job = Job { known: journal.resumed(), journal, place, settings, existing, list, made };
+        let Self { place, settings, existing, list, written, .. } = self;
+        let known = journal.resumed();
+        let mut job = Job { known, journal, place, settings, existing, list, made, leftovers: None };
+        let mut keys = vec![job.place.part_key()];
         if was_there {
-            let leftovers = Leftovers::of(&path);
-            job.go_on_from(self.start, self.crowd, self.again, self.durability)?;
-            if let Some(mut leftovers) = leftovers.filter(|_| !job.known.is_finished) {
-                if job.known == Resumed::default() {
-                    leftovers.forget();
+            let before = Settings::of_json(job.journal.settings());
+            let moved_from = before.as_ref().and_then(Settings::folder);
+            let way = job.way_on(before.as_ref(), self.start, self.crowd, self.again)?;
+            job.leftovers = match way {
+                Way::On => Leftovers::beside(&path, keys, written),
+                Way::OnInVain => None,
+                Way::Anew => {
+                    keys.extend(moved_from.and_then(|folder| job.place.part_key_in(&folder)));
+                    Some(Leftovers::of_none(keys, written))
                 }
-                leftovers.remove(&self.written);
+            };
+            if way == Way::Anew {
+                job.begin_anew(self.durability)?;
             }
+        } else if job.place.kind == Kind::State {
+            // It went with its job, or somebody has cleared the folder.
+            job.leftovers = Some(Leftovers::of_none(keys, written));
         }
         // What is refused for another list must not change what the job goes on with.
         if job.known.lines == 0 || job.known.is_finished {
@@ -135,38 +162,40 @@ impl JobTo {
 
 impl Job {
     /// Decides what the journal's job is to this run.
-    fn go_on_from(
+    fn way_on(
         &mut self,
+        before: Option<&Settings>,
         start: Start,
         crowd: Crowd,
         again: Option<Again>,
-        durability: Durability,
-    ) -> Result<(), Refused> {
-        let before = Settings::of_json(self.journal.settings());
+    ) -> Result<Way, Refused> {
         if self.existing == Existing::Updated {
-            self.tell_where_earlier_jobs_ran(before.as_ref());
+            self.tell_where_earlier_jobs_ran(before);
         }
         // Of a job that is over the journal tells by its lines whether it is this one.
         let is_met = |before: &Settings| before.is_met && !self.known.is_finished;
-        let is_other =
-            before.as_ref().is_some_and(|before| is_met(before) && !before.is_same_list(&self.settings));
+        let is_other = before.is_some_and(|before| is_met(before) && !before.is_same_list(&self.settings));
         let is_renewed = self.known.is_finished && self.existing != Existing::Kept;
         match start {
-            Start::Anew => return self.begin_anew(durability),
-            Start::Command if is_other || is_renewed => return self.begin_anew(durability),
+            Start::Anew => return Ok(Way::Anew),
+            Start::Command if is_other || is_renewed => return Ok(Way::Anew),
             _ => {}
         }
-        if let Some(complaint) = before.as_ref().and_then(|before| before.moved_to(&self.settings)) {
+        if let Some(complaint) = before.and_then(|before| before.moved_to(&self.settings)) {
             return Err(complaint.into());
         }
-        if let Some(mut again) = again.filter(|_| self.known.is_finished)
-            && !before.as_ref().is_some_and(|before| self.begins_as(before))
-            && let Same::No(why) = same::compare(&self.journal, &mut *again)?
+        let mut way = Way::On;
+        if let Some(mut again) = again
+            && !before.is_some_and(|before| self.begins_as(before))
         {
-            return match start {
-                Start::Command | Start::Anew => self.begin_anew(durability),
-                Start::Resume | Start::Retry => Err(self.other_list(&why).into()),
-            };
+            if !self.known.is_finished {
+                way = self.way_on_with(&mut *again);
+            } else if let Same::No(why) = same::compare(&self.journal, &mut *again, u64::MAX)? {
+                return match start {
+                    Start::Command | Start::Anew => Ok(Way::Anew),
+                    Start::Resume | Start::Retry => Err(self.other_list(&why).into()),
+                };
+            }
         }
         match start {
             Start::Retry => self.journal.reopen_failed(),
@@ -174,7 +203,21 @@ impl Job {
             Start::Command if crowd == Crowd::One => self.journal.reopen_failed(),
             Start::Command | Start::Anew | Start::Resume => {}
         }
-        Ok(())
+        Ok(way)
+    }
+
+    /// Of an unfinished job each line is judged as it is read. A look at the first ones tells most lists of others.
+    fn way_on_with(&self, again: &mut dyn Source) -> Way {
+        match same::compare(&self.journal, again, LOOKED_AT) {
+            Ok(Same::Yes) => Way::On,
+            Ok(Same::No(_)) | Err(_) => Way::OnInVain,
+        }
+    }
+
+    /// Removes what a killed run of it has left of bodies that nobody goes on with. To be called when nothing refuses the
+    /// run any more, and before it begins.
+    pub(crate) fn clear_up(&mut self) {
+        self.leftovers.take().into_iter().for_each(|leftovers| leftovers.remove());
     }
 
     /// Whether the bytes of the list tell that it begins as that of these settings did, which has settled.

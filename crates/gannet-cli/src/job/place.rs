@@ -4,10 +4,12 @@
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
+use gannet::sink::PartKey;
 use gannet::{Error, ErrorKind};
 use rustix::fs::{Access, AtFlags};
 use twox_hash::XxHash3_64;
 
+use super::settings::settled;
 use super::{Refused, quoted};
 use crate::args::{GetArgs, without_userinfo};
 use crate::exit::Exit;
@@ -83,6 +85,16 @@ impl Place {
         Self::beside_files(args).map(|place| place.journal)
     }
 
+    /// By which the job's part files are told from those of others: the same as long as its journal lies there.
+    pub(super) fn part_key(&self) -> PartKey {
+        part_key(&self.journal)
+    }
+
+    /// The one that they were told by when the folder of its files was this one.
+    pub(super) fn part_key_in(&self, folder: &Path) -> Option<PartKey> {
+        (self.kind == Kind::Below).then(|| part_key(&folder.join(FOLDER).join(FILE)))
+    }
+
     /// Whether a journal lies there.
     pub(crate) fn is_there(&self) -> bool {
         self.journal.exists()
@@ -132,6 +144,11 @@ impl Place {
             }
         }
     }
+}
+
+/// By which the part files are known of the job that has its journal there.
+pub(crate) fn part_key(journal: &Path) -> PartKey {
+    PartKey::of(settled(journal).as_os_str().as_encoded_bytes())
 }
 
 /// Makes a folder and those above it.

@@ -16,14 +16,15 @@ pub(super) enum Same {
     No(String),
 }
 
-/// Compares a list with that of the journal, no further than that one goes. Blocks until so much of it is read.
-pub(super) fn compare(journal: &Journal, list: &mut dyn Source) -> Result<Same, Error> {
+/// Compares a list with that of the journal, no further than that one goes and `most` lines at most. Blocks until so
+/// much of it is read.
+pub(super) fn compare(journal: &Journal, list: &mut dyn Source, most: u64) -> Result<Same, Error> {
     let reader = Journal::read(journal.path())?;
     let mut lines = reader.lines();
     let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
     let mut context = Context::from_waker(&waker);
     let mut count = 0u64;
-    while !lines.is_over() {
+    while !lines.is_over() && count < most {
         match list.poll_next(&mut context) {
             Poll::Pending => std::thread::park(),
             Poll::Ready(None) => {

@@ -103,9 +103,14 @@ impl Settings {
         self.given.secret.is_empty() && other.given.secret.is_empty() && all(self) == all(other)
     }
 
+    /// The folder of its files, if it has one.
+    pub(super) fn folder(&self) -> Option<PathBuf> {
+        self.output.as_deref().map(settled)
+    }
+
     /// The files have been moved: names in the journal lead elsewhere.
     pub(super) fn moved_to(&self, now: &Self) -> Option<Complaint> {
-        let (was, is) = (settled(self.output.as_deref()?), settled(now.output.as_deref()?));
+        let (was, is) = (self.folder()?, now.folder()?);
         (was != is).then(|| {
             Complaint::new(format!("the job in {} was begun in {}", is.display(), was.display()))
                 .why("its folder was moved, and its journal names the files by their old place")
@@ -115,7 +120,7 @@ impl Settings {
 }
 
 /// The path as the system knows it, as far as it is there; what is not there yet holds no links.
-fn settled(path: &Path) -> PathBuf {
+pub(super) fn settled(path: &Path) -> PathBuf {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let mut settled = PathBuf::new();
     for part in path.components() {

@@ -39,7 +39,7 @@ use crate::args::{
     Survival, TimeArgs,
 };
 use crate::input::Slips;
-use crate::job::{Again, Existing, JobTo, Place, Settings, Start, Which, Written};
+use crate::job::{Again, Depth, Existing, JobTo, Place, Settings, Start, Written};
 use crate::limits::{self, Holding};
 use crate::say::{Complaint, Ink, Level, Voice};
 
@@ -341,16 +341,25 @@ impl Asked<'_> {
 
 /// Where a job writes its bodies.
 fn written(body: &BodyArgs, output: &Output) -> Vec<Written> {
-    let below = body.output_dir.clone().unwrap_or_default();
-    let named = |file: &String| {
-        let path = below.join(file);
-        let files = Which::Named(path.file_name()?.to_owned());
-        Some(Written { folder: path.parent()?.to_owned(), files })
+    let outer = body.output_dir.clone().unwrap_or_default();
+    let of_file = |file: &String| {
+        let path = outer.join(file);
+        let folder = path.parent()?;
+        // A `#1` stands for many names.
+        let is_one = |folder: &&Path| !folder.as_os_str().as_encoded_bytes().contains(&b'#');
+        let above = folder.ancestors().find(is_one)?;
+        let depth = if above == folder { Depth::Here } else { Depth::Below };
+        Some(Written { folder: above.to_owned(), depth })
     };
     match (&body.directory, output) {
-        (Some(folder), _) => vec![Written { folder: folder.clone(), files: Which::Below }],
-        (None, Output::Files) if body.remote_name => vec![Written { folder: below, files: Which::Any }],
-        (None, Output::Files) => body.files.iter().filter_map(named).collect(),
+        (Some(folder), _) => vec![Written { folder: folder.clone(), depth: Depth::Below }],
+        (None, Output::Files) if body.remote_name => vec![Written { folder: outer, depth: Depth::Here }],
+        (None, Output::Files) => {
+            let mut all: Vec<Written> = body.files.iter().filter_map(of_file).collect();
+            all.sort_by(|one, other| one.folder.cmp(&other.folder));
+            all.dedup();
+            all
+        }
         (None, _) => Vec::new(),
     }
 }

@@ -12,6 +12,7 @@ use gannet::sink::{CreateDirectory, Discard, Files, IfExists, NameTemplate, Orde
 use super::terminal::TextOnly;
 use super::{Crowd, plural};
 use crate::args::{BodyArgs, ExistsRule, RecordArgs, RequestArgs, Survival};
+use crate::job::part_key;
 use crate::say::Complaint;
 
 /// Where the bodies go, as far as a run has to know.
@@ -113,6 +114,7 @@ pub(crate) fn choose(args: &BodyArgs, around: Around<'_>) -> Result<Chosen, Comp
     let files = args.if_exists.map(rule).into_iter().fold(files, Files::if_exists);
     let files = if args.remote_time { files.keep_times() } else { files };
     let files = if around.survival == Survival::Power { files.sync_bodies() } else { files };
+    let files = around.journal.map(part_key).into_iter().fold(files, Files::part_key);
     let below = args.directory.clone().or_else(|| args.remote_name.then(|| args.output_dir.clone())?);
     Ok(Chosen { sink: Arc::new(files), output: Output::Files, below })
 }

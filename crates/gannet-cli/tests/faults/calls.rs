@@ -382,6 +382,49 @@ fn row_55_without_a_descriptor_at_any_call_the_job_waits_or_goes_on_later() {
     sweep(each_call(&bodies, Deed::Fail(Errno::EMFILE), |_| &[0, 1, 6]), &bodies, USUAL);
 }
 
+/// A run with one URL and its journal, as it is to be traced.
+fn of_one(folder: &Folder, words: &[&str]) -> Command {
+    let mut command = held(env!("CARGO_BIN_EXE_gannet"));
+    command.args(["-P", "out", "-q", "--retry", "0"]).args(words).current_dir(folder.path(""));
+    command.env("XDG_CONFIG_HOME", "/dev/null").stdout(Stdio::null()).stderr(Stdio::null());
+    command
+}
+
+/// Traces it, and lets it not open a part for the time of this number.
+fn without_opening(folder: &Folder, words: &[&str], (nth, errno): (usize, Errno)) -> i32 {
+    let mut count = 0;
+    let traced = trace(of_one(folder, words), &folder.path("out"), LONG, |call| {
+        let is_open = call.name == "openat" && call.path.ends_with(".part");
+        count += usize::from(is_open);
+        if is_open && count == nth { Deed::Fail(errno) } else { Deed::LetThrough }
+    });
+    assert!(count >= nth && !traced.hung, "{words:?}: parts were opened {count} times");
+    traced.code
+}
+
+#[test]
+fn row_55_a_part_that_cannot_be_opened_is_not_left_behind() {
+    let whole = "size=3m&seed=3&etag=v1";
+    for errno in [Errno::EMFILE, Errno::EIO] {
+        // When it is to be gone on with.
+        let script = [format!("{whole}&truncate=2m"), whole.to_owned()];
+        let origin = Origin::start_in_thread(Origin::builder().script("/a", script)).expect("an origin");
+        let (folder, url) = (Folder::new(), origin.url("/a"));
+        let command = of_one(&folder, &[&url]).stdin(Stdio::piped()).spawn();
+        assert_eq!(wait(command.expect("the program starts"), LONG), 3);
+        assert_eq!(folder.files_below("out").len(), 1, "the part is left");
+        assert_eq!(without_opening(&folder, &[&url], (1, errno)), 0, "{errno}");
+        assert_eq!(folder.files_below("out"), ["out/a"], "{errno}");
+        // When what was asked for is there, and it is to be removed: it is made once before.
+        let stalls = format!("{whole}&stall=2m");
+        let origin = Origin::start_in_thread(Origin::builder().behave("/b", &stalls)).expect("an origin");
+        let (folder, urls) = (Folder::new(), [origin.url("/b"), origin.url("/a?size=1&delay=500ms")]);
+        let words = ["--until", "first", &urls[0], &urls[1]];
+        assert_eq!(without_opening(&folder, &words, (2, errno)), 0, "{errno}");
+        assert_eq!(folder.files_below("out"), ["out/a_size=1&delay=500ms"], "{errno}");
+    }
+}
+
 #[test]
 fn row_57_calls_that_are_interrupted_or_write_less_than_asked_change_nothing() {
     let bodies = Bodies::three();

@@ -332,17 +332,6 @@ fn a_body_that_was_stopped_is_gone_on_with_and_one_of_a_new_job_is_begun_anew() 
 }
 
 #[test]
-fn parts_that_a_killed_run_has_left_without_a_row_are_removed_and_those_of_others_stay() {
-    let (origin, folder) = (start(Origin::builder().script("/b", ["never", "size=20"])), Folder::new());
-    list(&folder, &origin, &["/a?size=10", "/b"]);
-    assert_eq!(folder.run("-P out -i list --deadline 300ms".split(' ')).code, 4);
-    folder.write("out/b.Zk3aB9x1.part", "of a run that was killed before it could tell of it");
-    folder.write("out/b.txt.part", "of somebody else");
-    assert_eq!(folder.run(["resume", "out", "--deadline", "10s"]).code, 0);
-    assert_eq!(folder.names("out"), ["a_size=10", "b", "b.txt.part"]);
-}
-
-#[test]
 fn what_until_asked_for_ends_a_job_with_no_part_left() {
     let (origin, folder) =
         (start(Origin::builder().behave("/b", "size=3m&etag=strong&stall=2m")), Folder::new());
@@ -521,18 +510,4 @@ fn verify_compares_digests_where_there_are_any() {
     // What was computed is told by a run that takes it from the journal, too.
     assert_eq!((again().code, origin.counts().requests), (0, 1));
     assert_eq!(folder.report("r").0[0]["body"]["sha256"], *known);
-}
-
-#[test]
-fn what_a_kill_has_left_is_removed_by_its_name_and_no_file_of_others() {
-    let (origin, folder) = (start(Origin::builder().script("/x", ["never", "text=x"])), Folder::new());
-    let run = |deadline: &str| folder.run(["-o", "x", "--deadline", deadline, &origin.url("/x")]);
-    assert_eq!(run("200ms").code, 4);
-    std::fs::create_dir(folder.path().join("below")).expect("a folder");
-    for name in ["x.Zk3aB9x1.part", "y.Zk3aB9x1.part", "below/x.Zk3aB9x1.part"] {
-        folder.write(name, "bytes");
-    }
-    assert_eq!(run("10s").code, 0);
-    assert_eq!(folder.names("."), ["below", "x", "y.Zk3aB9x1.part"]);
-    assert_eq!(folder.names("below"), ["x.Zk3aB9x1.part"]);
 }

@@ -8,6 +8,7 @@ mod fixture;
 mod inputs;
 mod journal;
 mod journal_again;
+mod leftovers;
 mod output;
 mod placing;
 mod records;

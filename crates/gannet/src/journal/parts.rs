@@ -124,9 +124,10 @@ fn is_part(path: &Path) -> bool {
 }
 
 fn remove_file(path: &PathBuf) {
-    let Ok(file) = File::open(path) else { return };
-    // Whoever writes a part holds its lock; where nothing can be locked, the journal's own lock has to do.
-    if !matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
+    let file = File::open(path);
+    // Whoever writes a part holds its lock; where nothing can be locked or opened, the journal's own lock has to do.
+    let is_written = file.as_ref().is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)));
+    if !is_written {
         // If it cannot be removed, it is in nobody's way.
         let _ = fs::remove_file(path);
     }

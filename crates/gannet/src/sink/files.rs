@@ -12,8 +12,9 @@ use super::directory::{Directory, Make, Met};
 use super::final_name::{FinalName, Naming, Syncing};
 use super::names::{self, Given};
 use super::own_path::{full, is_device, own_name, placed};
-use super::part_file::PartFile;
-use super::rules::{CreateDirectory, IfExists, admission};
+use super::part_file::{PartFile, remove_left};
+use super::part_key::{PartKey, is_of_part};
+use super::rules::{CreateDirectory, IfExists, Letters, Times, admission};
 use super::taken::Taken;
 use super::template::NameTemplate;
 use super::{Admission, Part, Sink, io_error};
@@ -41,26 +42,9 @@ pub struct Files {
     times: Times,
     syncing: Syncing,
     letters: Letters,
+    part_key: PartKey,
     taken: Taken,
     given: Mutex<Given>,
-}
-
-/// Whether names below a directory that differ in case only are two.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Letters {
-    /// They are one.
-    Folded,
-    /// They are two.
-    Exact,
-}
-
-/// When a file says that it was modified.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Times {
-    /// When its body was written.
-    Written,
-    /// When the server says.
-    Servers,
 }
 
 #[derive(Debug)]
@@ -136,7 +120,19 @@ impl Files {
         };
         let (template, taken, given) = (None, Taken::default(), Mutex::default());
         let (times, syncing) = (Times::Written, Syncing::Never);
-        Self { places, if_exists, create_directory, template, times, syncing, letters, taken, given }
+        let part_key = PartKey::random();
+        Self {
+            places,
+            if_exists,
+            create_directory,
+            template,
+            times,
+            syncing,
+            letters,
+            part_key,
+            taken,
+            given,
+        }
     }
 
     /// Names files below the directory by `template`, unless [`Request::save_as`] names them. Folders in the names are
@@ -170,6 +166,14 @@ impl Files {
     #[must_use]
     pub fn exact_names(mut self) -> Self {
         self.letters = Letters::Exact;
+        self
+    }
+
+    /// Names the part files by this key, so that whoever has it can tell those that a killed process has left from the
+    /// files of others ([`PartKey::owns`]). By default the key is a random one, and nobody knows them.
+    #[must_use]
+    pub fn part_key(mut self, key: PartKey) -> Self {
+        self.part_key = key;
         self
     }
 
@@ -245,7 +249,7 @@ impl Files {
             Places::Below(_) => self.place_below(seq, request),
             Places::At(paths) => {
                 let index = usize::try_from(seq).unwrap_or(usize::MAX);
-                let path = paths.get(index).ok_or_else(|| no_path(seq, paths.len()))?;
+                let path = paths.get(index).ok_or_else(|| io_error::no_path(seq, paths.len()))?;
                 if is_device(path) {
                     return Ok(path.clone());
                 }
@@ -253,7 +257,7 @@ impl Files {
                 path.clone()
             }
             Places::Own => {
-                let path = request.place().ok_or_else(no_place)?;
+                let path = request.place().ok_or_else(io_error::no_place)?;
                 if is_device(path) {
                     return Ok(path.to_owned());
                 }
@@ -300,7 +304,7 @@ impl Files {
             return match Directory::open(folder, make) {
                 Ok(directory) => Ok(Some(Located { directory: Arc::new(directory), name })),
                 Err(cause) if may_miss && cause.kind() == io::ErrorKind::NotFound => Ok(None),
-                Err(cause) => Err(no_folder(folder, cause)),
+                Err(cause) => Err(io_error::no_folder(folder, cause)),
             };
         };
         let is_missing = || matches!(root.path.try_exists(), Ok(false));
@@ -314,7 +318,7 @@ impl Files {
                 Err(cause) if make == Make::Never && cause.kind() == io::ErrorKind::NotFound => {
                     return Ok(None);
                 }
-                Err(cause) => return Err(no_folder(&directory.path_of(step), cause)),
+                Err(cause) => return Err(io_error::no_folder(&directory.path_of(step), cause)),
             }
         }
         Ok(Some(Located { directory, name }))
@@ -329,7 +333,8 @@ impl Files {
             CreateDirectory::WhenMissing => Make::IfMissing,
             CreateDirectory::Never | CreateDirectory::Pretend => Make::Never,
         };
-        let directory = Directory::open(&root.path, make).map_err(|cause| no_folder(&root.path, cause))?;
+        let directory =
+            Directory::open(&root.path, make).map_err(|cause| io_error::no_folder(&root.path, cause))?;
         let directory = Arc::new(directory);
         *opened = Some(Opened { directory: directory.clone(), is_writable: false });
         Ok(directory)
@@ -359,8 +364,8 @@ impl Files {
         match (&self.places, request.place()) {
             (Places::Below(_), _) => Ok(self.place_below(seq, request)),
             (Places::At(_) | Places::Own, Some(place)) => Ok(place.to_owned()),
-            (Places::Own, None) => Err(no_place()),
-            (Places::At(paths), None) => Err(no_path(seq, paths.len())),
+            (Places::Own, None) => Err(io_error::no_place()),
+            (Places::At(paths), None) => Err(io_error::no_path(seq, paths.len())),
         }
     }
 
@@ -413,11 +418,37 @@ impl Files {
             Times::Written => None,
             Times::Servers => last_modified.and_then(|text| httpdate::parse_http_date(text).ok()),
         };
-        Ok(Some(FinalName { directory, name, rule, modified, syncing: self.syncing }))
+        Ok(Some(FinalName {
+            directory,
+            name,
+            rule,
+            modified,
+            syncing: self.syncing,
+            part_key: self.part_key,
+        }))
     }
 
     fn is_written_directly(&self, place: &Path) -> bool {
         !matches!(self.places, Places::Below(_)) && is_device(place)
+    }
+
+    fn reopen_in_place(
+        &self,
+        seq: u64,
+        request: &Request,
+        part: &crate::part::Part,
+    ) -> Result<Option<Box<dyn Part>>, Error> {
+        let place = self.place_of(seq, request)?;
+        let Some(path) = part.on_disk.as_ref().map(|on_disk| &on_disk.path) else { return Ok(None) };
+        let part_name = path.file_name().filter(|name| is_of_part(name));
+        let (Some(part_name), false) = (part_name, self.is_written_directly(&place)) else { return Ok(None) };
+        let modified = part.last_modified.as_deref();
+        let Some(name) = self.final_name(&place, Make::Never, (modified, self.rule_for(request)))? else {
+            return Ok(None);
+        };
+        let reopened = PartFile::reopened(name, part_name.to_owned(), part);
+        let reopened = reopened.map_err(|cause| io_error::of_path(path, cause))?;
+        Ok(reopened.map(|part| Box::new(part) as Box<dyn Part>))
     }
 }
 
@@ -449,7 +480,7 @@ impl Sink for Files {
         }
         let modified = head.headers.get(LAST_MODIFIED).and_then(|field| field.to_str().ok());
         let name = self.final_name(&place, Make::IfMissing, (modified, self.rule_for(request)))?;
-        let name = name.ok_or_else(|| no_folder(&place, io::ErrorKind::NotFound.into()))?;
+        let name = name.ok_or_else(|| io_error::no_folder(&place, io::ErrorKind::NotFound.into()))?;
         Ok(Box::new(PartFile::to_file(name)))
     }
 
@@ -459,42 +490,17 @@ impl Sink for Files {
         request: &Request,
         part: &crate::part::Part,
     ) -> Result<Option<Box<dyn Part>>, Error> {
-        let place = self.place_of(seq, request)?;
-        let Some(path) = part.on_disk.as_ref().map(|on_disk| &on_disk.path) else { return Ok(None) };
-        let part_name = path.file_name().filter(|name| names::is_of_part(name));
-        let (Some(part_name), false) = (part_name, self.is_written_directly(&place)) else { return Ok(None) };
-        let modified = part.last_modified.as_deref();
-        let Some(name) = self.final_name(&place, Make::Never, (modified, self.rule_for(request)))? else {
-            return Ok(None);
-        };
-        let reopened = PartFile::reopened(name, part_name.to_owned(), part);
-        let reopened = reopened.map_err(|cause| io_error::of_path(path, cause))?;
-        Ok(reopened.map(|part| Box::new(part) as Box<dyn Part>))
+        let reopened = self.reopen_in_place(seq, request, part);
+        if !matches!(reopened, Ok(Some(_))) {
+            // It may lie where this body no longer goes, or be one that cannot be opened.
+            part.on_disk.iter().for_each(|left| remove_left(&left.path));
+        }
+        reopened
     }
 }
 
 fn checked(directory: &Directory) -> Result<(), Error> {
     directory.check_writable().map_err(|cause| io_error::of_path(&directory.path_of("".as_ref()), cause))
-}
-
-fn no_folder(folder: &Path, cause: io::Error) -> Error {
-    let shown = folder.display();
-    let message = match cause.kind() {
-        io::ErrorKind::NotFound => format!("the folder {shown} does not exist"),
-        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => format!("{shown} is no folder"),
-        _ => return io_error::of_path(folder, cause),
-    };
-    io_error::without_cause(ErrorKind::BadPlace, message).caused_by(cause)
-}
-
-fn no_place() -> Error {
-    io_error::without_cause(ErrorKind::BadName, "no path was given for this request".to_owned())
-}
-
-fn no_path(seq: u64, count: usize) -> Error {
-    let message =
-        format!("no path was given for request {}, only for the first {count}", seq.saturating_add(1));
-    io_error::without_cause(ErrorKind::BadName, message)
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -771,6 +777,61 @@ mod tests {
         assert_eq!(refusal(part.commit()), ErrorKind::Exists);
         assert_eq!(fs::read(scratch.join("a")).ok(), Some(b"mine".to_vec()));
         assert_eq!(scratch.names(), ["a"]);
+    }
+
+    /// What a part that is spared leaves.
+    fn leave(files: &Files, mut request: Request) -> crate::part::Part {
+        files.admit(0, &mut request).expect("there is room");
+        let mut part = begin(files, 0, &request).expect("it begins");
+        part.spare();
+        block_on(fill(part.as_mut(), &[7; 900_000])).expect("it is written");
+        let (good, on_disk) = part.on_disk().expect("it lies on the disk");
+        let on_disk = Some(on_disk.clone());
+        assert!(good > 0 && on_disk.as_ref().is_some_and(|left| left.path.is_absolute()));
+        crate::part::Part { good, on_disk, ..crate::part::Part::new(request.url()) }
+    }
+
+    #[test]
+    fn parts_bear_the_key_of_their_sink() {
+        let (scratch, key) = (Scratch::new(), PartKey::random());
+        for (files, is_known) in [
+            (Files::in_directory(scratch.path()).part_key(key), true),
+            (Files::at([scratch.join("x")]).part_key(key), true),
+            (Files::in_directory(scratch.path()), false),
+        ] {
+            leave(&files, request("http://h/x"));
+            let names = scratch.names();
+            assert_eq!((names.len(), key.owns(names[0].as_ref())), (1, is_known), "{names:?}");
+            fs::remove_file(scratch.join(&names[0])).expect("it is there");
+        }
+    }
+
+    #[test]
+    fn what_was_left_goes_if_its_body_goes_elsewhere_or_it_cannot_be_opened() {
+        let scratch = Scratch::new();
+        let files = || Files::in_directory(scratch.path());
+        fs::write(scratch.join("file"), "").expect("a file can be written");
+        for (elsewhere, place, opens) in [
+            (files(), "same", true),
+            (files(), "other", true),
+            (files(), "d/x", false),
+            (Files::in_directory(scratch.join("file")), "x", false),
+            (Files::at([scratch.join("e/x")]), "x", false),
+            (Files::at(["/dev/null"]), "x", false),
+        ] {
+            let left = leave(&files(), request("http://h/same"));
+            let reopened = elsewhere.reopen(0, &request("http://h/").save_as(place), &left);
+            assert_eq!(matches!(reopened, Ok(Some(_))), opens, "{place}");
+            reopened.into_iter().flatten().for_each(Part::discard);
+            assert_eq!(scratch.names(), ["file"], "{place}");
+        }
+        // What is no part is nobody's to remove.
+        let mut other = leave(&files(), request("http://h/same"));
+        let on_disk = other.on_disk.as_mut().expect("it lies on the disk");
+        fs::remove_file(&on_disk.path).expect("it is there");
+        on_disk.path = scratch.join("file");
+        assert!(matches!(files().reopen(0, &request("http://h/").save_as("d/x"), &other), Ok(None)));
+        assert_eq!(scratch.names(), ["file"]);
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! How a body is to be named, once it is whole. Nothing here names it.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::directory::Directory;
+use super::part_key::PartKey;
 
 /// The final name of a body: where, and what may be there already.
 #[derive(Debug)]
@@ -15,6 +17,16 @@ pub(super) struct FinalName {
     /// The time that the file is to bear.
     pub(super) modified: Option<SystemTime>,
     pub(super) syncing: Syncing,
+    /// Whose part it is until then.
+    pub(super) part_key: PartKey,
+}
+
+impl FinalName {
+    /// Where the part of this name lies, as a later run finds it, in whichever folder that is begun.
+    pub(super) fn path_of_part(&self, name: &OsStr) -> PathBuf {
+        let path = self.directory.path_of(name);
+        std::path::absolute(&path).unwrap_or(path)
+    }
 }
 
 /// Whether a body is on the disk itself before it gets its name.

@@ -73,6 +73,29 @@ fn bare(cause: &io::Error) -> String {
     letters.next().map(|first| first.to_lowercase().chain(letters).collect()).unwrap_or_default()
 }
 
+/// The folder cannot be used.
+pub(super) fn no_folder(folder: &Path, cause: io::Error) -> Error {
+    let shown = folder.display();
+    let message = match cause.kind() {
+        io::ErrorKind::NotFound => format!("the folder {shown} does not exist"),
+        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => format!("{shown} is no folder"),
+        _ => return of_path(folder, cause),
+    };
+    without_cause(ErrorKind::BadPlace, message).caused_by(cause)
+}
+
+/// A request says nothing of where its body goes, where each has to.
+pub(super) fn no_place() -> Error {
+    without_cause(ErrorKind::BadName, "no path was given for this request".to_owned())
+}
+
+/// There are fewer paths than requests.
+pub(super) fn no_path(seq: u64, count: usize) -> Error {
+    let message =
+        format!("no path was given for request {}, only for the first {count}", seq.saturating_add(1));
+    without_cause(ErrorKind::BadName, message)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -24,6 +24,7 @@ mod names;
 mod ordered;
 mod own_path;
 mod part_file;
+mod part_key;
 mod rules;
 #[cfg(test)]
 pub(crate) mod scratch;
@@ -35,6 +36,7 @@ pub use files::Files;
 pub use memory::Memory;
 pub(crate) use memory::too_large;
 pub use ordered::Ordered;
+pub use part_key::PartKey;
 pub use rules::{CreateDirectory, IfExists};
 pub use template::NameTemplate;
 
@@ -87,10 +89,10 @@ pub trait Sink: Send + Sync {
     fn begin(&self, seq: u64, request: &Request, head: &ReplyHead) -> Result<Box<dyn Part>, Error>;
 
     /// Opens what an earlier run has left of a body, with its first `part.good` bytes and no more; `None` if there is
-    /// nothing, or not what was left. Of the latter nothing stays.
+    /// nothing, or not what was left. Of the latter nothing stays, nor of what lies where this body no longer goes.
     ///
     /// # Errors
-    /// The place cannot be opened.
+    /// The place cannot be opened. What was left is removed then, too: nobody goes on with it.
     fn reopen(
         &self,
         seq: u64,

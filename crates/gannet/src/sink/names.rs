@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::hash::{DefaultHasher, Hasher};
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use icu_normalizer::ComposingNormalizerBorrowed;
 use url::Url;
 
 /// The longest name of a file, in bytes: the limit of every file system in wide use.
-const LONGEST: usize = 255;
+pub(super) const LONGEST: usize = 255;
 
 /// The longest text behind the last dot that is taken for an extension, in bytes.
 const LONGEST_EXTENSION: usize = 16;
@@ -102,19 +102,6 @@ pub(super) fn labelled(name: &str, label: &str) -> String {
     format!("{}.{label}{extension}", cut(stem, room))
 }
 
-/// The name of the file under which a body is written: `name.LABEL.part`.
-pub(super) fn of_part(name: &OsStr, label: &str) -> OsString {
-    const ENDING: &str = ".part";
-    let name = name.to_string_lossy();
-    let room = LONGEST.saturating_sub(label.len() + 1 + ENDING.len());
-    OsString::from(format!("{}.{label}{ENDING}", cut(&name, room)))
-}
-
-/// Whether a body may have been written under this name.
-pub(super) fn is_of_part(name: &OsStr) -> bool {
-    name.to_string_lossy().ends_with(".part")
-}
-
 /// The name, cut before its extension to at most `room` bytes.
 fn fitted(name: &str, room: usize) -> String {
     if name.len() <= room {
@@ -135,7 +122,7 @@ fn split(name: &str) -> (&str, &str) {
 }
 
 /// At most `room` bytes of the text, never half a character.
-fn cut(text: &str, room: usize) -> &str {
+pub(super) fn cut(text: &str, room: usize) -> &str {
     let end = (0..=room.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
     &text[..end]
 }
@@ -294,11 +281,5 @@ mod tests {
         assert_eq!(give("a.tar.gz", 19), "a.tar.gz");
         assert_eq!(give(&"x".repeat(255), 20), "x".repeat(255));
         assert_eq!(give(&"x".repeat(255), 21), "x".repeat(252) + ".21");
-    }
-
-    #[test]
-    fn a_part_name_ends_in_part_and_fits() {
-        assert_eq!(of_part(OsStr::new("a.txt"), "k3"), "a.txt.k3.part");
-        assert_eq!(of_part(OsStr::new(&"é".repeat(127)), "abcdefgh").len(), 254);
     }
 }

@@ -5,7 +5,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 use super::block::Block;
 use super::directory::Directory;
 use super::final_name::{FinalName, Naming, Syncing};
+use super::part_key::is_of_part;
 use super::{Part as SinkPart, io_error, names};
 use crate::error::{Error, ErrorKind};
 use crate::outcome::Receipt;
@@ -205,7 +206,7 @@ impl SinkPart for PartFile {
 
     fn spare(&mut self) {
         let Target::File(place) = &self.target else { return };
-        let path = place.directory.path_of(&fresh_name(place));
+        let path = place.path_of_part(&place.part_key.part_of(&place.name));
         let spared = Arc::new(AtomicBool::new(true));
         self.left = Some(Left { length: 0, on_disk: OnDisk::new(path, None, Tail::of(&[])), spared });
     }
@@ -344,11 +345,6 @@ impl Left {
     }
 }
 
-fn fresh_name(place: &FinalName) -> OsString {
-    let label: String = std::iter::repeat_with(fastrand::alphanumeric).take(8).collect();
-    names::of_part(&place.name, &label)
-}
-
 /// A file under its part name. Dropping it removes the file, unless it is spared.
 #[derive(Debug)]
 struct Draft {
@@ -376,7 +372,7 @@ impl Draft {
         let (mut first, spared) =
             planned.map_or_else(Default::default, |(name, spared)| (Some(name), spared));
         for _ in 0..TRIES {
-            let part_name = first.take().unwrap_or_else(|| fresh_name(place));
+            let part_name = first.take().unwrap_or_else(|| place.part_key.part_of(&place.name));
             match place.directory.create(&part_name) {
                 Ok(file) => {
                     // Tells it from what a killed process has left; where files cannot be locked, nothing is removed.
@@ -442,7 +438,7 @@ impl Draft {
     fn left(&self, tail: Tail) -> Option<Left> {
         let name = self.part_name.as_ref().filter(|_| self.spared.load(Ordering::Relaxed))?;
         let modified = self.file.metadata().and_then(|found| found.modified()).ok();
-        let on_disk = OnDisk::new(self.place.directory.path_of(name), modified, tail);
+        let on_disk = OnDisk::new(self.place.path_of_part(name), modified, tail);
         Some(Left { length: self.written, on_disk, spared: self.spared.clone() })
     }
 
@@ -493,5 +489,14 @@ impl Drop for Draft {
         {
             let _ = self.place.directory.remove(part_name);
         }
+    }
+}
+
+/// Removes what an earlier run has left there, if it is a part. It need not be opened for that.
+pub(super) fn remove_left(path: &Path) {
+    let is_file = || path.symlink_metadata().is_ok_and(|met| met.is_file());
+    if path.file_name().is_some_and(is_of_part) && is_file() {
+        // If it cannot be removed, it is in nobody's way.
+        let _ = std::fs::remove_file(path);
     }
 }

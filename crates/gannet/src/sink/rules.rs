@@ -44,6 +44,24 @@ pub enum CreateDirectory {
     Pretend,
 }
 
+/// Whether names below a directory that differ in case only are two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Letters {
+    /// They are one.
+    Folded,
+    /// They are two.
+    Exact,
+}
+
+/// When a file says that it was modified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Times {
+    /// When its body was written.
+    Written,
+    /// When the server says.
+    Servers,
+}
+
 /// What the rule says of what stands under the name.
 pub(super) fn admission(met: Met, rule: IfExists, path: PathBuf) -> Result<Admission, Error> {
     let refuse = |kind, what: &str| Err(io_error::without_cause(kind, format!("{} {what}", path.display())));
