@@ -382,18 +382,19 @@ fn row_55_without_a_descriptor_at_any_call_the_job_waits_or_goes_on_later() {
     sweep(each_call(&bodies, Deed::Fail(Errno::EMFILE), |_| &[0, 1, 6]), &bodies, USUAL);
 }
 
-/// A run with one URL and its journal, as it is to be traced.
-fn of_one(folder: &Folder, words: &[&str]) -> Command {
-    let mut command = held(env!("CARGO_BIN_EXE_gannet"));
+/// A run without retries, with a journal.
+fn without_retries(mut command: Command, folder: &Folder, words: &[&str]) -> Command {
     command.args(["-P", "out", "-q", "--retry", "0"]).args(words).current_dir(folder.path(""));
-    command.env("XDG_CONFIG_HOME", "/dev/null").stdout(Stdio::null()).stderr(Stdio::null());
+    command.env("XDG_CONFIG_HOME", "/dev/null").stdin(Stdio::null());
+    command.stdout(Stdio::null()).stderr(Stdio::null());
     command
 }
 
 /// Traces it, and lets it not open a part for the time of this number.
 fn without_opening(folder: &Folder, words: &[&str], (nth, errno): (usize, Errno)) -> i32 {
     let mut count = 0;
-    let traced = trace(of_one(folder, words), &folder.path("out"), LONG, |call| {
+    let shell = without_retries(held(env!("CARGO_BIN_EXE_gannet")), folder, words);
+    let traced = trace(shell, &folder.path("out"), LONG, |call| {
         let is_open = call.name == "openat" && call.path.ends_with(".part");
         count += usize::from(is_open);
         if is_open && count == nth { Deed::Fail(errno) } else { Deed::LetThrough }
@@ -410,8 +411,8 @@ fn row_55_a_part_that_cannot_be_opened_is_not_left_behind() {
         let script = [format!("{whole}&truncate=2m"), whole.to_owned()];
         let origin = Origin::start_in_thread(Origin::builder().script("/a", script)).expect("an origin");
         let (folder, url) = (Folder::new(), origin.url("/a"));
-        let command = of_one(&folder, &[&url]).stdin(Stdio::piped()).spawn();
-        assert_eq!(wait(command.expect("the program starts"), LONG), 3);
+        let mut command = without_retries(Command::new(env!("CARGO_BIN_EXE_gannet")), &folder, &[&url]);
+        assert_eq!(wait(command.spawn().expect("the program starts"), LONG), 3);
         assert_eq!(folder.files_below("out").len(), 1, "the part is left");
         assert_eq!(without_opening(&folder, &[&url], (1, errno)), 0, "{errno}");
         assert_eq!(folder.files_below("out"), ["out/a"], "{errno}");
