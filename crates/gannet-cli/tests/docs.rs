@@ -198,6 +198,25 @@ fn each_link_of_the_documents_leads_to_a_file_or_a_heading() {
     assert!(faults.is_empty(), "{faults:#?}");
 }
 
+/// The links within a document that stand before its first section.
+fn contents(text: &str) -> Vec<&str> {
+    let before = text.split("\n## ").next().unwrap_or_default();
+    before.split("](#").skip(1).filter_map(|rest| rest.split(')').next()).collect()
+}
+
+#[test]
+fn each_section_stands_once_in_the_contents_and_in_its_order() {
+    for document in DOCUMENTS {
+        let text = read(document);
+        let links = contents(&text);
+        let distinct: BTreeSet<&str> = links.iter().copied().collect();
+        assert_eq!(distinct.len(), links.len(), "{document}: a link stands twice: {links:#?}");
+    }
+    let text = read("docs/SEMANTICS.md");
+    let sections = text.lines().filter(|line| line.starts_with("## "));
+    assert_eq!(contents(&text), sections.filter_map(anchor).collect::<Vec<_>>());
+}
+
 /// The anchor of a heading, as it is made for readers.
 fn anchor(line: &str) -> Option<String> {
     let title = line.strip_prefix('#')?.trim_start_matches('#').strip_prefix(' ')?;
