@@ -32,51 +32,89 @@ pub(crate) fn verify(job: &Path, voice: &Voice, out: &mut dyn Write) -> Result<i
     let settings = Settings::of_json(&reader.summary().settings);
     // Names are those of the run that wrote them.
     let folder = settings.map(|settings| settings.cwd).unwrap_or_default();
-    let (mut looked_at, mut wrong) = (0, 0u64);
+    let mut count = Count::default();
     for row in reader.rows() {
         let row = row?;
-        let Some(path) = row.path.as_ref().filter(|_| matches!(row.ending, Ending::Ok)) else { continue };
-        looked_at += 1;
-        if let Some(found) = look(&folder.join(path), &row) {
-            wrong += 1;
-            if let Err(error) = writeln!(out, "{}: {}", path.display(), told(&found, &row)) {
-                return Ok(Err(error));
+        let is_there = matches!(row.ending, Ending::Ok | Ending::Skipped);
+        let Some(path) = row.path.as_ref().filter(|_| is_there) else { continue };
+        match look(&folder.join(path), &row) {
+            Ok(By::Digest) => count.by_digest += 1,
+            Ok(By::Length) => count.by_length += 1,
+            Ok(By::Presence) => count.by_presence += 1,
+            Err(found) => {
+                count.wrong += 1;
+                if let Err(error) = writeln!(out, "{}: {}", path.display(), told(&found, &row)) {
+                    return Ok(Err(error));
+                }
             }
         }
     }
-    let sound = looked_at - wrong;
-    voice.note(&match wrong {
-        0 => format!("{sound} of {looked_at} files are as the journal has them"),
-        _ => format!(
-            "{sound} of {looked_at} files are as the journal has them; remove the others, and the same command with \
-             --new-job fetches them again"
-        ),
-    });
-    Ok(Ok(if wrong == 0 { Exit::Obtained } else { Exit::Integrity }))
+    voice.note(&count.told());
+    Ok(Ok(if count.wrong == 0 { Exit::Obtained } else { Exit::Integrity }))
 }
 
-fn look(path: &PathBuf, row: &Recorded) -> Option<Wrong> {
+/// How a file was found to be sound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum By {
+    Digest,
+    /// No digest of it is known.
+    Length,
+    /// It was there before the job, which knows no more of it.
+    Presence,
+}
+
+/// Files by what came of looking at them.
+#[derive(Debug, Default)]
+struct Count {
+    by_digest: u64,
+    by_length: u64,
+    by_presence: u64,
+    wrong: u64,
+}
+
+impl Count {
+    fn told(&self) -> String {
+        let Self { by_digest, by_length, by_presence, wrong } = *self;
+        let sound = by_digest + by_length + by_presence;
+        let mut text = format!("{sound} of {} files are as the journal has them", sound + wrong);
+        let kinds = [
+            (by_digest, "compared by digest"),
+            (by_length, "by length alone"),
+            (by_presence, "only found to be there"),
+        ];
+        let kinds = kinds.into_iter().filter(|(count, _)| *count > 0);
+        let kinds: Vec<String> = kinds.map(|(count, how)| format!("{count} {how}")).collect();
+        if !kinds.is_empty() {
+            text.push_str(&format!(" ({})", kinds.join(", ")));
+        }
+        if wrong > 0 {
+            text.push_str("; remove the others, and the same command with --new-job fetches them again");
+        }
+        text
+    }
+}
+
+fn look(path: &PathBuf, row: &Recorded) -> Result<By, Wrong> {
     match std::fs::metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Some(Wrong::Missing),
-        Err(error) => Some(Wrong::Unreadable(error.kind())),
-        Ok(met) if !met.is_file() => Some(Wrong::NoFile),
-        Ok(met) if met.len() != row.bytes => Some(Wrong::Length(met.len())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Wrong::Missing),
+        Err(error) => Err(Wrong::Unreadable(error.kind())),
+        Ok(met) if !met.is_file() => Err(Wrong::NoFile),
+        Ok(_) if matches!(row.ending, Ending::Skipped) => Ok(By::Presence),
+        Ok(met) if met.len() != row.bytes => Err(Wrong::Length(met.len())),
         Ok(_) => look_inside(path, &row.body_digests()),
     }
 }
 
 /// Compares the bytes with what was computed of them when they came; nothing is read where nothing was.
-fn look_inside(path: &Path, known: &[Digest]) -> Option<Wrong> {
+fn look_inside(path: &Path, known: &[Digest]) -> Result<By, Wrong> {
     if known.is_empty() {
-        return None;
+        return Ok(By::Length);
     }
-    match digests(path, known) {
-        Ok(found) => {
-            let pairs = found.into_iter().zip(known);
-            let mut unlike = pairs.filter(|(found, known)| found != *known);
-            unlike.next().map(|(found, known)| Wrong::Digest(found, known.clone()))
-        }
-        Err(error) => Some(Wrong::Unreadable(error.kind())),
+    let found = digests(path, known).map_err(|error| Wrong::Unreadable(error.kind()))?;
+    let mut pairs = found.into_iter().zip(known);
+    match pairs.find(|(found, known)| found != *known) {
+        Some((found, known)) => Err(Wrong::Digest(found, known.clone())),
+        None => Ok(By::Digest),
     }
 }
 
