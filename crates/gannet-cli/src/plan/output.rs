@@ -226,6 +226,11 @@ fn place(args: &BodyArgs, around: Around<'_>) -> Result<Place, Complaint> {
             .why("what lies below -P is whole, or the next run would take an error page for the file")
             .fix("-o FILE for such a body"));
     }
+    if let (Some(ExistsRule::Skip), true) = (args.if_exists, args.fail_with_body) {
+        return Err(Complaint::new("--fail-with-body contradicts --if-exists skip")
+            .why("the next run would take an error page that is kept for the file")
+            .fix("--if-exists overwrite, fail or rename"));
+    }
     if let Some(other) = args.continue_at.as_deref().filter(|offset| *offset != "-") {
         return Err(
             Complaint::new(format!("-C {other} cannot be used")).fix("-C -, which is what gannet does")

@@ -84,6 +84,7 @@ fn as_many_o_as_urls_are_needed_and_all_or_none_to_standard_output() {
         ("-P d --fail-with-body", "--fail-with-body contradicts -P d"),
         ("--no-body -O", "-O contradicts --no-body"),
         ("-o x -o y -D x", "are one file"),
+        ("-o x -o y --if-exists skip --fail-with-body", "--fail-with-body contradicts --if-exists skip"),
         ("--if-exists skip", "--if-exists contradicts"),
     ] {
         let ran = folder.run(options.split(' ').chain([one.as_str(), &two]));

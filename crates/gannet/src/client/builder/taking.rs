@@ -73,6 +73,10 @@ impl ClientBuilder {
     /// 64 KiB go into the error). The outcome still is the error; [`ErrorReply::kept`](crate::ErrorReply::kept) says
     /// where the body lies. A body that breaks off or cannot be kept is said in the error's message. It rules fetches
     /// whose body the engine keeps, not those that give a [`Response`](crate::Response).
+    ///
+    /// In a sink of files such a body lies under the name of the file. What is named by it later cannot tell: under
+    /// [`IfExists::Skip`](crate::sink::IfExists::Skip), the rule of [`Files::in_directory`](crate::sink::Files::in_directory),
+    /// the next job takes it for the file, skips it, and counts it as obtained. Use another rule.
     pub fn keep_refused_body(mut self) -> Self {
         self.plan.refused_body = RefusedBody::Kept;
         self
