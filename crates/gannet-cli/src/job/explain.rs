@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::Duration;
 
+use gannet::part::Part;
 use gannet::{AttemptRecord, Ending, Journal, Recorded, WaitedFor, WhyStarted, WhyStopped};
 
 use super::list::stamp;
@@ -21,7 +22,12 @@ pub(crate) fn explain(job: &Path, url: &str, out: &mut dyn Write) -> Result<io::
         Err(_) => url.to_owned(),
     };
     let rows = reader.rows_of(&url)?;
-    if rows.is_empty() {
+    let mut parts = reader.parts()?;
+    parts.retain(|(seq, part)| *part.url == *url || rows.iter().any(|row| row.seq == *seq));
+    // Of what was killed there may be no more than that.
+    let (of_rows, alone): (Vec<_>, Vec<_>) =
+        parts.iter().partition(|(seq, _)| rows.iter().any(|row| row.seq == *seq));
+    if rows.is_empty() && alone.is_empty() {
         let summary = reader.summary();
         let open = summary.lines.saturating_sub(summary.rows());
         let complaint = Complaint::new(format!("the journal has nothing about {url}"));
@@ -33,7 +39,23 @@ pub(crate) fn explain(job: &Path, url: &str, out: &mut dyn Write) -> Result<io::
                 .into(),
         });
     }
-    Ok(rows.iter().try_for_each(|row| out.write_all(told(row).as_bytes())).map(|()| Exit::Obtained))
+    let mut text = String::new();
+    for row in &rows {
+        text.push_str(&told(row));
+        let kept = of_rows.iter().filter(|(seq, _)| *seq == row.seq);
+        kept.for_each(|(_, part)| text.push_str(&format!("  kept: {}\n", lies(part))));
+    }
+    for (_, part) in alone {
+        text.push_str(&format!("{}: no attempt has ended\n  kept: {}\n", part.url, lies(part)));
+    }
+    Ok(out.write_all(text.as_bytes()).map(|()| Exit::Obtained))
+}
+
+/// What there is of a body.
+fn lies(part: &Part) -> String {
+    let whole = part.total.map_or_else(String::new, |total| format!(" of {}", amount(total)));
+    let place = part.on_disk.as_ref().map_or_else(String::new, |file| format!(" in {}", file.path.display()));
+    format!("{}{whole}{place}, to be gone on with", amount(part.good))
 }
 
 fn plural_of(count: u64) -> String {
