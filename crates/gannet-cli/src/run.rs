@@ -206,7 +206,10 @@ impl Run {
         if kind == io::ErrorKind::BrokenPipe {
             return self.stop(Stopped::StdoutClosed);
         }
-        self.voice.complain(&Complaint::new(format!("{name} cannot be written")).why(kind.to_string()));
+        let complaint = Complaint::new(format!("{name} cannot be written")).why(kind.to_string());
+        self.voice.complain(
+            &complaint.fix("free some space there, or name another file, and run the same command again"),
+        );
         self.stop(Stopped::OutputBroken)
     }
 

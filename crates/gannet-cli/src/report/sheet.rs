@@ -21,7 +21,9 @@ impl Paper {
             return Ok(Self::stdout());
         }
         let file = File::create(name).map_err(|cause| {
-            Complaint::new(format!("{flag} {name} cannot be written")).why(cause.to_string())
+            Complaint::new(format!("{flag} {name} cannot be written"))
+                .why(cause.to_string())
+                .fix("name a file that you may write, in a folder that is there")
         })?;
         Ok(Self { name: name.into(), writer: Box::new(file) })
     }

@@ -47,6 +47,9 @@ pub(crate) fn hint(error: &Error) -> Cow<'static, str> {
     if error.kind() == Kind::BadRequest && error.message().starts_with("--checksum-file") {
         return Cow::Borrowed("give the file of sums a line for it, or fetch it by a command of its own");
     }
+    if error.kind() == Kind::BadPlace {
+        return Cow::Borrowed(for_place(error.message()));
+    }
     let status = error.status().filter(|_| error.kind() == Kind::Status).map(|status| status.as_u16());
     match (error.retry_after().filter(|wait| !wait.is_zero()), status) {
         (Some(wait), _) if error.kind() == Kind::HostAway => Cow::Owned(format!(
@@ -65,6 +68,24 @@ pub(crate) fn hint(error: &Error) -> Cow<'static, str> {
 fn is_http(url: Option<&str>) -> bool {
     let scheme = url.and_then(|url| url.split_once("://")).map(|(scheme, _)| scheme);
     scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https"))
+}
+
+/// What to do about a place, by what is wrong with it: the journal keeps no more of an error than its words.
+fn for_place(message: &str) -> &'static str {
+    let says = |ends: &[&str]| ends.iter().any(|end| message.ends_with(end));
+    if says(&["does not exist", "no such file or directory"]) {
+        "make that folder, or let --create-dirs make it, or choose another place with -o or -P"
+    } else if says(&["is a folder", "is a directory", "names a folder, not a file"]) {
+        "move that folder away, or name the file otherwise, with -o FILE or --name"
+    } else if says(&["is no folder", "not a directory"]) {
+        "move the file away that is in the place of the folder, or choose another place with -o or -P"
+    } else if says(&["which is not followed", "symbolic links"]) {
+        "below -P no link is followed: move it away, or give -P the folder that it leads to"
+    } else if says(&["is a device, socket or FIFO"]) {
+        "below -P only files are written: move it away, or name it with -o"
+    } else {
+        for_kind(Kind::BadPlace)
+    }
 }
 
 fn for_status(status: u16) -> &'static str {
@@ -126,9 +147,7 @@ fn for_kind(kind: Kind) -> &'static str {
         Kind::BadName => "name the file with -o FILE",
         Kind::Exists => "--if-exists overwrite, skip or rename",
         Kind::Forbidden => "choose a place that you may write to, with -o or -P",
-        Kind::BadPlace => {
-            "make that folder, or let --create-dirs make it, or choose another place with -o or -P"
-        }
+        Kind::BadPlace => "choose another place with -o or -P",
         Kind::DiskFull => "free some space, and run the same command again",
         Kind::ReadOnly => "choose another disk with -o or -P",
         Kind::DiskFailed => "check the disk, or choose another with -o or -P, and run the same command again",
@@ -148,16 +167,20 @@ fn for_kind(kind: Kind) -> &'static str {
     }
 }
 
+/// What to do where an unfinished job is in the way.
+pub(crate) const OTHER_LIST: &str = "give the list that it was begun with; choose another folder, or --journal none, to \
+    keep that job; or begin anew with --new-job, which removes what that job has of bodies that are not whole";
+
 fn for_journal(kind: Kind) -> Option<&'static str> {
     Some(match kind {
-        Kind::JournalLocked => "wait until the other gannet is done, or end it",
+        Kind::JournalLocked => {
+            "wait until the other gannet is done, or end it; in another folder, or with --journal none, one works beside it"
+        }
         Kind::JournalNewer => "run the newer gannet that wrote it",
         Kind::JournalDamaged => {
             "move the journal away and run the same command: with -P, files that are there are kept"
         }
-        Kind::JournalOtherList => {
-            "give the list that it was begun with, or --new-job to begin anew; gannet jobs lists what there is"
-        }
+        Kind::JournalOtherList => OTHER_LIST,
         Kind::JournalFailed => "check the folder of the journal and its disk, and run the same command again",
         _ => return None,
     })
@@ -166,6 +189,21 @@ fn for_journal(kind: Kind) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_wrong_with_a_place_says_what_to_do_about_it() {
+        for (message, hint) in [
+            ("the folder d does not exist", "make that folder"),
+            ("d/x is a folder", "move that folder away"),
+            ("cannot write d/x: is a directory", "move that folder away"),
+            ("d is no folder", "move the file away"),
+            ("d/x is a symbolic link, which is not followed", "below -P no link"),
+            ("cannot write d/x: too many levels of symbolic links", "below -P no link"),
+            ("cannot write d/x: stale", "choose another place"),
+        ] {
+            assert!(for_place(message).starts_with(hint), "{message}: {}", for_place(message));
+        }
+    }
 
     #[test]
     fn every_kind_of_error_has_a_hint_of_its_own() {
