@@ -84,6 +84,9 @@ async fn print(mut plan: Plan, shown: &Shown, voice: &Voice) -> io::Result<Exit>
 
 fn admit(plan: &Plan, seq: u64, input: Input) -> Result<(Request, Admission), Error> {
     let mut request = input.request?;
+    if let Some(why) = request.refusal() {
+        return Err(why.clone());
+    }
     let admission = plan.sink.admit(seq, &mut request)?;
     Ok((request, admission))
 }

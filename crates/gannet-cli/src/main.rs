@@ -109,7 +109,10 @@ fn carry_out(mut plan: Plan, voice: &Voice, begun: Instant) -> io::Result<Exit> 
     // Last, so that a run that is refused leaves its files as they were.
     match std::mem::take(&mut plan.records).open(voice) {
         Ok(records) => {
-            job.iter_mut().for_each(Job::clear_up);
+            if let Some(Err(Refused { complaint, exit })) = job.as_mut().map(Job::begin) {
+                voice.refuse(&complaint);
+                return Ok(exit);
+            }
             run::run(plan, (records, job), voice, begun)
         }
         Err(complaint) => {

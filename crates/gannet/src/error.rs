@@ -219,7 +219,7 @@ kinds! {
     JournalNewer => "journal.newer_version",
     /// The journal does not hold what was written to it.
     JournalDamaged => "journal.damaged",
-    /// The journal belongs to another list, and its job is not finished.
+    /// The journal belongs to another list, and its job is not finished, or is to be gone on with.
     JournalOtherList => "journal.other_list",
     /// The journal could not be read or written, or a body could not be made durable before its row.
     JournalFailed => "journal.failed",

@@ -17,6 +17,7 @@ use crate::version::{Kept, Outdated};
 pub(crate) mod body;
 mod file;
 pub(crate) mod form;
+mod refusal;
 
 use body::Body;
 use form::Form;
@@ -35,6 +36,8 @@ pub struct Request {
     pub(crate) kept: Option<Box<Kept>>,
     /// The body that an earlier run has brought, if it is not wanted any more.
     pub(crate) outdated: Option<Box<Outdated>>,
+    /// Why it is not sent.
+    refusal: Option<Error>,
     pub(crate) raced: bool,
     /// From the URL's userinfo, which is taken out of the URL.
     pub(crate) authorization: Option<Box<HeaderValue>>,
@@ -75,7 +78,8 @@ impl Request {
         Self::from_template(url, Arc::default())
     }
 
-    /// The same request for another URL: method, headers and body are shared; mirrors, place and id are not.
+    /// The same request for another URL: method, headers and body are shared; mirrors, place, id and
+    /// refusal are not.
     ///
     /// # Errors
     /// As [`new`](Self::new).
@@ -101,6 +105,7 @@ impl Request {
             part: None,
             kept: None,
             outdated: None,
+            refusal: None,
             raced: false,
             authorization: authorization.map(Box::new),
             #[cfg(feature = "digests")]
@@ -269,6 +274,7 @@ impl Request {
             part: None,
             kept: None,
             outdated: None,
+            refusal: None,
             raced: false,
             authorization: None,
             #[cfg(feature = "digests")]

@@ -58,13 +58,12 @@ impl<R: Read> Aria2<R> {
 
     fn option(&mut self, begun: &mut Begun, text: &str) {
         begun.length += text.len();
-        if begun.length > LONGEST {
-            begun.entry = Err(too_long("entry"));
-        }
         let Ok(entry) = &mut begun.entry else { return };
+        if begun.length > LONGEST {
+            return entry.refuse(too_long("entry"));
+        }
         let Some((name, value)) = text.split_once('=') else {
-            begun.entry = Err(bad(&entry.url, "an option is written as name=value"));
-            return;
+            return entry.refuse(bad(&entry.url, "an option is written as name=value"));
         };
         let (name, value) = (name.trim(), value.trim().to_owned());
         match name {
@@ -74,11 +73,11 @@ impl<R: Read> Aria2<R> {
             "referer" => entry.headers.push(("Referer".to_owned(), value)),
             "header" => match value.split_once(':') {
                 Some((name, value)) => entry.headers.push((name.to_owned(), value.to_owned())),
-                None => begun.entry = Err(bad(&entry.url, "a header is written as Name: value")),
+                None => entry.refuse(bad(&entry.url, "a header is written as Name: value")),
             },
             "checksum" => match value.split_once('=') {
                 Some((kind, hex)) => entry.digests.push(digest(kind, hex)),
-                None => begun.entry = Err(bad(&entry.url, "a checksum is written as sha-256=HEX")),
+                None => entry.refuse(bad(&entry.url, "a checksum is written as sha-256=HEX")),
             },
             _ => {
                 let shown: String = name.chars().take(40).collect();
@@ -113,15 +112,13 @@ impl<R: Read> Entries for Aria2<R> {
                     }
                 }
                 // Whose it is cannot be told: it may be an option of the entry before, which must not go without it.
-                (Err(error), before) => {
-                    let entry = Err(error);
-                    match before {
-                        Some(before) => {
-                            self.begun = Some(Begun { entry, ..before });
-                        }
-                        None => return Ok(Some(Found { line, entry })),
+                (Err(error), Some(mut before)) => {
+                    if let Ok(entry) = &mut before.entry {
+                        entry.refuse(error);
                     }
+                    self.begun = Some(before);
                 }
+                (Err(error), None) => return Ok(Some(Found { line, entry: Err(error) })),
             }
         }
         Ok(self.begun.take().map(Begun::end))
@@ -193,13 +190,20 @@ mod tests {
         let (found, _) = read(list.as_bytes());
         let codes: Vec<_> = found
             .iter()
-            .map(|found| found.entry.as_ref().map_or_else(|error| error.kind().code(), |entry| &entry.url))
+            .map(|found| match &found.entry {
+                Err(error) | Ok(Entry { refusal: Some(error), .. }) => error.kind().code(),
+                Ok(entry) => &entry.url,
+            })
             .collect();
         let bad = "input.bad_entry";
         assert_eq!(codes, [bad, bad, bad, "input.line_too_long", "input.line_too_long", "http://h/5"]);
         let lines: Vec<u64> = found.iter().map(|found| found.line).collect();
         assert_eq!(lines[..5], [1, 2, 4, 6, 8]);
-        let errors: Vec<_> = found.iter().filter_map(|found| found.entry.as_ref().err()).collect();
+        let why = |found| match found {
+            Err(error) | Ok(Entry { refusal: Some(error), .. }) => Some(error),
+            Ok(_) => None,
+        };
+        let errors: Vec<_> = found.into_iter().filter_map(|found| why(found.entry)).collect();
         assert!(!format!("{errors:?}").contains("s3cret"), "{errors:?}");
     }
 }

@@ -98,14 +98,13 @@ impl<R: Read> Csv<R> {
     fn entry(&self, cells: Vec<String>) -> Result<Entry, Error> {
         let at = self.columns.iter().position(|column| *column == Column::Url);
         let url = at.and_then(|at| cells.get(at)).map_or("", |cell| cell.trim()).to_owned();
-        if cells.len() != self.columns.len() {
-            let counts = format!("{} columns, and the first line has {}", cells.len(), self.columns.len());
-            return Err(bad(&url, &format!("the row has {counts}")));
-        }
+        let counts = format!("{} columns, and the first line has {}", cells.len(), self.columns.len());
+        let uneven = (cells.len() != self.columns.len()).then(|| format!("the row has {counts}"));
         if url.is_empty() {
-            return Err(bad("", "the row has no URL"));
+            return Err(bad("", uneven.as_deref().unwrap_or("the row has no URL")));
         }
-        let mut entry = Entry { url, ..Entry::default() };
+        let refusal = uneven.map(|why| bad(&url, &why));
+        let mut entry = Entry { url, refusal, ..Entry::default() };
         let filled = self.columns.iter().zip(cells).filter(|(_, cell)| !cell.is_empty());
         for (column, cell) in filled {
             let several = || cell.split_whitespace().map(str::to_owned);
@@ -285,8 +284,8 @@ mod tests {
         let mut csv = Csv::of(list.as_bytes(), wanted);
         let each = std::iter::from_fn(|| csv.next().expect("memory can be read"));
         let shown = |entry: Result<Entry, Error>| match entry {
+            Ok(Entry { refusal: Some(error), .. }) | Err(error) => error.kind().code().to_owned(),
             Ok(entry) => entry.url,
-            Err(error) => error.kind().code().to_owned(),
         };
         each.map(|found| (found.line, shown(found.entry))).collect()
     }

@@ -20,6 +20,8 @@ pub(super) struct Entry {
     pub(super) id: Option<String>,
     /// What the entry says beyond that, which comes back in the report.
     pub(super) fields: Map<String, Value>,
+    /// What is wrong with it, beside its URL.
+    pub(super) refusal: Option<Error>,
 }
 
 /// An entry, or why there is none, with the line that it begins in.
@@ -42,6 +44,11 @@ pub(super) trait Entries {
 }
 
 impl Entry {
+    /// Refuses it; of several reasons the first counts.
+    pub(super) fn refuse(&mut self, error: Error) {
+        self.refusal.get_or_insert(error);
+    }
+
     /// Takes out what is told of it in the report.
     pub(super) fn slip(&mut self) -> Option<Slip> {
         let is_bare = self.id.is_none() && self.fields.is_empty();
@@ -69,11 +76,28 @@ pub(crate) struct Maker {
 }
 
 impl Maker {
-    /// The request of an entry.
-    pub(super) fn request(&self, entry: Entry) -> Result<Request, Error> {
+    /// The request of an entry; one that says what cannot be sent is refused, and is that entry all the same.
+    pub(super) fn request(&self, mut entry: Entry) -> Result<Request, Error> {
         let url = self.url(&entry.url)?;
-        let bad = |message: String| Error::unusable_input(ErrorKind::BadEntry, Some(&url), message);
-        let mut request = self.base.with_url(&url)?;
+        let request = self.base.with_url(&url)?;
+        let request = match entry.name.take().filter(|name| !name.is_empty() && self.names == Names::Given) {
+            Some(name) => request.save_as(name),
+            None => request,
+        };
+        let request = match entry.id.take() {
+            Some(id) => request.identified(id),
+            None => request,
+        };
+        if let Some(error) = entry.refusal.take() {
+            return Ok(request.refused(error));
+        }
+        let bare = request.clone();
+        Ok(self.filled(request, &url, &entry).unwrap_or_else(|error| bare.refused(error)))
+    }
+
+    /// The request with all that its entry says of how it is obtained.
+    fn filled(&self, mut request: Request, url: &str, entry: &Entry) -> Result<Request, Error> {
+        let bad = |message: String| Error::unusable_input(ErrorKind::BadEntry, Some(url), message);
         for mirror in &entry.mirrors {
             request = request.mirror(&self.url(mirror)?)?;
         }
@@ -90,13 +114,7 @@ impl Maker {
             let digest: Digest = digest.parse().map_err(|error: Error| bad(error.message().to_owned()))?;
             request = request.digest(digest);
         }
-        if let Some(name) = entry.name.filter(|name| !name.is_empty() && self.names == Names::Given) {
-            request = request.save_as(name);
-        }
-        Ok(match entry.id {
-            Some(id) => request.identified(id),
-            None => request,
-        })
+        Ok(request)
     }
 
     /// The URL as it is fetched.

@@ -114,20 +114,28 @@ fn of_object(object: Map<String, Value>, of_url: &str) -> Result<Entry, Error> {
         return Err(bad("", &format!("the object has both {one:?} and {other:?}")));
     }
     let url = url.and_then(|(_, value)| value.as_str()).unwrap_or_default().to_owned();
-    let blame = |error: Error| bad(&url, error.message());
     for (key, value) in object {
         let known = key.to_ascii_lowercase();
-        match (known.as_str(), value) {
-            (_, Value::Null) => {}
-            (name, Value::String(url)) if name == of_url => entry.url = url,
+        let read = match (known.as_str(), value) {
+            (_, Value::Null) => Ok(()),
+            (name, Value::String(url)) if name == of_url => {
+                entry.url = url;
+                Ok(())
+            }
             // A number would be an address of the old kind.
             (name, _) if name == of_url => return Err(bad("", &format!("{of_url:?} is no text"))),
-            ("id", value) => entry.id = Some(word("id", value).map_err(blame)?),
-            ("name", value) => entry.name = Some(word("name", value).map_err(blame)?),
-            ("digest" | "digests", value) => entry.digests.extend(words("digest", value).map_err(blame)?),
-            ("mirror" | "mirrors", value) => entry.mirrors.extend(words("mirrors", value).map_err(blame)?),
-            ("header" | "headers", value) => entry.headers.extend(headers(value).map_err(blame)?),
-            (_, value) => drop(entry.fields.insert(key, value)),
+            ("id", value) => word("id", value).map(|id| entry.id = Some(id)),
+            ("name", value) => word("name", value).map(|name| entry.name = Some(name)),
+            ("digest" | "digests", value) => words("digest", value).map(|all| entry.digests.extend(all)),
+            ("mirror" | "mirrors", value) => words("mirrors", value).map(|all| entry.mirrors.extend(all)),
+            ("header" | "headers", value) => headers(value).map(|all| entry.headers.extend(all)),
+            (_, value) => {
+                entry.fields.insert(key, value);
+                Ok(())
+            }
+        };
+        if let Err(error) = read {
+            entry.refuse(bad(&url, error.message()));
         }
     }
     if entry.url.trim().is_empty() {
@@ -174,7 +182,19 @@ mod tests {
     use super::*;
 
     fn one(text: &str) -> Result<Entry, Error> {
-        entry(text, &Key::Usual).expect("an entry")
+        let mut entry = entry(text, &Key::Usual).expect("an entry")?;
+        entry.refusal.take().map_or(Ok(entry), Err)
+    }
+
+    #[test]
+    fn an_entry_that_is_refused_keeps_its_url_name_and_id() {
+        let text = r#"{"digest":{},"headers":7,"url":"http://h/a","name":"n","id":5}"#;
+        let read = entry(text, &Key::Usual).expect("an entry").expect("it has a URL");
+        assert_eq!(read.refusal.as_ref().map(Error::message), Some("\"digest\" is no text"));
+        assert_eq!(
+            (&*read.url, read.name.as_deref(), read.id.as_deref()),
+            ("http://h/a", Some("n"), Some("5"))
+        );
     }
 
     #[test]

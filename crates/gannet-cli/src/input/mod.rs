@@ -19,6 +19,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
+use gannet::Request;
 use gannet::source::{Lines, Source};
 
 pub(crate) use entry::{Maker, Names, with_query};
@@ -210,7 +211,8 @@ fn check(source: &mut dyn Source) -> Result<(), Complaint> {
             Poll::Pending => std::thread::park(),
             Poll::Ready(None) => return Ok(()),
             Poll::Ready(Some(input)) => {
-                if let Err(error) = input.request {
+                let refusal = |request: Request| request.refusal().cloned();
+                if let Some(error) = input.request.map_or_else(Some, refusal) {
                     let line = input.line.unwrap_or_default();
                     let what = format!("line {line} of the list: {}", error.url().unwrap_or("no URL"));
                     return Err(Complaint::new(what).why(error.message()));

@@ -68,7 +68,7 @@ fn go_on(summary: &JobSummary, settings: Option<&Settings>, name: &str, journal:
             if stops_again {
                 "retry"
             } else {
-                "resume"
+                settings.map_or("resume", Settings::verb)
             }
         }
     };

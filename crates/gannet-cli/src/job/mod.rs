@@ -27,7 +27,7 @@ pub(crate) use verify::verify;
 
 use crate::exit::Exit;
 use crate::plan::Crowd;
-use crate::say::Complaint;
+use crate::say::{Complaint, OTHER_LIST};
 use leftovers::Leftovers;
 pub(crate) use leftovers::{Depth, Written};
 use place::Kind;
@@ -65,9 +65,6 @@ pub(crate) enum Start {
     Retry,
 }
 
-/// Lines of a list that are looked at before anything is touched, where each is compared once more as it is read.
-const LOOKED_AT: u64 = 1024;
-
 /// What becomes of files that are there, once all of a job has settled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Existing {
@@ -99,21 +96,28 @@ pub(crate) struct Job {
     made: Vec<PathBuf>,
     /// What an earlier run of it may have left.
     leftovers: Option<Leftovers>,
+    way: Way,
+    durability: Durability,
 }
 
-/// How a run goes on from what its journal holds.
+/// What is made of the job that the journal holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
-    /// With the job that is there.
-    On,
-    /// With a new one in its place.
+    /// It has just been made.
+    Begin,
+    GoOn,
+    /// What failed is tried again.
+    Reopen,
+    /// It is put aside.
     Anew,
-    /// With the job that is there, which will refuse this list.
-    OnInVain,
 }
 
+/// Lines of a list that are compared with those of an unfinished job before anything is written; those behind them are
+/// compared as they come.
+const LOOKED_AT: u64 = 10_000;
+
 impl JobTo {
-    /// Opens its journal. `None` if there is no place for one and none was asked for.
+    /// Opens its journal, and changes nothing in it. `None` if there is no place for one and none was asked for.
     ///
     /// # Errors
     /// It is in use, damaged or of a newer version; it belongs to another place.
@@ -129,101 +133,108 @@ impl JobTo {
             }
             Err(error) => return Err(error.into()),
         };
-        let Self { place, settings, existing, list, written, .. } = self;
-        let known = journal.resumed();
-        let mut job = Job { known, journal, place, settings, existing, list, made, leftovers: None };
+        let Self { place, mut settings, existing, list, durability, written, start, crowd, again } = self;
+        settings.is_retry = start == Start::Retry;
+        let (known, way, leftovers) = (journal.resumed(), Way::Begin, None);
+        let mut job =
+            Job { journal, place, settings, known, existing, list, made, leftovers, way, durability };
         let mut keys = vec![job.place.part_key()];
         if was_there {
-            let before = Settings::of_json(job.journal.settings());
-            let moved_from = before.as_ref().and_then(Settings::folder);
-            let way = job.way_on(before.as_ref(), self.start, self.crowd, self.again)?;
-            job.leftovers = match way {
-                Way::On => Leftovers::beside(&path, keys, written),
-                Way::OnInVain => None,
+            let moved_from = job.before().as_ref().and_then(Settings::folder);
+            job.way = job.way_on(start, crowd, again)?;
+            job.leftovers = match job.way {
+                Way::Begin | Way::GoOn | Way::Reopen => Leftovers::beside(&path, keys, written),
                 Way::Anew => {
                     keys.extend(moved_from.and_then(|folder| job.place.part_key_in(&folder)));
                     Some(Leftovers::of_none(keys, written))
                 }
             };
-            if way == Way::Anew {
-                job.begin_anew(self.durability)?;
-            }
         } else if job.place.kind == Kind::State {
             // It went with its job, or somebody has cleared the folder.
             job.leftovers = Some(Leftovers::of_none(keys, written));
-        }
-        // What is refused for another list must not change what the job goes on with.
-        if job.known.lines == 0 || job.known.is_finished {
-            job.journal.note_settings(job.settings.to_json());
         }
         Ok(Some(job))
     }
 }
 
 impl Job {
+    /// Makes of the journal's job what it is to this run, which is sure to begin.
+    ///
+    /// # Errors
+    /// The old job cannot be put aside.
+    pub(crate) fn begin(&mut self) -> Result<(), Refused> {
+        match self.way {
+            Way::Begin | Way::GoOn => {}
+            Way::Reopen => self.journal.reopen_failed(),
+            Way::Anew => self.begin_anew()?,
+        }
+        // What a killed run of it has left of bodies that nobody goes on with.
+        self.leftovers.take().into_iter().for_each(|leftovers| leftovers.remove());
+        // What is refused for another list must not change what the job goes on with.
+        if self.known.lines == 0 || self.known.is_finished {
+            self.journal.note_settings(self.settings.to_json());
+        } else if let Some(mut before) = self.before().filter(|_| self.settings.is_retry) {
+            before.is_retry = true;
+            self.journal.note_settings(before.to_json());
+        }
+        Ok(())
+    }
+
+    /// The settings of the last run.
+    fn before(&self) -> Option<Settings> {
+        Settings::of_json(self.journal.settings())
+    }
+
     /// Decides what the journal's job is to this run.
-    fn way_on(
-        &mut self,
-        before: Option<&Settings>,
-        start: Start,
-        crowd: Crowd,
-        again: Option<Again>,
-    ) -> Result<Way, Refused> {
+    fn way_on(&self, start: Start, crowd: Crowd, again: Option<Again>) -> Result<Way, Refused> {
+        let before = self.before();
         if self.existing == Existing::Updated {
-            self.tell_where_earlier_jobs_ran(before);
+            self.tell_where_earlier_jobs_ran(before.as_ref());
         }
         // Of a job that is over the journal tells by its lines whether it is this one.
         let is_met = |before: &Settings| before.is_met && !self.known.is_finished;
-        let is_other = before.is_some_and(|before| is_met(before) && !before.is_same_list(&self.settings));
+        let is_other =
+            before.as_ref().is_some_and(|before| is_met(before) && !before.is_same_list(&self.settings));
         let is_renewed = self.known.is_finished && self.existing != Existing::Kept;
         match start {
             Start::Anew => return Ok(Way::Anew),
             Start::Command if is_other || is_renewed => return Ok(Way::Anew),
-            _ => {}
+            Start::Command => {}
+            // Also of a list that is read once.
+            Start::Resume | Start::Retry => self.journal.hold_to_its_list(),
         }
-        if let Some(complaint) = before.and_then(|before| before.moved_to(&self.settings)) {
+        if let Some(complaint) = before.as_ref().and_then(|before| before.moved_to(&self.settings)) {
             return Err(complaint.into());
         }
-        let mut way = Way::On;
-        if let Some(mut again) = again
-            && !before.is_some_and(|before| self.begins_as(before))
+        let at_most = if self.known.is_finished { u64::MAX } else { LOOKED_AT };
+        let is_known = self.known.is_finished && before.as_ref().is_some_and(|before| self.begins_as(before));
+        if let Some(mut again) = again.filter(|_| !is_known)
+            && let Same::No(why) = same::compare(&self.journal, &mut *again, at_most)?
         {
-            if !self.known.is_finished {
-                way = self.way_on_with(&mut *again);
-            } else if let Same::No(why) = same::compare(&self.journal, &mut *again, u64::MAX)? {
-                return match start {
-                    Start::Command | Start::Anew => Ok(Way::Anew),
-                    Start::Resume | Start::Retry => Err(self.other_list(&why).into()),
-                };
-            }
+            return match start {
+                _ if !self.known.is_finished => Err(self.unfinished(&why).into()),
+                Start::Command | Start::Anew => Ok(Way::Anew),
+                Start::Resume | Start::Retry => Err(self.other_list(&why).into()),
+            };
         }
-        match start {
-            Start::Retry => self.journal.reopen_failed(),
+        Ok(match start {
+            Start::Retry => Way::Reopen,
             // A single URL that failed is what the command is given again for.
-            Start::Command if crowd == Crowd::One => self.journal.reopen_failed(),
-            Start::Command | Start::Anew | Start::Resume => {}
-        }
-        Ok(way)
-    }
-
-    /// Of an unfinished job each line is judged as it is read. A look at the first ones tells most lists of others.
-    fn way_on_with(&self, again: &mut dyn Source) -> Way {
-        match same::compare(&self.journal, again, LOOKED_AT) {
-            Ok(Same::Yes) => Way::On,
-            Ok(Same::No(_)) | Err(_) => Way::OnInVain,
-        }
-    }
-
-    /// Removes what a killed run of it has left of bodies that nobody goes on with. To be called when nothing refuses the
-    /// run any more, and before it begins.
-    pub(crate) fn clear_up(&mut self) {
-        self.leftovers.take().into_iter().for_each(|leftovers| leftovers.remove());
+            Start::Command if crowd == Crowd::One => Way::Reopen,
+            Start::Command | Start::Anew | Start::Resume => Way::GoOn,
+        })
     }
 
     /// Whether the bytes of the list tell that it begins as that of these settings did, which has settled.
     fn begins_as(&self, before: &Settings) -> bool {
         let (Some(list), Some(print)) = (&self.list, &before.print) else { return false };
         before.are_same_options(&self.settings) && list.begins_with(print)
+    }
+
+    fn unfinished(&self, why: &str) -> Complaint {
+        let name = &self.place.name;
+        Complaint::new(format!("the journal of {name} is that of an unfinished job with another list: {why}"))
+            .fix(OTHER_LIST)
     }
 
     fn other_list(&self, why: &str) -> Complaint {
@@ -246,13 +257,13 @@ impl Job {
         last.into_iter().for_each(|folder| self.journal.earlier_ran_in(folder));
     }
 
-    fn begin_anew(&mut self, durability: Durability) -> Result<(), Refused> {
+    fn begin_anew(&mut self) -> Result<(), Refused> {
         if self.existing == Existing::Updated {
             self.journal.begin_anew()?;
         } else if self.place.kind == Kind::State {
             // Nobody looks for the history of what lives no longer than its job.
             self.journal.clone().remove()?;
-            self.journal = Journal::open(&self.place.journal, durability)?;
+            self.journal = Journal::open(&self.place.journal, self.durability)?;
         } else {
             self.journal.begin_anew()?;
         }
@@ -267,9 +278,12 @@ impl Job {
 
     /// How to go on, in words for a shell; `None` if it takes the same command.
     pub(crate) fn resume(&self) -> Option<String> {
+        let verb = self.settings.verb();
         match self.settings.stdin_readers() {
-            [] => self.settings.go_on("resume", &self.place.name),
-            several => Some(format!("run the same command again with the same {}", of_stdin(several))),
+            [] => self.settings.go_on(verb, &self.place.name),
+            // The same command does not try again what failed.
+            [_] if self.settings.is_retry => self.settings.go_on(verb, &self.place.name),
+            _ => Some(format!("run the same command again with the same {}", self.settings.of_stdin())),
         }
     }
 
@@ -299,8 +313,10 @@ impl Job {
             // What was asked for is there: what was begun beside it is not gone on with.
             self.journal.drop_parts();
         }
-        if exit != Exit::Refused {
-            self.journal.note_settings(self.settings.to_json());
+        match self.before() {
+            _ if exit != Exit::Refused => self.journal.note_settings(self.settings.to_json()),
+            Some(before) if self.settings.is_retry => self.journal.note_settings(before.to_json()),
+            _ => {}
         }
         self.journal.close()
     }
@@ -310,14 +326,6 @@ impl Job {
         if self.known.lines == 0 && self.journal.remove().is_ok() {
             remove_folders(&self.made);
         }
-    }
-}
-
-/// What is to be on standard input again.
-fn of_stdin(flags: &[String]) -> &'static str {
-    match flags {
-        [list] if list == "--input" => "list on standard input",
-        _ => "standard input",
     }
 }
 

@@ -76,7 +76,7 @@ fn again(missing: &[String], given: &Given, (verb, name): (&str, &str)) -> Compl
     }
     match missing.iter().find(|flag| given.stdin_readers.contains(flag)).map(String::as_str) {
         Some("--input") => {
-            return complaint.why("the list came from standard input").fix(format!(
+            return complaint.why("the list came from standard input or a pipe").fix(format!(
                 "gannet {verb} {name} -i -, or the same command, with the same list: both go on"
             ));
         }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::print::Print;
 use crate::args::{Deadline, GetArgs, Given};
+use crate::input::can_be_read_twice;
 use crate::say::Complaint;
 
 /// The command line of a job.
@@ -22,6 +23,9 @@ pub(crate) struct Settings {
     output: Option<PathBuf>,
     /// Whether what `--until` asked for was obtained.
     pub(super) is_met: bool,
+    /// Whether the last run was `gannet retry`: to resume it would not try again what it has not come to.
+    #[serde(default)]
+    pub(super) is_retry: bool,
     /// Of the list, if all of it has settled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) print: Option<Print>,
@@ -30,12 +34,19 @@ pub(crate) struct Settings {
 impl Settings {
     /// What is kept of these options.
     pub(crate) fn of(args: &GetArgs) -> Self {
+        let mut given = args.given.clone();
+        let list = args.input.list.as_deref();
+        // What is given by a pipe is there for one run, as what is on standard input is.
+        if list.is_some_and(|list| list != "-" && !can_be_read_twice(list)) {
+            given.stdin_readers.push("--input".to_owned());
+        }
         Self {
             v: 1,
             cwd: std::env::current_dir().unwrap_or_default(),
-            given: args.given.clone(),
+            given,
             output: args.body.directory.as_deref().map(settled),
             is_met: false,
+            is_retry: false,
             print: None,
         }
     }
@@ -48,6 +59,11 @@ impl Settings {
     pub(super) fn to_json(&self) -> String {
         // A path that is no text cannot be kept; the job then goes on by the same command alone.
         serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// What goes on with a run that was stopped.
+    pub(super) fn verb(&self) -> &'static str {
+        if self.is_retry { "retry" } else { "resume" }
     }
 
     /// How to go on with the job of this name, in words for a shell, where `verb` is `resume` or `retry`; `None` if it
@@ -89,11 +105,28 @@ impl Settings {
         &self.given.stdin_readers
     }
 
+    /// What is to be there again, for what can be read only once.
+    pub(super) fn of_stdin(&self) -> &'static str {
+        let is_on_stdin = self.given.words.iter().any(|word| word == "--input=-");
+        match self.stdin_readers() {
+            [list] if list == "--input" && is_on_stdin => "list on standard input",
+            [list] if list == "--input" => "list",
+            _ => "standard input",
+        }
+    }
+
     /// Whether the same list, or the same URLs, were given, as far as the command line tells.
     pub(super) fn is_same_list(&self, other: &Self) -> bool {
         let is_of_list = |word: &&String| !word.starts_with('-') || word.starts_with("--input=");
-        let list =
-            |of: &'_ Self| -> Vec<String> { of.given.words.iter().filter(is_of_list).cloned().collect() };
+        // A pipe has another name each time.
+        let name =
+            |of: &Self, word: &String| match of.given.stdin_readers.iter().any(|flag| flag == "--input") {
+                true if word.starts_with("--input=") => "--input=-".to_owned(),
+                _ => word.clone(),
+            };
+        let list = |of: &Self| -> Vec<String> {
+            of.given.words.iter().filter(is_of_list).map(|word| name(of, word)).collect()
+        };
         list(self) == list(other) && self.cwd == other.cwd
     }
 

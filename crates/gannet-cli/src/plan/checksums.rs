@@ -117,7 +117,10 @@ impl Digests {
                 let path = path_of(request.url());
                 match sums.of_path(path) {
                     Ok(digests) => Ok(digests.into_iter().fold(request, Request::digest)),
-                    Err(why) => Err(Error::input(request.url(), unnamed(&why, file, path))),
+                    Err(why) => {
+                        let error = Error::input(request.url(), unnamed(&why, file, path));
+                        Ok(request.refused(error))
+                    }
                 }
             }
         }

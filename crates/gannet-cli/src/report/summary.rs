@@ -39,7 +39,12 @@ impl Closing<'_> {
 
     /// How to try again what failed, if the job is kept and over.
     pub(crate) fn retry(&self) -> Option<String> {
-        let is_over = matches!(self.exit, Exit::SomeFailed | Exit::NothingSucceeded);
+        let is_over = match self.exit {
+            Exit::SomeFailed | Exit::NothingSucceeded | Exit::Integrity => true,
+            // What no input was good for may be mended.
+            Exit::Refused => self.report.fatal().is_none(),
+            _ => false,
+        };
         let has_failed = self.report.count(Ending::Failed) > 0;
         self.job.filter(|_| is_over && has_failed).and_then(Job::retry)
     }

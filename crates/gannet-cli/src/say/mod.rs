@@ -23,7 +23,7 @@ pub(crate) use amounts::{as_given, bytes as amount, seconds, size_as_given};
 pub(crate) use closing::closing_line;
 pub(crate) use complaint::Complaint;
 pub(crate) use errors::Errors;
-pub(crate) use hints::{hint, reason};
+pub(crate) use hints::{OTHER_LIST, hint, reason};
 pub(crate) use holding::{crowding, held_back_by};
 pub(crate) use progress::{Eyes, Meter, Sight, Watched};
 pub(crate) use watchdog::{Watchdog, queued, stuck};

@@ -9,6 +9,7 @@ mod inputs;
 mod journal;
 mod journal_again;
 mod leftovers;
+mod mending;
 mod output;
 mod placing;
 mod records;

@@ -68,7 +68,7 @@ fn rows_of_all_outcomes_and_summaries_are_as_the_schema_has_them() {
         texts.push(folder.read("r"));
         run(&[origin.url("/c?never"), origin.url("/d?never")], "-P out --deadline 200ms -j 1");
         texts.push(folder.read("r"));
-        run(&[refusing.clone(), origin.url("/e?never")], "-P out --fail-early --retry 0");
+        run(&[refusing.clone(), origin.url("/e?never")], "-P out --new-job --fail-early --retry 0");
         texts.push(folder.read("r"));
         for text in &texts {
             hold(text);

@@ -136,8 +136,9 @@ impl Schemes {
         format!("the scheme {scheme}: is not fetched, {fetched}")
     }
 
-    /// Gives the request back if all its URLs may be fetched.
+    /// Gives the request back if it is not refused, and all its URLs may be fetched.
     pub(crate) fn check(self, request: Request) -> Result<Request, Error> {
+        let request = request.unless_refused()?;
         let urls = || (0..request.mirror_count()).map(|index| request.mirror_url(index));
         match urls().find(|url| !self.allow(url.scheme())) {
             None => Ok(request),

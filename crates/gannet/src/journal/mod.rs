@@ -32,7 +32,7 @@ pub(crate) use run::{IsAsked, Known, Run, Whole};
 pub(crate) use scribe::PartLog;
 
 use place::Lock;
-use run::Since;
+use run::{OtherList, Since};
 use scribe::Scribe;
 use shelf::Shelf;
 use store::{Store, Write};
@@ -52,8 +52,9 @@ pub enum Durability {
 
 /// The durable record of what a job has settled: the next run with the same list goes on where this one stopped.
 ///
-/// A journal belongs to one list. A line is identified by what it asks for: method, URL, mirrors, name of its file, the
-/// caller's own id; what may be secret (userinfo, header fields, bodies) is neither compared nor kept.
+/// A journal belongs to one list. A line is identified by method, URL, name of its file and the caller's own id; its
+/// mirrors and digests may change between two runs, and a line that was [refused](crate::Request::refused) may be mended.
+/// What may be secret (userinfo, header fields, bodies) is neither compared nor kept.
 ///
 /// - What was obtained, skipped or failed has settled: it is not fetched again, and its outcome comes from the journal
 ///   ([`Outcome::recorded`](crate::Outcome::recorded)). [`reopen_failed`](Self::reopen_failed) opens what failed.
@@ -91,6 +92,7 @@ struct Handle {
     known: Mutex<Resumed>,
     settings: String,
     reopens_failed: AtomicBool,
+    holds_to_its_list: AtomicBool,
     is_in_use: AtomicBool,
     /// A job has worked with it.
     was_used: AtomicBool,
@@ -158,6 +160,7 @@ impl Journal {
             known: Mutex::new(known),
             settings,
             reopens_failed: AtomicBool::new(false),
+            holds_to_its_list: AtomicBool::new(false),
             is_in_use: AtomicBool::new(false),
             is_begun_anew: AtomicBool::new(false),
             was_used: AtomicBool::new(false),
@@ -217,6 +220,12 @@ impl Journal {
     /// Opens again what failed, for the next job that is given this journal. To be called before.
     pub fn reopen_failed(&self) {
         self.0.reopens_failed.store(true, Ordering::Relaxed);
+    }
+
+    /// Refuses another list also after a finished job, which is not put aside then. Holds for the next job that is given
+    /// this journal; to be called before.
+    pub fn hold_to_its_list(&self) {
+        self.0.holds_to_its_list.store(true, Ordering::Relaxed);
     }
 
     /// Begins a new job, whatever the list; the old one is kept as history. To be called before a job is given this
@@ -323,6 +332,13 @@ impl Handle {
 
     fn is_begun_anew(&self) -> bool {
         self.is_begun_anew.load(Ordering::Relaxed)
+    }
+
+    fn other_list(&self) -> OtherList {
+        match self.holds_to_its_list.load(Ordering::Relaxed) {
+            true => OtherList::IsRefused,
+            false => OtherList::IsANewJob,
+        }
     }
 
     fn names_in(&self) -> Option<Arc<Path>> {

@@ -231,8 +231,8 @@ fn uri_of(path: &Path) -> Option<String> {
     cfg!(unix).then(|| format!("file:{}?immutable=1", each.collect::<String>()))
 }
 
-/// The lines of a journal's list, from the first on. Of a line there is only a hash of what it asks for: method, URL,
-/// mirrors, name of its file, the caller's own id.
+/// The lines of a journal's list, from the first on. Of a line there is only a hash of what it is: method, URL, name
+/// of its file, the caller's own id.
 #[derive(Debug)]
 pub struct JournalLines<'j> {
     reader: &'j JournalReader,

@@ -25,6 +25,7 @@ pub(crate) struct Run {
     known: u64,
     is_finished: bool,
     reopens_failed: bool,
+    other_list: OtherList,
     block: Option<Block>,
     /// Lines that were admitted and have not settled.
     open: ByNumber<Admitted>,
@@ -59,6 +60,13 @@ pub(super) enum Since {
     Opening,
     /// Another job has worked with it: what it has left is waited for.
     AnotherJob,
+}
+
+/// What another list is after a job that is finished.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum OtherList {
+    IsANewJob,
+    IsRefused,
 }
 
 /// What is known of a line that is being worked on.
@@ -102,6 +110,7 @@ impl Run {
         let reopens_failed = handle.reopens_failed();
         let has_past = handle.is_begun_anew() || place::has_history(&handle.path);
         let past = if has_past { Past::Some } else { Past::None };
+        let other_list = handle.other_list();
         if since == Since::Opening {
             handle.scribe.read_from(0..summary.lines.div_ceil(BLOCK));
         }
@@ -110,6 +119,7 @@ impl Run {
             known: summary.lines,
             is_finished: summary.is_finished,
             reopens_failed,
+            other_list,
             block: None,
             open: ByNumber::default(),
             open_ends: 0,
@@ -234,6 +244,7 @@ impl Run {
             self.handle.scribe.push(Write::Line(hash));
             return Ok(None);
         }
+        let may_be_put_aside = self.may_be_put_aside();
         let block = self.block.as_mut().expect("a line is admitted when its block is there");
         let place = usize::try_from(seq - block.first).expect("a block is short");
         if block.hashes.get(place) == Some(&hash) {
@@ -244,7 +255,7 @@ impl Run {
                 row => Ok(row),
             };
         }
-        if self.is_finished {
+        if may_be_put_aside {
             self.handle.scribe.push(Write::Fork(seq));
             self.past = Past::Some;
             self.handle.scribe.push(Write::Line(hash));
@@ -264,13 +275,25 @@ impl Run {
         }
     }
 
+    /// Whether another list is a new job.
+    fn may_be_put_aside(&self) -> bool {
+        self.is_finished && self.other_list == OtherList::IsANewJob
+    }
+
+    fn what_is_there(&self) -> &'static str {
+        match self.is_finished {
+            true => "belongs to a job with another list",
+            false => "belongs to an unfinished job with another list",
+        }
+    }
+
     fn other_list(&mut self, seq: u64, line: Option<u64>, row: Option<&Recorded>) -> Error {
         let which = match line {
             Some(line) => format!("line {line}"),
             None => format!("request {}", seq + 1),
         };
         let was = row.map_or_else(String::new, |row| format!(", which was {}", row.url));
-        let message = format!("belongs to an unfinished job with another list: {which} differs{was}");
+        let message = format!("{}: {which} differs{was}", self.what_is_there());
         let error = trouble::of(ErrorKind::JournalOtherList, &self.handle.path, message);
         self.failed.get_or_insert(error).clone()
     }
@@ -356,11 +379,9 @@ impl Run {
 
     /// The list has ended, after so many lines.
     pub(crate) fn input_ended(&mut self, inputs: u64) {
-        if inputs < self.known && !self.is_finished && self.failed.is_none() {
-            let message = format!(
-                "belongs to an unfinished job with another list: this one ends after {inputs} of {} lines",
-                self.known
-            );
+        if inputs < self.known && !self.may_be_put_aside() && self.failed.is_none() {
+            let what = self.what_is_there();
+            let message = format!("{what}: this one ends after {inputs} of {} lines", self.known);
             let error = trouble::of(ErrorKind::JournalOtherList, &self.handle.path, message);
             self.failed = Some(error);
         }
@@ -396,7 +417,8 @@ impl Drop for Run {
     }
 }
 
-/// Identifies a line by all that it asks for, but for what may be secret: credentials, header fields, body.
+/// Identifies a line by what it is: method, URL, name of its file, id. How it is obtained (mirrors, digests, header
+/// fields, a body) may change, and so may be mended why it was refused; secrets are not looked at.
 pub(super) fn hash_of(request: &Result<Request, Error>) -> u64 {
     let mut bytes = Vec::with_capacity(128);
     let mut add = |part: &[u8]| {
@@ -406,7 +428,7 @@ pub(super) fn hash_of(request: &Result<Request, Error>) -> u64 {
     match request {
         Ok(request) => {
             add(request.http_method().as_str().as_bytes());
-            (0..request.mirror_count()).for_each(|index| add(request.mirror_url(index).as_str().as_bytes()));
+            add(request.url().as_bytes());
             add(request.place().map_or(&[], |place| place.as_os_str().as_encoded_bytes()));
             add(request.id().unwrap_or_default().as_bytes());
         }

@@ -98,10 +98,21 @@ pub(crate) async fn run_with(
     list: &[String],
     at_most: u64,
 ) -> Ran {
+    let requests = list.iter().map(|url| Request::new(url).expect("a URL")).collect();
+    run_requests(journal, folder, origin, requests, at_most).await
+}
+
+/// The same of requests.
+pub(crate) async fn run_requests(
+    journal: &Journal,
+    folder: &Folder,
+    origin: &Origin,
+    requests: Vec<Request>,
+    at_most: u64,
+) -> Ran {
     let before = origin.counts().requests;
     let client = Client::builder().retries(0).build().expect("it fits together");
     let sink = Arc::new(Files::in_directory(folder.path().join("out")).if_exists(IfExists::Overwrite));
-    let requests: Vec<Request> = list.iter().map(|url| Request::new(url).expect("a URL")).collect();
     let mut job = client.fetch_each(requests).save_with(sink).concurrency(1).journal(journal.clone());
     let mut outcomes = Vec::new();
     while let Some(outcome) = job.next().await {

@@ -1,8 +1,8 @@
 //! The list of a journal: it may grow; another one is another job, or refused.
 
-use gannet::{ErrorKind, Journal};
+use gannet::{Error, ErrorKind, Journal, Request};
 
-use crate::fixture::{Folder, origin, run, run_with, urls};
+use crate::fixture::{Folder, origin, run, run_requests, run_with, urls};
 
 #[tokio::test]
 async fn a_list_that_grew_has_only_its_new_lines_fetched() {
@@ -127,4 +127,44 @@ async fn a_process_that_dies_while_it_puts_a_journal_aside_loses_nothing() {
     let other = urls(&origin, &["/a?size=1", "/x?size=1"]);
     assert_eq!(run(&folder, &origin, &other).await.endings(), "ok+ ok");
     assert_eq!(Journal::history(folder.journal()).len(), 1);
+}
+
+#[tokio::test]
+async fn a_line_that_was_refused_is_known_again_when_it_is_mended() {
+    let (folder, origin) = (Folder::new(), origin().await);
+    let list = urls(&origin, &["/a?size=1", "/b?size=1", "/c?size=1"]);
+    let requests = || list.iter().map(|url| Request::new(url).expect("a URL")).collect::<Vec<_>>();
+    let mut refused = requests();
+    let why = || Error::input("x", "no sum");
+    refused[1] = refused[1].clone().identified("b").refused(why()).refused(Error::input("x", "another"));
+    let ran = run_requests(&folder.open(), &folder, &origin, refused, u64::MAX).await;
+    assert_eq!((&*ran.endings(), ran.sent), ("ok failed ok", 2));
+    let outcome = &ran.outcomes[1];
+    assert_eq!((outcome.url(), outcome.error().map(Error::message)), (&*list[1], Some("no sum")));
+    assert_eq!(outcome.error().and_then(Error::url), Some(&*list[1]));
+    let mut mended = requests();
+    mended[1] = mended[1].clone().identified("b").mirror(&list[0]).expect("a URL");
+    let again = run_requests(&folder.open(), &folder, &origin, mended.clone(), u64::MAX).await;
+    assert_eq!((&*again.endings(), again.sent), ("ok+ failed+ ok+", 0));
+    let journal = folder.open();
+    journal.reopen_failed();
+    let again = run_requests(&journal, &folder, &origin, mended, u64::MAX).await;
+    assert_eq!((&*again.endings(), again.sent), ("ok+ ok ok+", 1));
+    assert!(Journal::history(folder.journal()).is_empty());
+}
+
+#[tokio::test]
+async fn a_job_that_holds_to_its_list_is_not_put_aside() {
+    let (folder, origin) = (Folder::new(), origin().await);
+    let list = urls(&origin, &["/a?size=1", "/b?size=1"]);
+    run(&folder, &origin, &list).await;
+    for other in [urls(&origin, &["/a?size=1", "/x?size=1"]), list[..1].to_vec()] {
+        let journal = folder.open();
+        journal.hold_to_its_list();
+        let ran = run_with(&journal, &folder, &origin, &other, u64::MAX).await;
+        drop(journal);
+        assert_eq!(ran.error.map(|error| error.kind()), Some(ErrorKind::JournalOtherList));
+        assert!(ran.sent == 0 && Journal::history(folder.journal()).is_empty());
+    }
+    assert_eq!(run(&folder, &origin, &list).await.endings(), "ok+ ok+");
 }
