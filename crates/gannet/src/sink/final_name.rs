@@ -1,11 +1,13 @@
-//! How a body is to be named, once it is whole. Nothing here names it.
+//! How a body is to be named, once it is whole, and the first of its names that is free. Nothing here writes bytes.
 
 use std::ffi::{OsStr, OsString};
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::directory::Directory;
+use super::names;
 use super::part_key::PartKey;
 
 /// The final name of a body: where, and what may be there already.
@@ -47,4 +49,20 @@ pub(super) enum Naming {
     Refuse,
     /// The next free number is taken.
     NextFree,
+}
+
+/// Part names that are tried, and final names with a number.
+pub(super) const TRIES: u32 = 10_000;
+
+/// Each step fails if the name has been taken, so two processes never take the same.
+pub(super) fn next_free(directory: &Directory, part_name: &OsStr, name: &OsStr) -> io::Result<OsString> {
+    let mut tried = name.to_owned();
+    for number in 1..TRIES {
+        match directory.name_anew(part_name, &tried) {
+            Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => {}
+            result => return result.map(|()| tried),
+        }
+        tried = names::labelled(&name.to_string_lossy(), &number.to_string()).into();
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
 }

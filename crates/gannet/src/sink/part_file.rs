@@ -16,10 +16,9 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::block::Block;
-use super::directory::Directory;
-use super::final_name::{FinalName, Naming, Syncing};
+use super::final_name::{FinalName, Naming, Syncing, TRIES, next_free};
 use super::part_key::is_of_part;
-use super::{Part as SinkPart, io_error, names};
+use super::{Part as SinkPart, io_error};
 use crate::error::{Error, ErrorKind};
 use crate::outcome::Receipt;
 use crate::part::{OnDisk, Part, Tail};
@@ -364,9 +363,6 @@ type Planned = (OsString, Arc<AtomicBool>);
 /// old, and is written down at once.
 const LAG: Duration = Duration::from_secs(2);
 
-/// Part names that are tried, and final names with a number.
-const TRIES: u32 = 10_000;
-
 impl Draft {
     fn create(place: &Arc<FinalName>, planned: Option<Planned>) -> io::Result<Self> {
         let (mut first, spared) =
@@ -467,19 +463,6 @@ impl Draft {
         self.part_name = None;
         Ok(given)
     }
-}
-
-/// Each step fails if the name has been taken, so two processes never take the same.
-fn next_free(directory: &Directory, part_name: &OsStr, name: &OsStr) -> io::Result<OsString> {
-    let mut tried = name.to_owned();
-    for number in 1..TRIES {
-        match directory.name_anew(part_name, &tried) {
-            Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => {}
-            result => return result.map(|()| tried),
-        }
-        tried = names::labelled(&name.to_string_lossy(), &number.to_string()).into();
-    }
-    Err(io::ErrorKind::AlreadyExists.into())
 }
 
 impl Drop for Draft {
