@@ -198,10 +198,12 @@ fn each_link_of_the_documents_leads_to_a_file_or_a_heading() {
     assert!(faults.is_empty(), "{faults:#?}");
 }
 
-/// The links within a document that stand before its first section.
+/// The links of the lines of links that stand before a document's first section.
 fn contents(text: &str) -> Vec<&str> {
     let before = text.split("\n## ").next().unwrap_or_default();
-    before.split("](#").skip(1).filter_map(|rest| rest.split(')').next()).collect()
+    let lines = before.lines().filter(|line| line.starts_with('['));
+    let links = lines.flat_map(|line| line.split("](#").skip(1));
+    links.filter_map(|rest| rest.split(')').next()).collect()
 }
 
 #[test]
