@@ -175,6 +175,25 @@ fn the_same_file_of_a_list_with_other_options_may_be_another_list() {
 }
 
 #[test]
+fn a_report_is_a_list_of_what_failed_whatever_the_names_of_the_others() {
+    let origin = Origin::builder().script("/a/f", ["text=one"]).script("/b/f", ["status=404", "text=other"]);
+    let (origin, folder) = (start(origin), Folder::new());
+    list(&folder, &origin, &["/a/f", "/b/f"]);
+    assert_eq!(folder.run(["-P", "out", "-i", "list", "--report", "r.jsonl"]).code, 1);
+    assert_eq!((folder.names("out"), folder.read("out/f").as_str()), (vec!["f".to_owned()], "one"));
+    // The name of what had failed is that of what had not.
+    let ran = folder.run(["-P", "out", "-i", "r.jsonl", "--report", "again"]);
+    assert_eq!((ran.code, origin.counts().requests), (0, 3), "{ran:?}");
+    assert_eq!(folder.names("out"), ["f", "f.0"]);
+    assert_eq!([folder.read("out/f"), folder.read("out/f.0")], ["one", "other"]);
+    let (rows, _) = folder.report("again");
+    assert_eq!(
+        (rows.len(), &rows[0]["outcome"], &rows[0]["body"]["path"]),
+        (1, &"ok".into(), &"out/f.0".into())
+    );
+}
+
+#[test]
 fn of_a_list_that_is_read_once_the_beginning_is_taken_over_after_a_job_that_is_over() {
     let (origin, folder) = (origin(), Folder::new());
     let feed = |paths: &[&str]| {
