@@ -149,9 +149,6 @@ impl JobTo {
                     Some(Leftovers::of_none(keys, written))
                 }
             };
-        } else if job.place.kind == Kind::State {
-            // It went with its job, or somebody has cleared the folder.
-            job.leftovers = Some(Leftovers::of_none(keys, written));
         }
         Ok(Some(job))
     }
@@ -188,9 +185,7 @@ impl Job {
     /// Decides what the journal's job is to this run.
     fn way_on(&self, start: Start, crowd: Crowd, again: Option<Again>) -> Result<Way, Refused> {
         let before = self.before();
-        if self.existing == Existing::Updated {
-            self.tell_where_earlier_jobs_ran(before.as_ref());
-        }
+        self.tell_where_earlier_jobs_ran(before.as_ref());
         // Of a job that is over the journal tells by its lines whether it is this one.
         let is_met = |before: &Settings| before.is_met && !self.known.is_finished;
         let is_other =

@@ -68,21 +68,65 @@ fn row_64_a_body_is_gone_on_with_only_by_a_right_range_under_a_strong_validator(
 
 #[test]
 fn row_64_a_body_that_changed_is_never_glued_to_what_was_there() {
-    for validators in ["etag=strong", DATED, "etag=weak", ""] {
-        for heeds in ["ok", "ignore-if-range"] {
-            for size in ["300k", "310k"] {
-                let later = validators.replace("784111777", "784111778");
-                let first = format!("size=300k&seed=1&{validators}&range=ok&truncate=200k");
-                let server =
-                    server(Speech::Http1, &[first, format!("size={size}&seed=2&{later}&range={heeds}")]);
-                let end = server.trial(["/a"]).with("--retry 1").run();
-                assert_eq!((end.code, resumed_from(&end)), (0, 0), "{validators}, {heeds}, {size}: {end:?}");
-                let length = if size == "300k" { WHOLE } else { 310 << 10 };
-                assert!(end.body(0) == body(length, 2), "{validators}, {heeds}, {size}: {end:?}");
+    for speech in Speech::VERSIONS {
+        for validators in ["etag=strong", DATED, "etag=weak", ""] {
+            for heeds in REPLIES {
+                for size in ["300k", "310k"] {
+                    let first = format!("size=300k&seed=1&{validators}&range=ok&truncate=200k");
+                    let then = format!("size={size}&seed=2&{}&range={heeds}", later(validators));
+                    let end = server(speech, &[first, then]).trial(["/a"]).with("--retry 1").run();
+                    let what = format!("{speech:?}, {validators}, {heeds}, {size}: {end:?}");
+                    assert_eq!((end.code, resumed_from(&end)), (0, 0), "{what}");
+                    let length = if size == "300k" { WHOLE } else { 310 << 10 };
+                    assert!(end.body(0) == body(length, 2), "{what}");
+                }
             }
         }
     }
 }
+
+#[test]
+fn row_64_holds_from_run_to_run() {
+    for (validators, is_strong) in [("etag=strong", true), (DATED, true), ("etag=weak", false), ("", false)] {
+        for heeds in REPLIES {
+            for seed in [1, 2] {
+                let has_changed = seed == 2;
+                let then = if has_changed { later(validators) } else { validators.to_owned() };
+                let first = format!("size=3m&seed=1&{validators}&range=ok&truncate=2m");
+                let then = format!("size=3m&seed={seed}&{then}&range={heeds}");
+                let (server, folder) = (server(Speech::Http1, &[first, then]), Folder::new());
+                let url = server.origin.url("/a");
+                assert_eq!(run(&folder, &url, &[]).0, 3);
+                let (code, from) = run(&folder, &url, &[]);
+                let what = format!("{validators}, {heeds}, changed: {has_changed}");
+                assert_eq!((code, from > 0), (0, is_strong && heeds == "ok" && !has_changed), "{what}");
+                assert_eq!(folder.files_below("out"), ["out/a"], "{what}");
+                assert!(
+                    std::fs::read(folder.path("out/a")).expect("a file") == body(3 << 20, seed),
+                    "{what}"
+                );
+            }
+        }
+    }
+}
+
+/// The validators of the next version.
+fn later(validators: &str) -> String {
+    validators.replace("784111777", "784111778")
+}
+
+/// What a server makes of a range.
+const REPLIES: [&str; 9] = [
+    "ok",
+    "ignore",
+    "ignore-if-range",
+    "wrong-start",
+    "wrong-total",
+    "no-content-range",
+    "multipart",
+    "416",
+    "416-here",
+];
 
 #[test]
 fn row_64_never_begins_anew_and_always_wants_the_same_length() {

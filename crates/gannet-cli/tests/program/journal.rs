@@ -177,6 +177,7 @@ fn the_same_file_of_a_list_with_other_options_may_be_another_list() {
 #[test]
 fn a_report_is_a_list_of_what_failed_whatever_the_names_of_the_others() {
     let origin = Origin::builder().script("/a/f", ["text=one"]).script("/b/f", ["status=404", "text=other"]);
+    let origin = origin.script("/c/f", ["text=third"]);
     let (origin, folder) = (start(origin), Folder::new());
     list(&folder, &origin, &["/a/f", "/b/f"]);
     assert_eq!(folder.run(["-P", "out", "-i", "list", "--report", "r.jsonl"]).code, 1);
@@ -190,6 +191,18 @@ fn a_report_is_a_list_of_what_failed_whatever_the_names_of_the_others() {
     assert_eq!(
         (rows.len(), &rows[0]["outcome"], &rows[0]["body"]["path"]),
         (1, &"ok".into(), &"out/f.0".into())
+    );
+    // However the folder is spelled, and though the next name is another's, too.
+    list(&folder, &origin, &["/c/f"]);
+    let ran = folder.run(["-P", "./out", "-i", "list"]);
+    assert_eq!((ran.code, origin.counts().requests), (0, 4), "{ran:?}");
+    assert_eq!((folder.names("out").len(), folder.read("out/f.1.0").as_str()), (3, "third"));
+    list(&folder, &origin, &["/c/f", "/a/f"]);
+    let ran = folder.run(["-P", "out", "-i", "list", "--new-job"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_eq!(
+        ["f", "f.0", "f.1.0"].map(|name| folder.read(&format!("out/{name}"))),
+        ["one", "other", "third"]
     );
 }
 

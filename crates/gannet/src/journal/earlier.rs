@@ -1,6 +1,6 @@
 //! What the journals of earlier jobs say of a URL and its file. Rows are read in the order in which they are asked for,
 //! some ahead; those of other lists are found by an index of the URLs in a temporary file. Nothing here writes to a
-//! journal, and what cannot be read is passed over: then the body is fetched.
+//! journal, and what cannot be read is passed over: then the body is fetched, or skipped by its file's name alone.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -123,24 +123,37 @@ impl Past {
         Ok(latest)
     }
 
-    /// The URL whose file it is, as far as this job knows it. What it skipped was that line's, too.
+    /// The URL whose file it is, as far as this job knows it. What it skipped was that line's, too. Rows are found by the
+    /// name as it was spelled, else by the file's own name, of which some are looked at.
     fn owner(&mut self, wanted: &Wanted) -> Result<Option<Box<str>>, Error> {
+        // As a rule the list is the same.
+        if let Some(row) =
+            self.row(wanted.seq)?.filter(|row| *row.url == *wanted.url && has_file(row, wanted))
+        {
+            return Ok(Some(row.url.clone()));
+        }
         if self.by_path == Index::None {
             self.reader.index_paths()?;
             self.by_path = Index::Made;
         }
         let file = full(&wanted.file);
         let here = wanted.names_in.as_deref().map_or_else(|| full(Path::new("")), full);
-        let mut names = vec![wanted.file.clone(), file.clone()];
-        names.extend(file.strip_prefix(here).map(Path::to_owned));
+        let mut spellings = vec![wanted.file.clone(), file.clone()];
+        spellings.extend(file.strip_prefix(here).map(Path::to_owned));
+        let mut all = Vec::new();
+        for spelling in spellings {
+            all.extend(self.reader.found_by_path(&spelling)?);
+        }
+        if all.is_empty() {
+            let name = Path::new(file.file_name().unwrap_or_default());
+            all = self.reader.found_by_name(name)?;
+        }
         let mut owner = None;
-        for name in names {
-            for seq in self.reader.found_by_path(&name)? {
-                match self.reader.row(seq)?.filter(|row| has_file(row, wanted)) {
-                    Some(row) if *row.url == *wanted.url => return Ok(Some(row.url)),
-                    Some(row) => owner = Some(row.url),
-                    None => {}
-                }
+        for seq in all {
+            match self.reader.row(seq)?.filter(|row| has_file(row, wanted)) {
+                Some(row) if *row.url == *wanted.url => return Ok(Some(row.url)),
+                Some(row) => owner = Some(row.url),
+                None => {}
             }
         }
         Ok(owner)

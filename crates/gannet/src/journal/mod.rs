@@ -245,7 +245,7 @@ impl Journal {
     }
 
     /// Says in which folder earlier jobs ran, if not in the current one: the relative names of files in their journals are
-    /// relative to it. Matters to [`IfExists::Update`](crate::sink::IfExists::Update) alone.
+    /// relative to it. Matters to [`IfExists`](crate::sink::IfExists)`::Update` and `Skip`.
     pub fn earlier_ran_in(&self, folder: impl AsRef<Path>) {
         let mut names_in = self.0.names_in.lock().unwrap_or_else(PoisonError::into_inner);
         *names_in = Some(Arc::from(folder.as_ref()));

@@ -38,13 +38,19 @@ pub(super) fn lock(path: &Path) -> Result<Lock, Error> {
     make_folder(folder).map_err(|cause| trouble::of_io(folder, "make the folder", cause))?;
     let lock = beside(path, ".lock");
     let refused = |cause| trouble::of_io(&lock, "open", cause);
-    let file = private().create(true).truncate(false).write(true).open(&lock).map_err(refused)?;
     // A journal of this process is let go of when its owner wants it, and not before.
     let pauses = if is_ours(path) { 0 } else { PAUSES };
-    match try_lock(&file, pauses, || std::thread::sleep(PAUSE)) {
-        Ok(()) => Ok(Lock { file, path: lock }),
-        Err(TryLockError::WouldBlock) => Err(trouble::locked(path)),
-        Err(TryLockError::Error(cause)) => Err(refused(cause)),
+    loop {
+        let file = private().create(true).truncate(false).write(true).open(&lock).map_err(refused)?;
+        match try_lock(&file, pauses, || std::thread::sleep(PAUSE)) {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(trouble::locked(path)),
+            Err(TryLockError::Error(cause)) => return Err(refused(cause)),
+        }
+        // Who had it may have removed it since: then it is another file that keeps others away.
+        if id_of(&lock) == file.metadata().ok().as_ref().and_then(id) {
+            return Ok(Lock { file, path: lock });
+        }
     }
 }
 
@@ -156,10 +162,27 @@ fn nth(path: &Path, number: u32) -> PathBuf {
     path.with_file_name(name)
 }
 
-/// The first free place for the journal of an earlier job.
+/// The place for the journal of the next earlier job, behind all that there are.
 pub(super) fn next_free(path: &Path) -> PathBuf {
-    let mut free = (1..HISTORY).map(|number| nth(path, number));
-    free.find(|path| !path.exists()).unwrap_or_else(|| nth(path, HISTORY))
+    let last = numbered(path).last().map_or(0, |(number, _)| *number);
+    nth(path, HISTORY.min(last + 1))
+}
+
+/// The journals of earlier jobs by their numbers; somebody may have removed some.
+fn numbered(path: &Path) -> Vec<(u32, PathBuf)> {
+    let (stem, end) = (path.file_stem().unwrap_or_default(), path.extension());
+    let number_of = |name: &Path| {
+        let inner = Path::new(name.file_stem().filter(|_| name.extension() == end)?);
+        let digits = inner.extension().filter(|_| inner.file_stem() == Some(stem))?.to_str()?;
+        digits.parse().ok().filter(|number| (1..=HISTORY).contains(number))
+    };
+    let names = fs::read_dir(folder_of(path)).into_iter().flatten().flatten().map(|met| met.file_name());
+    let mut all: Vec<(u32, PathBuf)> = names
+        .filter_map(|name| Some((number_of(Path::new(&name))?, path.with_file_name(&name))))
+        .filter(|(number, found)| *found == nth(path, *number))
+        .collect();
+    all.sort();
+    all
 }
 
 /// Where the journal that is to take the place of another one is made.
@@ -183,11 +206,11 @@ pub(super) fn remove_draft(path: &Path) -> Result<(), Error> {
 
 /// A process that died while it put this journal aside has left it two names, of which the later is taken back.
 pub(super) fn forget_second_name(path: &Path) -> Result<(), Error> {
-    let Some(last) = history(path).pop() else { return Ok(()) };
-    if id_of(path).is_none_or(|own| id_of(&last) != Some(own)) {
-        return Ok(());
-    }
-    fs::remove_file(&last).map_err(|cause| trouble::of_io(&last, "remove", cause))
+    let Some(own) = id_of(path) else { return Ok(()) };
+    let second = history(path).into_iter().find(|past| id_of(past) == Some(own));
+    second.map_or(Ok(()), |second| {
+        fs::remove_file(&second).map_err(|cause| trouble::of_io(&second, "remove", cause))
+    })
 }
 
 /// Keeps the journal as history, and gives its name to the draft. There is a journal of that name at every moment, so that
@@ -203,12 +226,12 @@ pub(super) fn put_aside(path: &Path, draft: &Path) -> io::Result<()> {
 
 /// The journals of earlier jobs, the oldest first.
 pub(super) fn history(path: &Path) -> Vec<PathBuf> {
-    (1..=HISTORY).map(|number| nth(path, number)).take_while(|path| path.exists()).collect()
+    numbered(path).into_iter().map(|(_, path)| path).collect()
 }
 
 /// Whether there are any.
 pub(super) fn has_history(path: &Path) -> bool {
-    nth(path, 1).exists()
+    !numbered(path).is_empty()
 }
 
 #[cfg(unix)]

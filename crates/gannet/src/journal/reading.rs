@@ -184,13 +184,21 @@ impl JournalReader {
     pub(super) fn index_paths(&self) -> Result<(), Error> {
         let make = "PRAGMA temp_store = FILE; \
             CREATE TEMP TABLE by_path(path, seq INTEGER, PRIMARY KEY(path, seq)) WITHOUT ROWID; \
-            INSERT INTO by_path SELECT path, seq FROM main.fetches WHERE path IS NOT NULL ORDER BY path, seq;";
+            INSERT INTO by_path SELECT path, seq FROM main.fetches WHERE path IS NOT NULL ORDER BY path, seq; \
+            CREATE TEMP TABLE by_name(name, seq INTEGER, PRIMARY KEY(name, seq)) WITHOUT ROWID; \
+            INSERT INTO by_name SELECT substr(path, 1 + length(rtrim(path, replace(path, '/', '')))), seq \
+            FROM main.fetches WHERE path IS NOT NULL;";
         self.connection.execute_batch(make).map_err(|cause| trouble::of_sqlite(&self.path, cause))
     }
 
     /// The numbers of the rows that name this file so, by the index; of very many some.
     pub(super) fn found_by_path(&self, path: &Path) -> Result<Vec<u64>, Error> {
         self.found("SELECT seq FROM by_path WHERE path = ? LIMIT 64", &rows::path_field(Some(path)))
+    }
+
+    /// The same for those that give a file this name in any folder.
+    pub(super) fn found_by_name(&self, name: &Path) -> Result<Vec<u64>, Error> {
+        self.found("SELECT seq FROM by_name WHERE name = ? LIMIT 64", &rows::path_field(Some(name)))
     }
 
     fn found(&self, query: &str, wanted: &dyn rusqlite::ToSql) -> Result<Vec<u64>, Error> {

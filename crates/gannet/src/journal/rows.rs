@@ -315,12 +315,16 @@ impl<'c> FetchWriter<'c> {
     }
 
     pub(super) fn write(&mut self, row: &Recorded) -> rusqlite::Result<()> {
-        let sum = sum_of_fetch(&mut self.sum, row);
         // What is not bound is NULL.
         self.statement.clear_bindings();
+        let sum = &mut self.sum;
+        sum.begin("fetches");
         let mut fields = Bound { statement: &mut self.statement, next: 1 };
-        each_field(row, |field| fields.bind(&field))?;
-        fields.bind(&Field::Integer(Some(sum)))?;
+        each_field(row, |field| {
+            field.add_to(sum);
+            fields.bind(&field)
+        })?;
+        fields.bind(&Field::Integer(Some(sum.end())))?;
         self.statement.raw_execute()?;
         Ok(())
     }

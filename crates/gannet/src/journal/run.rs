@@ -4,6 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use smallvec::SmallVec;
+
 use super::earlier::{Wanted, What, word_of};
 use super::outdated::outdated;
 use super::rows::BLOCK;
@@ -420,7 +422,7 @@ impl Drop for Run {
 /// Identifies a line by what it is: method, URL, name of its file, id. How it is obtained (mirrors, digests, header
 /// fields, a body) may change, and so may be mended why it was refused; secrets are not looked at.
 pub(super) fn hash_of(request: &Result<Request, Error>) -> u64 {
-    let mut bytes = Vec::with_capacity(128);
+    let mut bytes: SmallVec<[u8; 256]> = SmallVec::new();
     let mut add = |part: &[u8]| {
         bytes.extend_from_slice(&(part.len() as u64).to_le_bytes());
         bytes.extend_from_slice(part);

@@ -60,6 +60,8 @@ struct State {
     /// What earlier jobs are asked about, and what they say.
     wanted: Option<Box<Wanted>>,
     found: Option<Written>,
+    /// How often they were asked: who has gone may have left a question.
+    questions: u64,
     failed: Option<Error>,
     is_closing: bool,
     /// The thread has ended: nothing more is read or written.
@@ -78,7 +80,7 @@ enum Hurry {
 /// What the thread does next.
 enum Step {
     Read(u64),
-    LookUp(Box<Wanted>),
+    LookUp(Box<Wanted>, u64),
     Commit(Vec<Write>, Vec<News>),
     Close,
 }
@@ -95,7 +97,10 @@ impl PartLog {
     /// Takes note of what is said of parts.
     pub(crate) fn hear(&self, event: &Event<'_>) {
         match event {
-            Event::Part { seq, part } => self.0.tell(|shelf| shelf.note(*seq, Box::new((*part).clone()))),
+            Event::Part { seq, part } => {
+                let now = self.0.clock.now();
+                self.0.tell(|shelf| shelf.note(*seq, Box::new((*part).clone()), now));
+            }
             Event::PartGone { seq } => self.0.tell(|shelf| shelf.gone(*seq)),
             _ => {}
         }
@@ -116,6 +121,7 @@ impl Scribe {
             to_read: 0..0,
             wanted: None,
             found: None,
+            questions: 0,
             failed: None,
             is_closing: false,
             is_over: false,
@@ -167,6 +173,7 @@ impl Scribe {
         let mut state = self.lock();
         state.wanted = Some(Box::new(wanted));
         state.found = None;
+        state.questions += 1;
         drop(state);
         self.told.notify_one();
     }
@@ -289,9 +296,12 @@ impl Scribe {
                         Err(error) => state.fail(error),
                     }
                 }
-                Step::LookUp(wanted) => {
+                Step::LookUp(wanted, question) => {
                     let found = store.look_up(&wanted);
-                    self.lock().found = Some(found);
+                    let mut state = self.lock();
+                    if state.questions == question {
+                        state.found = Some(found);
+                    }
                 }
                 Step::Commit(group, parts) => {
                     let committed = store.commit(&group, parts);
@@ -320,7 +330,7 @@ impl Scribe {
                 return state.commit(self.clock.now());
             }
             if let Some(wanted) = state.wanted.take() {
-                return Step::LookUp(wanted);
+                return Step::LookUp(wanted, state.questions);
             }
             let parts_due = state.shelf.due_at();
             if state.writes.is_empty() && parts_due.is_none() {

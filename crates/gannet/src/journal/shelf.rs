@@ -64,11 +64,11 @@ impl Shelf {
     }
 
     /// So much of it is there now.
-    pub(super) fn note(&mut self, seq: u64, part: Box<Part>) -> Changed {
+    pub(super) fn note(&mut self, seq: u64, part: Box<Part>, now: Moment) -> Changed {
         let noted = *self.rows.entry(seq).or_insert(Noted::Nothing);
         let is_due = match noted {
             Noted::Nothing | Noted::Earlier => true,
-            Noted::Good(good, _) => part.good >= good + STEP,
+            Noted::Good(good, at) => part.good >= good + STEP || at + self.interval <= now,
         };
         let is_first = self.news.is_empty();
         self.news.insert(seq, Some(part));
@@ -157,18 +157,25 @@ mod tests {
     fn a_part_is_written_down_at_its_start_and_then_at_intervals_or_steps() {
         for (durability, interval) in [(Durability::Process, 250), (Durability::Power, 1000)] {
             let mut shelf = Shelf::new(durability, &[]);
-            assert_eq!(shelf.note(7, part(0)), Changed::Yes);
+            assert_eq!(shelf.note(7, part(0), at(0)), Changed::Yes);
             assert_eq!(goods(shelf.take(Which::Due, at(0))), [(7, Some(0))]);
-            shelf.note(7, part(1));
-            assert_eq!(shelf.note(7, part(2)), Changed::No, "nobody is woken for each block");
+            shelf.note(7, part(1), at(1));
+            assert_eq!(
+                shelf.note(7, part(2), at(interval - 1)),
+                Changed::No,
+                "nobody is woken for each block"
+            );
             assert_eq!(goods(shelf.take(Which::Due, at(interval - 1))), []);
             assert_eq!(shelf.due_at(), Some(at(interval)));
             assert_eq!(goods(shelf.take(Which::Due, at(interval))), [(7, Some(2))]);
-            assert_eq!(shelf.note(7, part(2 + STEP)), Changed::Yes, "a step is due at once");
+            assert_eq!(shelf.note(7, part(2 + STEP), at(interval)), Changed::Yes, "a step is due at once");
             assert_eq!(goods(shelf.take(Which::Due, at(interval))), [(7, Some(2 + STEP))]);
-            shelf.note(7, part(3 + STEP));
+            shelf.note(7, part(3 + STEP), at(interval));
             assert_eq!(goods(shelf.take(Which::All, at(interval))), [(7, Some(3 + STEP))], "at an end");
             assert_eq!((shelf.has_news(), shelf.due_at()), (false, None));
+            shelf.note(8, part(1), at(interval));
+            let late = shelf.note(7, part(4 + STEP), at(2 * interval));
+            assert_eq!(late, Changed::Yes, "what comes long after the last word is due at once");
         }
     }
 
@@ -179,16 +186,16 @@ mod tests {
         assert_eq!(shelf.gone(3), Changed::Yes);
         assert_eq!(goods(shelf.take(Which::Due, at(0))), [(3, None)]);
         assert_eq!((shelf.gone(3), shelf.has_news()), (Changed::No, false));
-        shelf.note(5, part(9));
+        shelf.note(5, part(9), at(0));
         shelf.gone(5);
         assert_eq!((shelf.gone(5), shelf.has_news()), (Changed::No, false), "it came and went");
-        shelf.note(5, part(9));
+        shelf.note(5, part(9), at(0));
         shelf.take(Which::Due, at(0));
-        shelf.note(5, part(10));
+        shelf.note(5, part(10), at(0));
         shelf.gone(5);
         assert_eq!(goods(shelf.take(Which::Due, at(0))), [(5, None)], "the last word counts");
-        shelf.note(6, part(9));
-        shelf.note(9, part(9));
+        shelf.note(6, part(9), at(0));
+        shelf.note(9, part(9), at(0));
         shelf.cut(9);
         assert_eq!(goods(shelf.take(Which::Due, at(0))), [(6, Some(9))], "others' lines are another list's");
     }

@@ -55,13 +55,13 @@ pub trait Sink: Send + Sync {
     }
 
     /// Looks once more at a request whose file, which is there, is that of another URL, as the job's journal tells: it needs
-    /// another name. Called at most once for each, after [`admit`](Self::admit) said that it can be skipped. `None`, as by
-    /// default, if names are what they are: then it is skipped.
+    /// another name. Called after [`admit`](Self::admit) said that it can be skipped, and again if what it gives then is
+    /// another URL's, too: `again` counts, from 0. `None`, as by default, if names are what they are: then it is skipped.
     ///
     /// # Errors
     /// As with `admit`.
-    fn admit_beside(&self, seq: u64, request: &mut Request) -> Option<Result<Admission, Error>> {
-        let _ = (seq, request);
+    fn admit_beside(&self, seq: u64, request: &mut Request, again: u32) -> Option<Result<Admission, Error>> {
+        let _ = (seq, request, again);
         None
     }
 

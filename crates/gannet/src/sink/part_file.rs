@@ -359,9 +359,9 @@ struct Draft {
 /// The part name that was told of before there was a file, and whether that is to stay.
 type Planned = (OsString, Arc<AtomicBool>);
 
-/// A process that dies has written to its files at most so long after what it has told of them: that is at most a second
-/// old, and is written down at once.
-const LAG: Duration = Duration::from_secs(2);
+/// A process that dies may have written to a file since it was told of; what is told is written down within 50 ms, but a
+/// block of a slow body comes so long after the one before, of which was told last.
+const LAG: Duration = Duration::from_secs(10);
 
 impl Draft {
     fn create(place: &Arc<FinalName>, planned: Option<Planned>) -> io::Result<Self> {

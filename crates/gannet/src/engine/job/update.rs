@@ -31,15 +31,14 @@ enum What {
     /// It is asked for under a condition.
     Update(There),
     /// It is skipped, unless its file is another URL's.
-    Skip(PathBuf, Name),
+    Skip(PathBuf, Tried),
 }
 
-/// Whether it has another name already than it would have alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Name {
-    First,
-    Second,
-}
+/// How many names it was given that turned out to be other URLs'.
+pub(super) type Tried = u32;
+
+/// So many names are tried.
+const NAMES: Tried = 64;
 
 impl Job {
     /// Queues a request whose file is there, once it is known what was written down of it.
@@ -66,20 +65,20 @@ impl Job {
         let Some(looking) = self.looking.take() else { return false };
         match looking.what {
             What::Update(there) => self.queue_unless(looking.waiting, there, written),
-            What::Skip(path, name) => self.skip_unless(looking.waiting, (path, name), written),
+            What::Skip(path, tried) => self.skip_unless(looking.waiting, (path, tried), written),
         }
         true
     }
 
     /// Skips a request whose file is there, once it is known whose that is.
-    pub(super) fn skip_own(&mut self, waiting: Waiting, path: PathBuf, name: Name) {
+    pub(super) fn skip_own(&mut self, waiting: Waiting, path: PathBuf, tried: Tried) {
         let Waiting { seq, request, .. } = &waiting;
         match &mut self.terms.ledger {
             Some(ledger)
                 if request.outdated.is_none()
                     && ledger.look_up_owner(*seq, request.url(), &path) == IsAsked::Yes =>
             {
-                self.looking = Some(Box::new(Looking { waiting, what: What::Skip(path, name) }));
+                self.looking = Some(Box::new(Looking { waiting, what: What::Skip(path, tried) }));
             }
             _ => self.skip(waiting, path),
         }
@@ -87,15 +86,15 @@ impl Job {
 
     /// A name is no reason to pass over a body that is nowhere: the file of another URL stays, and this one gets another
     /// name.
-    fn skip_unless(&mut self, mut waiting: Waiting, (path, name): (PathBuf, Name), written: Written) {
+    fn skip_unless(&mut self, mut waiting: Waiting, (path, tried): (PathBuf, Tried), written: Written) {
         let another = match written {
             Written::Beside(own) => return self.skip(waiting, own),
             Written::OfAnother(another) => another,
             Written::NoRow | Written::NoVersion | Written::Version(_) => return self.skip(waiting, path),
         };
-        let admission = match name {
-            Name::First => self.terms.sink.admit_beside(waiting.seq, &mut waiting.request),
-            Name::Second => {
+        let admission = match tried {
+            ..NAMES => self.terms.sink.admit_beside(waiting.seq, &mut waiting.request, tried),
+            NAMES.. => {
                 let message = format!("{} is the file of {another}", path.display());
                 Some(Err(Error::new(ErrorKind::Exists, Phase::Sink, message)))
             }
@@ -103,7 +102,7 @@ impl Job {
         let Some(admission) = admission else { return self.skip(waiting, path) };
         match admission {
             Ok(Admission::Fetch | Admission::Update(_)) => self.queue(waiting),
-            Ok(Admission::Skip(path)) => self.skip_own(waiting, path, Name::Second),
+            Ok(Admission::Skip(path)) => self.skip_own(waiting, path, tried + 1),
             Err(error) => {
                 let Waiting { seq, line, request, .. } = waiting;
                 let url: Box<str> = request.url().into();
