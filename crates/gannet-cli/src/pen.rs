@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 /// Text is handed to the writer without being asked for when it has grown to this, in bytes.
 const PIECE: usize = 64 << 10;
 /// Who writes more than this, in bytes, should wait for [`Pen::room`].
-const ROOM: usize = 4 << 20;
+const ROOM: usize = 1 << 20;
 
 /// Writes text in order, in the background. Clones write to the same place.
 #[derive(Clone)]

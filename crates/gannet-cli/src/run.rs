@@ -97,7 +97,13 @@ impl Run {
             .concurrency(plan.at_once)
             .until(plan.goal);
         let job = match &kept {
-            Some(kept) => job.journal(kept.journal()),
+            Some(kept) => {
+                let journal = kept.journal();
+                if !records.is_empty() {
+                    journal.read_attempts_ahead();
+                }
+                job.journal(journal)
+            }
             None => job,
         };
         let job = match plan.on_failure {

@@ -66,6 +66,11 @@ impl Records {
         self.0.push(Box::new(record));
     }
 
+    /// Whether nothing is written down.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Tells all of one outcome.
     pub(crate) fn settled(&mut self, outcome: &Outcome) {
         self.0.iter_mut().for_each(|record| record.settled(outcome));

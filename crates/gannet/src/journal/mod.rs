@@ -228,6 +228,12 @@ impl Journal {
         self.0.holds_to_its_list.store(true, Ordering::Relaxed);
     }
 
+    /// The attempts of what has settled are read ahead, too, by the journal's own thread: for callers who look at
+    /// [those of each outcome](crate::Outcome::attempts). To be called before a job is given this journal.
+    pub fn read_attempts_ahead(&self) {
+        self.0.scribe.read_attempts();
+    }
+
     /// Begins a new job, whatever the list; the old one is kept as history. To be called before a job is given this
     /// journal.
     ///

@@ -2,6 +2,7 @@
 //! what is known come out, read a little ahead. The thread belongs to the journal's last handle, which joins it.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::thread::JoinHandle;
@@ -28,7 +29,7 @@ const GROUP: usize = 4096;
 /// still add its rows.
 pub(super) const QUEUE: usize = 16_384;
 /// Blocks of what is known that are read ahead.
-const AHEAD: usize = 3;
+const AHEAD: usize = 2;
 
 /// The queues.
 #[derive(Debug)]
@@ -39,6 +40,8 @@ pub(super) struct Scribe {
     told: Condvar,
     /// The job waits here.
     waker: AtomicWaker,
+    /// Whether attempts are read with their rows.
+    reads_attempts: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -128,12 +131,23 @@ impl Scribe {
             summary: store.header().resumed(),
         };
         let (told, waker) = (Condvar::new(), AtomicWaker::new());
-        let scribe = Arc::new(Self { clock: Clock::new(), state: Mutex::new(state), told, waker });
+        let scribe = Arc::new(Self {
+            clock: Clock::new(),
+            state: Mutex::new(state),
+            told,
+            waker,
+            reads_attempts: AtomicBool::new(false),
+        });
         let shared = Arc::clone(&scribe);
         let thread = std::thread::Builder::new()
             .name("gannet-journal".to_owned())
             .spawn(move || shared.work(store))?;
         Ok((scribe, thread))
+    }
+
+    /// Attempts are read with their rows, by the thread.
+    pub(super) fn read_attempts(&self) {
+        self.reads_attempts.store(true, Ordering::Relaxed);
     }
 
     /// From here on blocks are read ahead.
@@ -286,6 +300,13 @@ impl Scribe {
             match self.next_step() {
                 Step::Read(block) => {
                     let found = store.read(block);
+                    if let Ok(found) = &found
+                        && self.reads_attempts.load(Ordering::Relaxed)
+                    {
+                        for row in &found.rows {
+                            let _ = row.attempts();
+                        }
+                    }
                     let mut state = self.lock();
                     match found {
                         // Who asks meanwhile is to wait for it.

@@ -89,7 +89,7 @@ impl<'t> Visitor<'t> for Any {
     }
 
     fn visit_seq<A: SeqAccess<'t>>(self, mut seq: A) -> Result<Json<'t>, A::Error> {
-        let mut all = Vec::new();
+        let mut all = Vec::with_capacity(8);
         while let Some(next) = seq.next_element()? {
             all.push(next);
         }
@@ -97,7 +97,7 @@ impl<'t> Visitor<'t> for Any {
     }
 
     fn visit_map<A: MapAccess<'t>>(self, mut map: A) -> Result<Json<'t>, A::Error> {
-        let mut fields = Vec::with_capacity(8);
+        let mut fields = Vec::with_capacity(16);
         while let Some(field) = map.next_entry()? {
             fields.push(field);
         }
