@@ -44,11 +44,12 @@ impl JournalFiles {
 fn is_named(journal: &OsStr, file: &OsStr) -> bool {
     let (own, file) = (journal.as_encoded_bytes(), file.as_encoded_bytes());
     let is_end = |rest: &[u8]| ENDS.iter().any(|end| end.eq_ignore_ascii_case(rest));
-    behind(file, own).is_some_and(is_end) || behind_earlier(Path::new(journal), file).is_some_and(is_end)
+    let earlier = numbered(Path::new(journal), file).map(|(_, rest)| rest);
+    behind(file, own).is_some_and(is_end) || earlier.is_some_and(is_end)
 }
 
-/// What stands behind the name of an earlier job's journal.
-fn behind_earlier<'f>(journal: &Path, file: &'f [u8]) -> Option<&'f [u8]> {
+/// The number of the earlier job whose journal has this name, and what stands behind that.
+pub(super) fn numbered<'f>(journal: &Path, file: &'f [u8]) -> Option<(u32, &'f [u8])> {
     let rest = behind(file, journal.file_stem()?.as_encoded_bytes())?.strip_prefix(b".")?;
     let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let (number, rest) = rest.split_at(digits);
@@ -56,10 +57,11 @@ fn behind_earlier<'f>(journal: &Path, file: &'f [u8]) -> Option<&'f [u8]> {
     if !(1..=HISTORY).contains(&number) {
         return None;
     }
-    match journal.extension() {
-        Some(end) => behind(rest.strip_prefix(b".")?, end.as_encoded_bytes()),
-        None => Some(rest),
-    }
+    let rest = match journal.extension() {
+        Some(end) => behind(rest.strip_prefix(b".")?, end.as_encoded_bytes())?,
+        None => rest,
+    };
+    Some((number, rest))
 }
 
 fn behind<'f>(name: &'f [u8], begin: &[u8]) -> Option<&'f [u8]> {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::trouble;
+use super::{own, trouble};
 use crate::error::Error;
 
 /// Held while a process works with a journal; the system lets go of it when the process dies.
@@ -24,7 +24,7 @@ static WORKS_WITH: Mutex<Vec<FileId>> = Mutex::new(Vec::new());
 
 type FileId = (u64, u64);
 
-/// Earlier jobs that are looked for beside a journal.
+/// The highest number of an earlier job.
 pub(super) const HISTORY: u32 = 100_000;
 
 /// A lock that another process has is waited for so many times: who looks whether a journal is in use has it for an
@@ -170,17 +170,13 @@ pub(super) fn next_free(path: &Path) -> PathBuf {
 
 /// The journals of earlier jobs by their numbers; somebody may have removed some.
 fn numbered(path: &Path) -> Vec<(u32, PathBuf)> {
-    let (stem, end) = (path.file_stem().unwrap_or_default(), path.extension());
-    let number_of = |name: &Path| {
-        let inner = Path::new(name.file_stem().filter(|_| name.extension() == end)?);
-        let digits = inner.extension().filter(|_| inner.file_stem() == Some(stem))?.to_str()?;
-        digits.parse().ok().filter(|number| (1..=HISTORY).contains(number))
-    };
     let names = fs::read_dir(folder_of(path)).into_iter().flatten().flatten().map(|met| met.file_name());
-    let mut all: Vec<(u32, PathBuf)> = names
-        .filter_map(|name| Some((number_of(Path::new(&name))?, path.with_file_name(&name))))
-        .filter(|(number, found)| *found == nth(path, *number))
-        .collect();
+    let own = |name: OsString| {
+        let (number, _) = own::numbered(path, name.as_encoded_bytes())?;
+        let journal = nth(path, number);
+        (journal.file_name() == Some(&name)).then_some((number, journal))
+    };
+    let mut all: Vec<(u32, PathBuf)> = names.filter_map(own).collect();
     all.sort();
     all
 }
@@ -292,5 +288,25 @@ mod tests {
         assert!(try_lock(&file, 0, || unreachable!("it is not waited for")).is_err());
         drop(other);
         std::fs::remove_file(path).expect("it is there");
+    }
+
+    #[test]
+    fn a_lock_whose_file_was_removed_keeps_nobody_away_and_is_taken_anew() {
+        let folder = std::env::temp_dir().join(format!("gannet-place-removed-{}", std::process::id()));
+        let path = folder.join("journal.sqlite");
+        for _ in 0..5 {
+            let first = lock(&path).expect("nobody has it");
+            let waits = std::thread::spawn({
+                let path = path.clone();
+                move || lock(&path)
+            });
+            std::thread::sleep(Duration::from_millis(2));
+            first.remove().expect("it is there");
+            let second = waits.join().expect("it does not panic").expect("nobody has it any more");
+            assert_eq!(id_of(&second.path), second.file.metadata().ok().as_ref().and_then(id));
+            assert!(lock(&path).is_err(), "it keeps others away");
+            second.remove().expect("it is there");
+        }
+        std::fs::remove_dir_all(folder).expect("it is there");
     }
 }

@@ -168,3 +168,17 @@ async fn a_job_that_holds_to_its_list_is_not_put_aside() {
     }
     assert_eq!(run(&folder, &origin, &list).await.endings(), "ok+ ok+");
 }
+
+#[tokio::test]
+async fn earlier_jobs_are_found_though_somebody_has_removed_one() {
+    let (folder, origin) = (Folder::new(), origin().await);
+    for path in ["/a?size=1", "/b?size=1", "/c?size=1"] {
+        run(&folder, &origin, &urls(&origin, &[path])).await;
+    }
+    let name = |number: u32| folder.path().join(format!(".gannet/journal.{number}.sqlite"));
+    assert_eq!(Journal::history(folder.journal()), [name(1), name(2)]);
+    std::fs::remove_file(name(1)).expect("it is there");
+    std::fs::write(folder.path().join(".gannet/journal.x.sqlite"), b"a stranger").expect("it can be written");
+    run(&folder, &origin, &urls(&origin, &["/d?size=1"])).await;
+    assert_eq!(Journal::history(folder.journal()), [name(2), name(3)], "the latest is the last");
+}
