@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 
 use super::print::Print;
-use crate::args::{Deadline, GetArgs, Given};
+use crate::args::{BodyArgs, Deadline, GetArgs, Given};
 use crate::input::can_be_read_twice;
 use crate::say::Complaint;
 
@@ -19,7 +19,11 @@ pub(crate) struct Settings {
     pub(super) cwd: PathBuf,
     #[serde(flatten)]
     pub(super) given: Given,
-    /// The folder of `-P`, as the system knows it.
+    /// Where its bodies go; `None` in journals that do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    bodies: Option<Bodies>,
+    /// The folder of its files, as the system knows it: that of `-P`, else the one that the names of `-o` and `-O` are
+    /// relative to.
     output: Option<PathBuf>,
     /// Whether what `--until` asked for was obtained.
     pub(super) is_met: bool,
@@ -31,6 +35,50 @@ pub(crate) struct Settings {
     pub(super) print: Option<Print>,
 }
 
+/// Where the bodies of a job go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Bodies {
+    /// `--no-body`.
+    Nowhere,
+    /// `-P`.
+    Below,
+    /// `-o` and `-O`.
+    Own,
+}
+
+impl Bodies {
+    fn of(args: &BodyArgs) -> Self {
+        match &args.directory {
+            Some(_) => Self::Below,
+            None if args.no_body => Self::Nowhere,
+            None => Self::Own,
+        }
+    }
+
+    /// The folder that they go to, if they have one in common.
+    fn folder(self, args: &BodyArgs) -> Option<PathBuf> {
+        let is_absolute = |file: &String| Path::new(file).is_absolute();
+        match self {
+            Self::Nowhere => None,
+            Self::Below => args.directory.as_deref().map(settled),
+            Self::Own if !args.remote_name && args.files.iter().all(is_absolute) => None,
+            Self::Own => Some(settled(args.output_dir.as_deref().unwrap_or(Path::new("")))),
+        }
+    }
+
+    /// In words, behind "went".
+    fn told(self, folder: Option<&Path>) -> String {
+        let folder = folder.map(|folder| folder.display());
+        match (self, folder) {
+            (Self::Nowhere, _) => "nowhere (--no-body)".to_owned(),
+            (Self::Below, Some(folder)) => format!("below {folder} (-P)"),
+            (Self::Own, Some(folder)) => format!("to files of their own in {folder} (-o, -O)"),
+            (Self::Below | Self::Own, None) => "to files of their own (-o, -O)".to_owned(),
+        }
+    }
+}
+
 impl Settings {
     /// What is kept of these options.
     pub(crate) fn of(args: &GetArgs) -> Self {
@@ -40,11 +88,13 @@ impl Settings {
         if list.is_some_and(|list| list != "-" && !can_be_read_twice(list)) {
             given.stdin_readers.push("--input".to_owned());
         }
+        let bodies = Bodies::of(&args.body);
         Self {
             v: 1,
             cwd: std::env::current_dir().unwrap_or_default(),
             given,
-            output: args.body.directory.as_deref().map(settled),
+            bodies: Some(bodies),
+            output: bodies.folder(&args.body),
             is_met: false,
             is_retry: false,
             print: None,
@@ -141,14 +191,30 @@ impl Settings {
         self.output.as_deref().map(settled)
     }
 
-    /// The files have been moved: names in the journal lead elsewhere.
+    /// What is done is not where it is wanted now: the files have been moved, or bodies are to go elsewhere.
     pub(super) fn moved_to(&self, now: &Self) -> Option<Complaint> {
-        let (was, is) = (self.folder()?, now.folder()?);
-        (was != is).then(|| {
-            Complaint::new(format!("the job in {} was begun in {}", is.display(), was.display()))
-                .why("its folder was moved, and its journal names the files by their old place")
-                .fix("move it back, or begin anew with --new-job: files that are there are not fetched again")
-        })
+        let (was, is) = (self.folder(), now.folder());
+        let (was_kind, is_kind) = (self.bodies.unwrap_or(Bodies::Below), now.bodies.unwrap_or(Bodies::Below));
+        match (was, is) {
+            // An older journal says no more than its folder.
+            (None, _) if self.bodies.is_none() => None,
+            (was, is) if (was_kind, &was) == (is_kind, &is) => None,
+            (Some(was), Some(is)) if (was_kind, is_kind) == (Bodies::Below, Bodies::Below) => {
+                let what = format!("the job in {} was begun in {}", is.display(), was.display());
+                let complaint = Complaint::new(what)
+                    .why("its folder was moved, and its journal names the files by their old place");
+                Some(complaint.fix(
+                    "move it back, or begin anew with --new-job: files that are there are not fetched again",
+                ))
+            }
+            (was, is) => {
+                let (was, is) = (was_kind.told(was.as_deref()), is_kind.told(is.as_deref()));
+                let what =
+                    format!("the bodies of the job in this journal went {was}, and are to go {is} now");
+                let complaint = Complaint::new(what).why("what is done would not be there");
+                Some(complaint.fix("another --journal for it, or begin anew with --new-job"))
+            }
+        }
     }
 }
 
