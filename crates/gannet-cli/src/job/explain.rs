@@ -113,7 +113,8 @@ fn tell(text: &mut String, row: &Recorded, attempts: &[AttemptRecord], mut numbe
 }
 
 fn ending(row: &Recorded) -> String {
-    let path = row.path.as_ref().map_or_else(String::new, |path| format!(" in {}", path.display()));
+    let path =
+        row.path.as_ref().map_or_else(String::new, |path| format!(" in {}", place::shown(path).display()));
     let attempts = plural(row.attempt_count() as usize, "attempt");
     match row.ending {
         Ending::Ok if row.is_unchanged() => {

@@ -135,6 +135,9 @@ impl JobTo {
         };
         let Self { place, mut settings, existing, list, durability, written, start, crowd, again } = self;
         settings.is_retry = start == Start::Retry;
+        if let Some(folder) = settings.folder() {
+            journal.names_below(&settings.named, folder);
+        }
         let (known, way, leftovers) = (journal.resumed(), Way::Begin, None);
         let mut job =
             Job { journal, place, settings, known, existing, list, made, leftovers, way, durability };
@@ -185,7 +188,6 @@ impl Job {
     /// Decides what the journal's job is to this run.
     fn way_on(&self, start: Start, crowd: Crowd, again: Option<Again>) -> Result<Way, Refused> {
         let before = self.before();
-        self.tell_where_earlier_jobs_ran(before.as_ref());
         // Of a job that is over the journal tells by its lines whether it is this one.
         let is_met = |before: &Settings| before.is_met && !self.known.is_finished;
         let is_other =
@@ -236,20 +238,6 @@ impl Job {
         let name = &self.place.name;
         Complaint::new(format!("the list is not the one that the job in {name} had: {why}"))
             .fix("give the command itself for a new job with this list")
-    }
-
-    /// The names in the journals of earlier jobs are relative to the folder that they were begun in: that of the job
-    /// which this one puts aside, or has put aside.
-    fn tell_where_earlier_jobs_ran(&self, before: Option<&Settings>) {
-        let last = match self.known.is_finished {
-            true => before.map(|before| before.cwd.clone()),
-            false => {
-                let last = Journal::history(self.journal.path()).pop();
-                let last = last.and_then(|last| Journal::read(last).ok());
-                last.and_then(|last| Settings::of_json(&last.summary().settings)).map(|last| last.cwd)
-            }
-        };
-        last.into_iter().for_each(|folder| self.journal.earlier_ran_in(folder));
     }
 
     fn begin_anew(&mut self) -> Result<(), Refused> {

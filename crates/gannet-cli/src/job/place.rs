@@ -240,6 +240,12 @@ pub(super) fn name_of(journal: &Path) -> String {
     }
 }
 
+/// The name of a file of a journal, as short as it is from here.
+pub(super) fn shown(path: &Path) -> &Path {
+    let here = std::env::current_dir().unwrap_or_default();
+    path.strip_prefix(here).unwrap_or(path)
+}
+
 /// Whether a file has the name of a journal, or is a database.
 fn may_be_journal(file: &Path) -> bool {
     let is_database = || {

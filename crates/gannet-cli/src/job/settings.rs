@@ -25,6 +25,9 @@ pub(crate) struct Settings {
     /// The folder of its files, as the system knows it: that of `-P`, else the one that the names of `-o` and `-O` are
     /// relative to.
     output: Option<PathBuf>,
+    /// The same folder as the options of this run name it.
+    #[serde(skip)]
+    pub(super) named: PathBuf,
     /// Whether what `--until` asked for was obtained.
     pub(super) is_met: bool,
     /// Whether the last run was `gannet retry`: to resume it would not try again what it has not come to.
@@ -95,6 +98,7 @@ impl Settings {
             given,
             bodies: Some(bodies),
             output: bodies.folder(&args.body),
+            named: args.body.directory.clone().or_else(|| args.body.output_dir.clone()).unwrap_or_default(),
             is_met: false,
             is_retry: false,
             print: None,

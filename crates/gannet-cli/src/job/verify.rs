@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use gannet::digest::{Digest, Hasher};
 use gannet::{Ending, Journal, Recorded};
 
-use super::{Refused, Settings, place};
+use super::{Refused, place};
 use crate::exit::Exit;
 use crate::say::Voice;
 
@@ -29,21 +29,19 @@ const PIECE: usize = 64 << 10;
 pub(crate) fn verify(job: &Path, voice: &Voice, out: &mut dyn Write) -> Result<io::Result<Exit>, Refused> {
     let journal = place::find(job)?;
     let reader = Journal::read(&journal)?;
-    let settings = Settings::of_json(&reader.summary().settings);
-    // Names are those of the run that wrote them.
-    let folder = settings.map(|settings| settings.cwd).unwrap_or_default();
     let mut count = Count::default();
     for row in reader.rows() {
         let row = row?;
         let is_there = matches!(row.ending, Ending::Ok | Ending::Skipped);
         let Some(path) = row.path.as_ref().filter(|_| is_there) else { continue };
-        match look(&folder.join(path), &row) {
+        match look(path, &row) {
             Ok(By::Digest) => count.by_digest += 1,
             Ok(By::Length) => count.by_length += 1,
             Ok(By::Presence) => count.by_presence += 1,
             Err(found) => {
                 count.wrong += 1;
-                if let Err(error) = writeln!(out, "{}: {}", path.display(), told(&found, &row)) {
+                if let Err(error) = writeln!(out, "{}: {}", place::shown(path).display(), told(&found, &row))
+                {
                     return Ok(Err(error));
                 }
             }

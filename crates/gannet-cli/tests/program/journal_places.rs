@@ -1,9 +1,16 @@
 //! Where the files of a job are, and whose they are: what a journal says of it holds whatever the next run is given, and
 //! from wherever it is run.
 
+use gannet::Journal;
 use gannet_origin::Origin;
 
-use crate::fixture::{Folder, origin, start};
+use crate::fixture::{Folder, Ran, end, origin, start};
+
+/// A list of these paths.
+fn list(folder: &Folder, origin: &Origin, paths: &[&str]) {
+    let urls: Vec<String> = paths.iter().map(|path| origin.url(path)).collect();
+    folder.write("list", &(urls.join("\n") + "\n"));
+}
 
 #[test]
 fn a_journal_whose_bodies_went_elsewhere_says_so_and_never_calls_them_done() {
@@ -39,4 +46,86 @@ fn a_journal_whose_bodies_went_elsewhere_says_so_and_never_calls_them_done() {
         (run("-O --output-dir ./d").code, origin.requests_to("/a"), folder.read_bytes("d/s").len()),
         (0, 1, 7)
     );
+}
+
+/// Runs the program in a folder below.
+fn run_in(folder: &Folder, below: &str, line: &str) -> Ran {
+    let place = folder.path().join(below);
+    std::fs::create_dir_all(&place).expect("a folder");
+    let mut command = folder.command(line.split(' '));
+    end(command.current_dir(place).spawn().expect("the program starts"))
+}
+
+#[test]
+fn the_files_of_a_job_are_found_from_wherever_its_runs_were_begun() {
+    let (origin, folder) = (origin(), Folder::new());
+    list(&folder, &origin, &["/a?size=10", "/b?size=20"]);
+    assert_eq!(run_in(&folder, "a", "-P out -i ../list --report r").code, 0);
+    list(&folder, &origin, &["/a?size=10", "/b?size=20", "/c?size=30"]);
+    let ran = run_in(&folder, "b/c", "-P ../../a/out -i ../../list --report r");
+    assert!(ran.code == 0 && ran.stderr.contains("2 were done already"), "{ran:?}");
+    let (rows, _) = folder.report("b/c/r");
+    let files = ["a_size=10", "b_size=20", "c_size=30"];
+    for (row, file) in rows.iter().zip(files) {
+        assert_eq!(row["body"]["path"], format!("../../a/out/{file}"), "as the run names it");
+    }
+    for (below, job) in [("", "a/out"), ("a", "out"), ("b/c", "../../a/out"), ("else", "../a/out")] {
+        let ran = run_in(&folder, below, &format!("verify {job}"));
+        assert_eq!((ran.code, ran.out().as_str()), (0, ""), "in {below:?}: {ran:?}");
+    }
+    std::fs::remove_file(folder.path().join("a/out/a_size=10")).expect("a file");
+    let ran = run_in(&folder, "a", "verify out");
+    assert_eq!((ran.code, ran.out().as_str()), (5, "out/a_size=10: MISSING\n"), "{ran:?}");
+    let journal = Journal::read(folder.path().join("a/out/.gannet/journal.sqlite")).expect("a journal");
+    let out = folder.path().join("a/out").canonicalize().expect("a folder");
+    for (row, file) in journal.rows().zip(files) {
+        assert_eq!(row.expect("a row").path, Some(out.join(file)), "what sqlite3 is told");
+    }
+}
+
+#[test]
+fn whose_a_file_is_is_known_though_each_job_was_begun_in_another_folder() {
+    let origin = Origin::builder().behave("/x/f", "text=x").behave("/y/f", "text=y").behave("/z/g", "text=z");
+    let (origin, folder) = (start(origin.script("/s", ["never", "never"])), Folder::new());
+    let name = "--name {base}";
+    for (below, out, path, file) in [
+        ("a", "out", "/x/f", "f"),
+        ("b", "../a/out", "/z/g", "g"),
+        ("b", "../a/out", "/y/f", "f.0"),
+        // They are skipped, as their own, by the names that they have from there.
+        ("c", "../a/out", "/y/f", "f.0"),
+        ("a", "./out", "/x/f", "f"),
+    ] {
+        let url = origin.url(path);
+        let ran = run_in(&folder, below, &format!("-P {out} {name} --report r {url}"));
+        assert_eq!(ran.code, 0, "{path} in {below}: {ran:?}");
+        assert_eq!(folder.read(&format!("a/out/{file}")), path[1..2], "{path} in {below}");
+        let (rows, _) = folder.report(&format!("{below}/r"));
+        assert_eq!(rows[0]["body"]["path"], format!("{out}/{file}"), "{path} in {below}");
+    }
+    // The same beside a job that was begun elsewhere, and is put aside before its end.
+    list(&folder, &origin, &["/x/f", "/s"]);
+    assert_eq!(run_in(&folder, "a", &format!("-P new {name} -i ../list --deadline 300ms")).code, 4);
+    let other = format!("-P ../a/new {name} --new-job {}", origin.url("/y/f"));
+    assert_eq!(run_in(&folder, "b", &other).code, 0);
+    assert_eq!(["f", "f.0"].map(|name| folder.read(&format!("a/new/{name}"))), ["x", "y"]);
+}
+
+#[test]
+fn a_file_that_could_not_be_updated_is_its_urls_still() {
+    let origin =
+        Origin::builder().script("/x/c", ["text=x&etag=strong", "status=503"]).behave("/y/c", "text=y");
+    let (origin, folder) = (start(origin), Folder::new());
+    let [x, y] = ["/x/c", "/y/c"].map(|path| origin.url(path));
+    assert_eq!(folder.run(["-P", "out", &x]).code, 0);
+    assert_eq!(folder.run(["-P", "out", "--if-exists", "update", "--retry", "0", &x]).code, 3);
+    let ran = folder.run(["-P", "out", &y]);
+    assert_eq!(
+        (ran.code, folder.names("out"), origin.requests_to("/y/c")),
+        (0, vec!["c".into(), "c.0".into()], 1)
+    );
+    assert_eq!(["c", "c.0"].map(|name| folder.read(&format!("out/{name}"))), ["x", "y"], "{ran:?}");
+    // Nor is it fetched where it is its own.
+    let ran = folder.run(["-P", "out", &x, "--report", "r"]);
+    assert_eq!((ran.code, folder.report("r").0[0]["outcome"].as_str()), (0, Some("skipped")), "{ran:?}");
 }

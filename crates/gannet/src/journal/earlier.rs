@@ -3,7 +3,6 @@
 //! journal, and what cannot be read is passed over: then the body is fetched, or skipped by its file's name alone.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use super::place;
 use super::reading::JournalReader;
@@ -21,10 +20,8 @@ pub(super) struct Wanted {
     /// Where a job of the same list has it.
     pub(super) seq: u64,
     pub(super) url: Box<str>,
-    /// The file that stands there.
+    /// The file that stands there, by the name that it has in journals.
     pub(super) file: PathBuf,
-    /// The folder that the names in earlier journals are relative to.
-    pub(super) names_in: Option<Arc<Path>>,
     pub(super) what: What,
 }
 
@@ -136,16 +133,9 @@ impl Past {
             self.reader.index_paths()?;
             self.by_path = Index::Made;
         }
-        let file = full(&wanted.file);
-        let here = wanted.names_in.as_deref().map_or_else(|| full(Path::new("")), full);
-        let mut spellings = vec![wanted.file.clone(), file.clone()];
-        spellings.extend(file.strip_prefix(here).map(Path::to_owned));
-        let mut all = Vec::new();
-        for spelling in spellings {
-            all.extend(self.reader.found_by_path(&spelling)?);
-        }
+        let mut all = self.reader.found_by_path(&wanted.file)?;
         if all.is_empty() {
-            let name = Path::new(file.file_name().unwrap_or_default());
+            let name = Path::new(wanted.file.file_name().unwrap_or_default());
             all = self.reader.found_by_name(name)?;
         }
         let mut owner = None;
@@ -162,9 +152,7 @@ impl Past {
     /// The file that this URL has in the folder of the other one.
     fn beside(&mut self, wanted: &Wanted) -> Result<Option<PathBuf>, Error> {
         for seq in self.rows_of_url(&wanted.url)? {
-            let row = self.reader.row(seq)?.filter(Recorded::is_obtained);
-            let Some(path) = row.and_then(|row| row.path) else { continue };
-            let path = wanted.names_in.as_deref().map_or_else(|| path.clone(), |folder| folder.join(&path));
+            let Some(path) = self.reader.row(seq)?.and_then(|row| row.path) else { continue };
             let is_there = path.symlink_metadata().is_ok_and(|met| met.is_file());
             if is_there && folder_of(&path) == folder_of(&wanted.file) {
                 return Ok(Some(path));
@@ -214,9 +202,9 @@ pub(super) fn word_of(row: &Recorded, wanted: &Wanted) -> Option<Written> {
     }
 }
 
-/// Whether the row says that this is its file.
+/// Whether the row says that this is its file, whatever it ended with: what could not be updated has its file still.
 fn has_file(row: &Recorded, wanted: &Wanted) -> bool {
-    row.is_obtained() && row.path.as_deref().is_some_and(|path| is_one_file(path, wanted))
+    row.path.as_deref().is_some_and(|path| is_one_file(path, wanted))
 }
 
 fn full(path: &Path) -> PathBuf {
@@ -233,10 +221,6 @@ fn folder_of(path: &Path) -> Option<PathBuf> {
 
 /// Whether the name in a journal is that of the file.
 fn is_one_file(path: &Path, wanted: &Wanted) -> bool {
-    let named = match &wanted.names_in {
-        Some(folder) => full(&folder.join(path)),
-        None => full(path),
-    };
-    let file = full(&wanted.file);
+    let (named, file) = (full(path), full(&wanted.file));
     named == file || (named.file_name() == file.file_name() && folder_of(&named) == folder_of(&file))
 }

@@ -12,6 +12,7 @@ use crate::error::{Error, ErrorKind, Phase};
 mod durable;
 mod earlier;
 mod fork;
+mod names;
 mod outdated;
 mod own;
 mod parts;
@@ -31,6 +32,7 @@ pub use reading::{JobSummary, JournalLines, JournalReader, JournalRows};
 pub(crate) use run::{IsAsked, Known, Run, Whole};
 pub(crate) use scribe::PartLog;
 
+use names::Names;
 use place::Lock;
 use run::{OtherList, Since};
 use scribe::Scribe;
@@ -98,8 +100,7 @@ struct Handle {
     was_used: AtomicBool,
     /// A job was put aside since it was opened, or will have been when anything is asked.
     is_begun_anew: AtomicBool,
-    /// The folder that the names in earlier journals are relative to.
-    names_in: Mutex<Option<Arc<Path>>>,
+    names: Mutex<Names>,
     forgets_superseded: AtomicBool,
 }
 
@@ -164,7 +165,7 @@ impl Journal {
             is_in_use: AtomicBool::new(false),
             is_begun_anew: AtomicBool::new(false),
             was_used: AtomicBool::new(false),
-            names_in: Mutex::default(),
+            names: Mutex::new(Names::of_this_process()),
             forgets_superseded: AtomicBool::new(false),
         })))
     }
@@ -250,11 +251,12 @@ impl Journal {
         Ok(())
     }
 
-    /// Says in which folder earlier jobs ran, if not in the current one: the relative names of files in their journals are
-    /// relative to it. Matters to [`IfExists`](crate::sink::IfExists)`::Update` and `Skip`.
-    pub fn earlier_ran_in(&self, folder: impl AsRef<Path>) {
-        let mut names_in = self.0.names_in.lock().unwrap_or_else(PoisonError::into_inner);
-        *names_in = Some(Arc::from(folder.as_ref()));
+    /// Says where files lie that the next job names `given/...`: they are kept as `folder/...`, whose links are best
+    /// resolved, and a later job that says the same of a name of its own gets them back by that one. Without this, relative
+    /// names are kept as they are in the folder that was the current one when the journal was opened, and given back
+    /// absolute. To be called before a job is given this journal.
+    pub fn names_below(&self, given: impl AsRef<Path>, folder: impl AsRef<Path>) {
+        self.0.lock_names().below(given.as_ref(), folder.as_ref());
     }
 
     /// When it is closed, and all of its list has settled, the journals of earlier jobs go whose list was the same, or
@@ -347,8 +349,8 @@ impl Handle {
         }
     }
 
-    fn names_in(&self) -> Option<Arc<Path>> {
-        self.names_in.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    fn lock_names(&self) -> MutexGuard<'_, Names> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A job is done with it.

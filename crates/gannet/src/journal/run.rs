@@ -1,12 +1,13 @@
 //! One job's use of its journal: what is known of each line, in the order of the list, and what becomes of it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use smallvec::SmallVec;
 
 use super::earlier::{Wanted, What, word_of};
+use super::names::Names;
 use super::outdated::outdated;
 use super::rows::BLOCK;
 use super::store::{Block, Write};
@@ -39,6 +40,7 @@ pub(crate) struct Run {
     failed: Option<Error>,
     since: Since,
     past: Past,
+    names: Names,
 }
 
 /// Whether there are journals of earlier jobs.
@@ -113,6 +115,7 @@ impl Run {
         let has_past = handle.is_begun_anew() || place::has_history(&handle.path);
         let past = if has_past { Past::Some } else { Past::None };
         let other_list = handle.other_list();
+        let names = handle.lock_names().clone();
         if since == Since::Opening {
             handle.scribe.read_from(0..summary.lines.div_ceil(BLOCK));
         }
@@ -129,6 +132,7 @@ impl Run {
             failed: None,
             since,
             past,
+            names,
         }
     }
 
@@ -217,6 +221,7 @@ impl Run {
             return None;
         }
         let row = block.take(seq).filter(|row| *row.url == *url_of(request))?;
+        let row = self.named(row);
         self.settles(&row, outdated(&row, request).as_deref()).then(|| {
             let mut outcome = row.into_outcome();
             outcome.line = line.or(outcome.line);
@@ -254,7 +259,7 @@ impl Run {
             return match row {
                 // Two lines of one hash are not one line.
                 Some(row) if *row.url != *url_of(request) => Err(self.other_list(seq, line, Some(&row))),
-                row => Ok(row),
+                row => Ok(row.map(|row| self.named(row))),
             };
         }
         if may_be_put_aside {
@@ -266,6 +271,12 @@ impl Run {
         }
         let row = block.take(seq);
         Err(self.other_list(seq, line, row.as_ref()))
+    }
+
+    /// The row with the name that this run gives its file.
+    fn named(&self, row: Recorded) -> Recorded {
+        let path = row.path.map(|path: PathBuf| self.names.given(path));
+        Recorded { path, ..row }
     }
 
     /// Whether the row is the last word on its line; what speaks against its body counts if that is there.
@@ -302,12 +313,9 @@ impl Run {
 
     /// Asks what is written down of a line that was admitted, and of its file; of this job first.
     pub(crate) fn look_up(&mut self, seq: u64, url: &str, file: &Path) {
-        let names_in = self.handle.names_in();
-        let wanted = Wanted { seq, url: url.into(), file: file.to_owned(), names_in, what: What::Version };
+        let wanted = Wanted { seq, url: url.into(), file: self.names.kept(file), what: What::Version };
         let own = self.open.get(&seq).and_then(|admitted| admitted.row.as_deref());
-        // The names in this journal are those of this run.
-        let of_own = |row: &Recorded| word_of(row, &Wanted { names_in: None, ..wanted.clone() });
-        self.found = own.and_then(of_own);
+        self.found = own.and_then(|row| word_of(row, &wanted));
         if self.found.is_none() {
             self.handle.scribe.look_up(wanted);
         }
@@ -319,18 +327,20 @@ impl Run {
         if self.past == Past::None {
             return IsAsked::No;
         }
-        let names_in = self.handle.names_in();
-        let wanted = Wanted { seq, url: url.into(), file: file.to_owned(), names_in, what: What::Owner };
+        let wanted = Wanted { seq, url: url.into(), file: self.names.kept(file), what: What::Owner };
         self.handle.scribe.look_up(wanted);
         IsAsked::Yes
     }
 
     /// What is written down.
     pub(crate) fn poll_found(&mut self, cx: &mut Context<'_>) -> Poll<Written> {
-        match self.found.take() {
-            Some(written) => Poll::Ready(written),
-            None => self.handle.scribe.poll_found(cx),
+        if let Some(written) = self.found.take() {
+            return Poll::Ready(written);
         }
+        self.handle.scribe.poll_found(cx).map(|written| match written {
+            Written::Beside(own) => Written::Beside(self.names.given(own)),
+            other => other,
+        })
     }
 
     /// The line's file holds this, and is asked about.
@@ -370,6 +380,7 @@ impl Run {
                 (None, _) => {}
             }
         }
+        row.path = row.path.map(|path| self.names.kept(&path));
         let before = admitted.row.map(|before| (before.ending, before.bytes));
         self.handle.scribe.push(Write::Row(Box::new(row), before));
     }
