@@ -58,6 +58,8 @@ pub(crate) enum Command {
         words: Vec<OsString>,
     },
     /// Fetch again what failed in a job
+    ///
+    /// Nothing else is fetched: what was stopped or never begun is left for gannet resume.
     #[command(override_usage = "gannet retry JOB [OPTIONS]")]
     Retry {
         /// The folder of its files, its journal or its name, and options that are to be others

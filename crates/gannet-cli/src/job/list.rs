@@ -65,11 +65,9 @@ fn go_on(summary: &JobSummary, settings: Option<&Settings>, name: &str, journal:
         (true, false) => return None,
         (true, true) => "retry",
         (false, _) => {
-            if stops_again {
-                "retry"
-            } else {
-                settings.map_or("resume", Settings::verb)
-            }
+            // A retry was stopped before it came to all that had failed.
+            let was_retry = has_failed && settings.is_some_and(|settings| settings.is_retry);
+            if stops_again || was_retry { "retry" } else { "resume" }
         }
     };
     let how = settings.and_then(|settings| settings.go_on(verb, name));

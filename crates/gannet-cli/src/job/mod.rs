@@ -165,7 +165,12 @@ impl Job {
     pub(crate) fn begin(&mut self) -> Result<(), Refused> {
         match self.way {
             Way::Begin | Way::GoOn => {}
-            Way::Reopen => self.journal.reopen_failed(),
+            Way::Reopen => {
+                self.journal.reopen_failed();
+                if self.settings.is_retry {
+                    self.journal.leave_open();
+                }
+            }
             Way::Anew => self.begin_anew()?,
         }
         // What a killed run of it has left of bodies that nobody goes on with.
@@ -259,13 +264,20 @@ impl Job {
         self.journal.clone()
     }
 
-    /// How to go on, in words for a shell; `None` if it takes the same command.
-    pub(crate) fn resume(&self) -> Option<String> {
-        let verb = self.settings.verb();
+    /// Whether a retry has left something for a run that goes on.
+    pub(crate) fn leaves_open(&self) -> bool {
+        self.settings.is_retry && self.journal.committed().open() > 0
+    }
+
+    /// How to go on, in words for a shell; `None` if it takes the same command. Of `failed` lines this run has told.
+    pub(crate) fn resume(&self, failed: u64) -> Option<String> {
+        // What it has not come to has failed still.
+        let is_retry = self.settings.is_retry && self.journal.committed().failed > failed;
+        let verb = if is_retry { "retry" } else { "resume" };
         match self.settings.stdin_readers() {
             [] => self.settings.go_on(verb, &self.place.name),
             // The same command does not try again what failed.
-            [_] if self.settings.is_retry => self.settings.go_on(verb, &self.place.name),
+            [_] if is_retry => self.settings.go_on(verb, &self.place.name),
             _ => Some(format!("run the same command again with the same {}", self.settings.of_stdin())),
         }
     }

@@ -115,11 +115,6 @@ impl Settings {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// What goes on with a run that was stopped.
-    pub(super) fn verb(&self) -> &'static str {
-        if self.is_retry { "retry" } else { "resume" }
-    }
-
     /// How to go on with the job of this name, in words for a shell, where `verb` is `resume` or `retry`; `None` if it
     /// takes the same command.
     pub(super) fn go_on(&self, verb: &str, name: &str) -> Option<String> {

@@ -34,7 +34,10 @@ impl Closing<'_> {
     /// How to go on, if anything is left to do.
     pub(crate) fn resume(&self) -> Option<String> {
         let is_cut = matches!(self.exit, Exit::Deadline | Exit::Signalled(_) | Exit::Local);
-        is_cut.then(|| self.job.and_then(Job::resume).unwrap_or_else(|| GO_ON.to_owned()))
+        let has_failed = self.report.count(Ending::Failed);
+        let is_left = self.exit == Exit::SomeFailed && self.job.is_some_and(Job::leaves_open);
+        let how = || self.job.and_then(|job| job.resume(has_failed)).unwrap_or_else(|| GO_ON.to_owned());
+        (is_cut || (is_left && has_failed == 0)).then(how)
     }
 
     /// How to try again what failed, if the job is kept and over.

@@ -8,7 +8,7 @@ use gannet::Journal;
 use gannet::digest::{Algorithm, Digest};
 use gannet_origin::Origin;
 
-use crate::fixture::{Folder, LONG, end, origin, start};
+use crate::fixture::{Folder, LONG, column, end, origin, start};
 
 /// A list of these paths.
 fn list(folder: &Folder, origin: &Origin, paths: &[&str]) {
@@ -122,6 +122,55 @@ fn a_retry_that_was_stopped_is_gone_on_with_by_retry() {
     assert!(jobs.contains("gannet retry d"), "{jobs}");
     let ran = folder.run("retry d --deadline 10s".split(' '));
     assert_eq!((ran.code, folder.names("d").len()), (0, 3), "{ran:?}");
+}
+
+#[test]
+fn retry_leaves_what_was_stopped_or_never_begun_to_resume() {
+    let origin = Origin::builder().script("/f", ["status=404", "size=5"]).script("/cut", ["never", "size=6"]);
+    let (origin, folder) = (start(origin), Folder::new());
+    let paths = ["/a", "/f", "/cut", "/late"];
+    let asked = || paths.map(|path| origin.requests_to(path));
+    list(&folder, &origin, &paths);
+    assert_eq!(folder.run("-P d -i list -j 1 --deadline 500ms".split(' ')).code, 4);
+    assert_eq!(asked(), [1, 1, 1, 0]);
+    let ran = folder.run("retry d --deadline 10s --report r".split(' '));
+    assert!(ran.code == 4 && ran.stderr.contains("; gannet resume d to go on"), "{ran:?}");
+    assert_eq!(asked(), [1, 2, 1, 0], "nothing but what had failed");
+    let (rows, summary) = folder.report("r");
+    assert_eq!(column(&rows, "outcome"), ["cancelled", "ok", "ok", "unfinished"]);
+    assert_eq!(summary["resume"], "gannet resume d");
+    let jobs = folder.run(["jobs"]).out();
+    assert!(jobs.contains("2 of 4 obtained, 2 to do  gannet resume d\n"), "{jobs}");
+    // So it is with what a failure has stopped, and with what the list has grown by.
+    let ran = folder.run("resume d --deadline 10s".split(' '));
+    assert_eq!((ran.code, asked()), (0, [1, 2, 2, 1]), "{ran:?}");
+    let origin = start(Origin::builder().script("/f", ["status=404", "size=5"]));
+    list(&folder, &origin, &["/f", "/late"]);
+    assert_eq!(folder.run("-P e -i list -j 1 --fail-early".split(' ')).code, 3);
+    list(&folder, &origin, &["/f", "/late", "/new"]);
+    let ran = folder.run(["retry", "e"]);
+    assert!(
+        ran.code == 1 && ran.stderr.contains("had not failed was left; gannet resume e to go on"),
+        "{ran:?}"
+    );
+    assert_eq!(["/f", "/late", "/new"].map(|path| origin.requests_to(path)), [2, 0, 0]);
+    assert_eq!((folder.run(["resume", "e"]).code, folder.names("e").len()), (0, 3));
+}
+
+#[test]
+fn a_retry_that_is_stopped_has_left_failures_failures() {
+    let (origin, folder) =
+        (start(Origin::builder().script("/f", ["status=404", "never", "size=5"])), Folder::new());
+    list(&folder, &origin, &["/a", "/f"]);
+    assert_eq!(folder.run("-P d -i list".split(' ')).code, 1);
+    let ran = folder.run("retry d --deadline 300ms".split(' '));
+    assert!(ran.code == 4 && ran.stderr.contains("; gannet retry d to go on"), "{ran:?}");
+    let ran = folder.run("resume d --deadline 10s".split(' '));
+    assert!(ran.code == 1 && ran.stderr.contains("; gannet retry d to try these again"), "{ran:?}");
+    assert_eq!(origin.requests_to("/f"), 2);
+    let out = folder.run(["explain", "d", &origin.url("/f")]).out();
+    assert!(out.contains("stopped by the deadline") && out.contains("why: ") && out.contains("404"), "{out}");
+    assert_eq!((folder.run("retry d --deadline 10s".split(' ')).code, folder.names("d").len()), (0, 2));
 }
 
 #[test]

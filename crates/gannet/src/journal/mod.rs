@@ -94,6 +94,7 @@ struct Handle {
     known: Mutex<Resumed>,
     settings: String,
     reopens_failed: AtomicBool,
+    leaves_open: AtomicBool,
     holds_to_its_list: AtomicBool,
     is_in_use: AtomicBool,
     /// A job has worked with it.
@@ -161,6 +162,7 @@ impl Journal {
             known: Mutex::new(known),
             settings,
             reopens_failed: AtomicBool::new(false),
+            leaves_open: AtomicBool::new(false),
             holds_to_its_list: AtomicBool::new(false),
             is_in_use: AtomicBool::new(false),
             is_begun_anew: AtomicBool::new(false),
@@ -203,6 +205,11 @@ impl Journal {
         self.0.known()
     }
 
+    /// What it knows by what is committed so far.
+    pub fn committed(&self) -> Resumed {
+        self.0.scribe.summary()
+    }
+
     /// Whether all of its list has settled, by what is committed so far.
     pub fn is_finished(&self) -> bool {
         self.0.scribe.summary().is_finished
@@ -221,6 +228,15 @@ impl Journal {
     /// Opens again what failed, for the next job that is given this journal. To be called before.
     pub fn reopen_failed(&self) {
         self.0.reopens_failed.store(true, Ordering::Relaxed);
+    }
+
+    /// The next job that is given this journal fetches nothing but what is opened again: what had failed
+    /// ([`reopen_failed`](Self::reopen_failed)), and what was obtained and is not wanted so any more. What was stopped or
+    /// never begun, and what a list has grown by, ends without being tried (`cancelled`, or `unfinished` if a deadline had
+    /// cut it), and is as open as it was for the job after it. What had failed and is stopped has failed still. To be called
+    /// before.
+    pub fn leave_open(&self) {
+        self.0.leaves_open.store(true, Ordering::Relaxed);
     }
 
     /// Refuses another list also after a finished job, which is not put aside then. Holds for the next job that is given
@@ -336,6 +352,10 @@ impl Handle {
 
     fn reopens_failed(&self) -> bool {
         self.reopens_failed.load(Ordering::Relaxed)
+    }
+
+    fn leaves_open(&self) -> bool {
+        self.leaves_open.load(Ordering::Relaxed)
     }
 
     fn is_begun_anew(&self) -> bool {

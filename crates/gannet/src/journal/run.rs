@@ -12,10 +12,11 @@ use super::outdated::outdated;
 use super::rows::BLOCK;
 use super::store::{Block, Write};
 use super::{Handle, PartLog, place, sum, trouble};
-use crate::error::{Error, ErrorKind};
+use crate::clock::Clock;
+use crate::error::{Error, ErrorKind, Phase};
 use crate::event::Event;
 use crate::number::ByNumber;
-use crate::outcome::{Ending, Outcome, Recorded};
+use crate::outcome::{Ending, Outcome, Record, Recorded, Verdict};
 use crate::part::Part;
 use crate::request::Request;
 use crate::version::{Kept, Outdated, Written};
@@ -28,6 +29,8 @@ pub(crate) struct Run {
     known: u64,
     is_finished: bool,
     reopens_failed: bool,
+    /// Nothing is fetched but what is opened again.
+    leaves_open: bool,
     other_list: OtherList,
     block: Option<Block>,
     /// Lines that were admitted and have not settled.
@@ -111,7 +114,7 @@ pub(crate) enum Known {
 impl Run {
     pub(super) fn new(handle: Arc<Handle>, since: Since) -> Self {
         let summary = handle.known();
-        let reopens_failed = handle.reopens_failed();
+        let (reopens_failed, leaves_open) = (handle.reopens_failed(), handle.leaves_open());
         let has_past = handle.is_begun_anew() || place::has_history(&handle.path);
         let past = if has_past { Past::Some } else { Past::None };
         let other_list = handle.other_list();
@@ -124,6 +127,7 @@ impl Run {
             known: summary.lines,
             is_finished: summary.is_finished,
             reopens_failed,
+            leaves_open,
             other_list,
             block: None,
             open: ByNumber::default(),
@@ -196,6 +200,12 @@ impl Run {
             }
             other => other,
         };
+        let is_opened_again = outdated.is_some() || before.as_ref().is_some_and(has_failed);
+        if self.leaves_open && !is_opened_again {
+            self.open_ends += 1;
+            let url = url_of(request).into();
+            return Ok(Known::Settled(Box::new(left_open(seq, line, url, before.as_ref()))));
+        }
         let row = before.map(Box::new);
         let method = request.as_ref().map_or(http::Method::GET, |request| request.http_method().clone());
         let holds = if outdated.is_some() { Holds::Outdated } else { Holds::Nothing };
@@ -373,6 +383,11 @@ impl Run {
         if is_lost {
             row.ending = Ending::Unfinished;
         }
+        if let Some(before) = admitted.row.as_deref().filter(|row| is_stopped && has_failed(row))
+            && self.leaves_open
+        {
+            row.has_failed_as(before);
+        }
         if outcome.ending() != Ending::Ok {
             match (&admitted.kept, &admitted.row) {
                 (Some(kept), _) => row.still_has(kept),
@@ -448,6 +463,19 @@ pub(super) fn hash_of(request: &Result<Request, Error>) -> u64 {
         Err(error) => add(error.url().unwrap_or_default().as_bytes()),
     }
     sum::hash(&bytes)
+}
+
+fn has_failed(row: &Recorded) -> bool {
+    row.ending == Ending::Failed
+}
+
+/// What ends without being tried, as open as it was.
+fn left_open(seq: u64, line: Option<u64>, url: Box<str>, before: Option<&Recorded>) -> Outcome {
+    let was_late = before.and_then(|row| row.error.as_ref()).map(|error| error.kind);
+    let kind = was_late.filter(|kind| *kind == ErrorKind::JobDeadline).unwrap_or(ErrorKind::Cancelled);
+    let error = Error::new(kind, Phase::Queue, "left as it is: only what failed is tried again");
+    let record = Record { ended: Some(Clock::wall()), ..Record::default() };
+    Outcome::new(seq, line, url.clone(), Verdict::Not(error.of_url(url)), record)
 }
 
 fn url_of(request: &Result<Request, Error>) -> &str {

@@ -205,6 +205,13 @@ impl Recorded {
         }
     }
 
+    /// It was stopped while it was tried again: it has failed as it had before.
+    pub(crate) fn has_failed_as(&mut self, before: &Self) {
+        self.ending = before.ending;
+        self.error.clone_from(&before.error);
+        self.status = before.status;
+    }
+
     /// It was not obtained, and its file holds what it held.
     pub(crate) fn still_has(&mut self, kept: &Kept) {
         let Kept { there, url, etag, last_modified, .. } = kept;
