@@ -69,12 +69,8 @@ impl Place {
         let body = &args.body;
         match (args.job.journal.as_deref(), &body.directory) {
             (Some("none"), _) => None,
-            (Some(folder), _) => Some(Self::within(folder.into())),
-            (None, Some(folder)) => Some(Self {
-                journal: folder.join(FOLDER).join(FILE),
-                kind: Kind::Below,
-                name: quoted(folder),
-            }),
+            (Some(folder), _) => Some(Self::in_folder(given(Path::new(folder)), Kind::Given)),
+            (None, Some(folder)) => Some(Self::in_folder(below(folder), Kind::Below)),
             (None, None) if body.files.iter().all(|file| is_regular(file)) => Self::in_state(args),
             (None, None) => None,
         }
@@ -92,7 +88,7 @@ impl Place {
 
     /// The one that they were told by when the folder of its files was this one.
     pub(super) fn part_key_in(&self, folder: &Path) -> Option<PartKey> {
-        (self.kind == Kind::Below).then(|| part_key(&folder.join(FOLDER).join(FILE)))
+        (self.kind == Kind::Below).then(|| part_key(&below(folder)))
     }
 
     /// Whether a journal lies there.
@@ -100,8 +96,8 @@ impl Place {
         self.journal.exists()
     }
 
-    fn within(folder: PathBuf) -> Self {
-        Self { journal: folder.join(FILE), kind: Kind::Given, name: quoted(&folder) }
+    fn in_folder(journal: PathBuf, kind: Kind) -> Self {
+        Self { name: name_of(&journal), journal, kind }
     }
 
     /// In the state folder, under a digest of what makes the job: the folder it runs in, its inputs and outputs.
@@ -201,9 +197,17 @@ fn in_state(name: &str) -> Option<PathBuf> {
 /// The journal of a job that is named by the folder of its files, its journal, the journal's folder, or its name in the
 /// state folder.
 pub(super) fn find(job: &Path) -> Result<PathBuf, Complaint> {
-    let inside = [job.join(FOLDER).join(FILE), job.join(FILE)];
-    if let Some(found) = inside.into_iter().find(|path| path.is_file()) {
-        return Ok(found);
+    let [by_files, by_name] = [below(job), given(job)];
+    match (by_files.is_file(), by_name.is_file()) {
+        (true, true) => {
+            let [one, other] = [&by_files, &by_name].map(|path| name_of(path));
+            return Err(Complaint::new(format!("there are two jobs in {}", job.display()))
+                .why("one is that of -P, the other that of --journal")
+                .fix(format!("name the journal: {one} or {other}")));
+        }
+        (true, false) => return Ok(by_files),
+        (false, true) => return Ok(by_name),
+        (false, false) => {}
     }
     if job.is_file() {
         return if may_be_journal(job) {
@@ -220,6 +224,16 @@ pub(super) fn find(job: &Path) -> Result<PathBuf, Complaint> {
     })
 }
 
+/// The journal of a job whose files lie below this folder.
+pub(super) fn below(folder: &Path) -> PathBuf {
+    folder.join(FOLDER).join(FILE)
+}
+
+/// The journal in the folder of `--journal`.
+pub(super) fn given(folder: &Path) -> PathBuf {
+    folder.join(FILE)
+}
+
 /// Whether it is a name of the state folder.
 fn is_name(name: &str) -> bool {
     name.len() == 16 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
@@ -232,10 +246,15 @@ pub(super) fn name_of(journal: &Path) -> String {
         return quoted(Path::new(journal.file_stem().unwrap_or_default()));
     }
     match (journal.file_name(), folder.file_name(), folder.parent()) {
-        (Some(file), Some(own), Some(files)) if file == FILE && own == FOLDER => {
+        // A folder with two journals is the name of none of them.
+        (Some(file), Some(own), Some(files)) if file == FILE && own == FOLDER && !given(files).is_file() => {
             quoted(if files.as_os_str().is_empty() { Path::new(".") } else { files })
         }
-        (Some(file), _, _) if file == FILE => quoted(folder),
+        (Some(file), own, _)
+            if file == FILE && own.is_none_or(|own| own != FOLDER) && !below(folder).is_file() =>
+        {
+            quoted(if folder.as_os_str().is_empty() { Path::new(".") } else { folder })
+        }
         _ => quoted(journal),
     }
 }
@@ -270,13 +289,13 @@ const LOOKED_THROUGH: usize = 10_000;
 const DEEPEST: usize = 3;
 
 /// The journals below a folder, and those of the state folder.
-pub(super) fn all(below: &Path) -> Vec<PathBuf> {
+pub(super) fn all(top: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    let mut folders = vec![(below.to_owned(), 0)];
+    let mut folders = vec![(top.to_owned(), 0)];
     let mut next = 0;
     while let Some((folder, depth)) = folders.get(next).cloned() {
         next += 1;
-        let inside = [folder.join(FOLDER).join(FILE), folder.join(FILE)];
+        let inside = [below(&folder), given(&folder)];
         found.extend(inside.into_iter().filter(|path| path.is_file()));
         if depth == DEEPEST {
             continue;

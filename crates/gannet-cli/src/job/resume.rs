@@ -117,12 +117,14 @@ fn the_one_here() -> Result<PathBuf, Complaint> {
 /// What the options lead to is this very journal.
 fn same_place(args: &GetArgs, journal: &Path, name: &str) -> Result<(), Complaint> {
     let leads_to = match (&args.job.journal, &args.body.directory) {
-        (Some(folder), _) if folder != "none" => place::find(Path::new(folder)).ok(),
-        (None, Some(folder)) => place::find(folder).ok(),
+        (Some(folder), _) if folder != "none" => Some(place::given(Path::new(folder))),
+        (None, Some(folder)) => Some(place::below(folder)),
         (Some(_), _) => None,
         (None, None) => place::in_state_of(args),
     };
-    let is_same = leads_to.is_some_and(|found| found.canonicalize().ok() == journal.canonicalize().ok());
+    let is_same =
+        |found: PathBuf| found.canonicalize().is_ok_and(|found| Some(found) == journal.canonicalize().ok());
+    let is_same = leads_to.is_some_and(is_same);
     if is_same {
         return Ok(());
     }

@@ -129,3 +129,26 @@ fn a_file_that_could_not_be_updated_is_its_urls_still() {
     let ran = folder.run(["-P", "out", &x, "--report", "r"]);
     assert_eq!((ran.code, folder.report("r").0[0]["outcome"].as_str()), (0, Some("skipped")), "{ran:?}");
 }
+
+#[test]
+fn two_jobs_of_one_folder_are_told_apart() {
+    let origin = start(Origin::builder().script("/b", ["never", "size=20"]));
+    let folder = Folder::new();
+    assert_eq!(folder.run(["-P", "out", &origin.url("/a?size=10")]).code, 0);
+    let urls = [origin.url("/b"), origin.url("/c?size=1")];
+    let ran = folder.run(["-P", "out", "--journal", "out", "--deadline", "300ms", &urls[0], &urls[1]]);
+    let hint = "gannet resume out/journal.sqlite";
+    assert!(ran.code == 4 && ran.stderr.contains(&format!("{hint} to go on")), "{ran:?}");
+    let jobs = folder.run(["jobs"]).out();
+    let lines: Vec<&str> = jobs.lines().collect();
+    assert!(lines.len() == 2 && lines[0].starts_with("out/.gannet/journal.sqlite  "), "{jobs}");
+    assert!(lines[1].starts_with("out/journal.sqlite  ") && lines[1].ends_with(hint), "{jobs}");
+    for command in ["resume out", "verify out"] {
+        let ran = folder.run(command.split(' '));
+        let names = "name the journal: out/.gannet/journal.sqlite or out/journal.sqlite";
+        assert!(ran.code == 2 && ran.stderr.contains(names), "{command}: {ran:?}");
+    }
+    assert_eq!(folder.run("resume out/journal.sqlite --deadline 10s".split(' ')).code, 0);
+    assert_eq!(folder.names("out"), ["a_size=10", "b", "c_size=1", "journal.sqlite", "journal.sqlite.lock"]);
+    assert_eq!(folder.run(["verify", "out/.gannet/journal.sqlite"]).code, 0);
+}
