@@ -190,6 +190,11 @@ impl Settings {
         self.output.as_deref().map(settled)
     }
 
+    /// Whether its bodies may have gone to devices and pipes, as `-o` takes them.
+    pub(super) fn writes_where_it_is_told(&self) -> bool {
+        self.bodies == Some(Bodies::Own)
+    }
+
     /// What is done is not where it is wanted now: the files have been moved, or bodies are to go elsewhere.
     pub(super) fn moved_to(&self, now: &Self) -> Option<Complaint> {
         let (was, is) = (self.folder(), now.folder());

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use gannet::digest::{Digest, Hasher};
 use gannet::{Ending, Journal, Recorded};
 
-use super::{Refused, place};
+use super::{Refused, Settings, place};
 use crate::exit::Exit;
 use crate::say::Voice;
 
@@ -29,6 +29,8 @@ const PIECE: usize = 64 << 10;
 pub(crate) fn verify(job: &Path, voice: &Voice, out: &mut dyn Write) -> Result<io::Result<Exit>, Refused> {
     let journal = place::find(job)?;
     let reader = Journal::read(&journal)?;
+    let settings = Settings::of_json(&reader.summary().settings);
+    let may_be_none = settings.is_some_and(|settings| settings.writes_where_it_is_told());
     let mut count = Count::default();
     for row in reader.rows() {
         let row = row?;
@@ -38,6 +40,7 @@ pub(crate) fn verify(job: &Path, voice: &Voice, out: &mut dyn Write) -> Result<i
             Ok(By::Digest) => count.by_digest += 1,
             Ok(By::Length) => count.by_length += 1,
             Ok(By::Presence) => count.by_presence += 1,
+            Err(Wrong::NoFile) if may_be_none && !path.is_dir() => count.elsewhere += 1,
             Err(found) => {
                 count.wrong += 1;
                 if let Err(error) = writeln!(out, "{}: {}", place::shown(path).display(), told(&found, &row))
@@ -67,12 +70,14 @@ struct Count {
     by_digest: u64,
     by_length: u64,
     by_presence: u64,
+    /// What went to a device or a pipe.
+    elsewhere: u64,
     wrong: u64,
 }
 
 impl Count {
     fn told(&self) -> String {
-        let Self { by_digest, by_length, by_presence, wrong } = *self;
+        let Self { by_digest, by_length, by_presence, elsewhere, wrong } = *self;
         let sound = by_digest + by_length + by_presence;
         let mut text = format!("{sound} of {} files are as the journal has them", sound + wrong);
         let kinds = [
@@ -84,6 +89,9 @@ impl Count {
         let kinds: Vec<String> = kinds.map(|(count, how)| format!("{count} {how}")).collect();
         if !kinds.is_empty() {
             text.push_str(&format!(" ({})", kinds.join(", ")));
+        }
+        if elsewhere > 0 {
+            text.push_str(&format!("; {elsewhere} went to no regular file, and cannot be compared"));
         }
         if wrong > 0 {
             text.push_str("; remove the others, and the same command with --new-job fetches them again");

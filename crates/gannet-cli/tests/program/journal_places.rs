@@ -152,3 +152,28 @@ fn two_jobs_of_one_folder_are_told_apart() {
     assert_eq!(folder.names("out"), ["a_size=10", "b", "c_size=1", "journal.sqlite", "journal.sqlite.lock"]);
     assert_eq!(folder.run(["verify", "out/.gannet/journal.sqlite"]).code, 0);
 }
+
+#[test]
+fn a_body_that_went_to_no_regular_file_is_not_compared() {
+    let (origin, folder) = (origin(), Folder::new());
+    let urls = [origin.url("/a?size=10"), origin.url("/b?size=20")];
+    let args = ["-o", "/dev/null", "-o", "b", "--journal", "J"];
+    assert_eq!(folder.run(args.iter().copied().chain(urls.iter().map(String::as_str))).code, 0);
+    let ran = folder.run(["verify", "J"]);
+    assert_eq!((ran.code, ran.out().as_str()), (0, ""), "{ran:?}");
+    let told = "1 of 1 files are as the journal has them (1 by length alone); 1 went to no regular file";
+    assert!(ran.stderr.contains(told), "{ran:?}");
+    // Nobody has written to a folder, nor to a pipe below -P.
+    std::fs::remove_file(folder.path().join("b"))
+        .and_then(|()| std::fs::create_dir(folder.path().join("b")))
+        .expect("a folder");
+    let ran = folder.run(["verify", "J"]);
+    assert_eq!((ran.code, ran.out().as_str()), (5, "b: FAILED (it is no file)\n"), "{ran:?}");
+    assert_eq!(folder.run(["-P", "out", &urls[0]]).code, 0);
+    let file = folder.path().join("out/a_size=10");
+    std::fs::remove_file(&file)
+        .and_then(|()| std::os::unix::fs::symlink("/dev/null", &file))
+        .expect("a link");
+    let ran = folder.run(["verify", "out"]);
+    assert_eq!((ran.code, ran.out().as_str()), (5, "out/a_size=10: FAILED (it is no file)\n"), "{ran:?}");
+}
