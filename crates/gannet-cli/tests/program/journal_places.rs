@@ -177,3 +177,42 @@ fn a_body_that_went_to_no_regular_file_is_not_compared() {
     let ran = folder.run(["verify", "out"]);
     assert_eq!((ran.code, ran.out().as_str()), (5, "out/a_size=10: FAILED (it is no file)\n"), "{ran:?}");
 }
+
+#[test]
+fn who_reads_a_journal_leaves_nothing_beside_it() {
+    let origin = start(Origin::builder().script("/s", ["never", "never", "size=7"]));
+    let folder = Folder::new();
+    let own = folder.path().join("out/.gannet");
+    let beside = || {
+        let names = std::fs::read_dir(&own).expect("a folder").flatten();
+        let mut names: Vec<String> =
+            names.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    };
+    for (paths, deadline, code) in
+        [(&["/a?size=10"][..], "10s", 0), (&["/b?size=20"], "10s", 0), (&["/a?size=10", "/s"], "500ms", 4)]
+    {
+        list(&folder, &origin, paths);
+        assert_eq!(folder.run(["-P", "out", "-i", "list", "--deadline", deadline]).code, code);
+    }
+    let files = ["journal.1.sqlite", "journal.2.sqlite", "journal.sqlite", "journal.sqlite.lock"];
+    assert_eq!(beside(), files);
+    let explain = format!("explain out {}", origin.url("/a?size=10"));
+    for (line, code) in [
+        ("jobs", 0),
+        ("verify out", 0),
+        (&explain, 0),
+        ("verify out/.gannet/journal.1.sqlite", 0),
+        ("resume out --deadline 300ms", 4),
+        ("-P out -i list --deadline 10s --new-job --name x{base}", 0),
+        ("resume out", 0),
+    ] {
+        let before = beside().len();
+        let ran = folder.run(line.split(' '));
+        assert_eq!(ran.code, code, "{line}: {ran:?}");
+        let is_of_sqlite = |name: &String| name.ends_with("-shm") || name.ends_with("-wal");
+        assert_eq!(beside().into_iter().find(is_of_sqlite), None, "{line}");
+        assert!(beside().len() >= before, "{line}");
+    }
+}

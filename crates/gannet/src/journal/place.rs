@@ -65,6 +65,17 @@ fn try_lock(file: &File, pauses: u32, mut pause: impl FnMut()) -> Result<(), Try
     file.try_lock()
 }
 
+/// The lock of a journal that nobody works with, if there is one to be had without waiting or making it.
+pub(super) fn lock_at_once(path: &Path) -> Option<File> {
+    let file = File::open(beside(path, ".lock")).ok()?;
+    file.try_lock().ok().map(|()| file)
+}
+
+/// Whether somebody has worked with the journal in this place: nobody does with those of earlier jobs.
+pub(super) fn has_lock(path: &Path) -> bool {
+    beside(path, ".lock").exists()
+}
+
 impl Lock {
     /// The journal is open from now on.
     pub(super) fn works(&self) {

@@ -18,6 +18,38 @@ pub struct JournalReader {
     path: PathBuf,
     connection: Connection,
     header: Header,
+    /// Dropped when the connection is closed.
+    _traces: Traces,
+}
+
+/// What SQLite makes beside a journal for one who reads it, and cannot remove for one who may not write.
+#[derive(Debug)]
+struct Traces {
+    /// The journal that had none of it.
+    of: Option<PathBuf>,
+}
+
+impl Traces {
+    fn new(path: &Path) -> Self {
+        Self { of: place::has_empty_log(path).then(|| path.to_owned()) }
+    }
+
+    const NONE: Self = Self { of: None };
+}
+
+impl Drop for Traces {
+    fn drop(&mut self) {
+        let Some(path) = self.of.as_deref().filter(|path| place::beside(path, "-shm").exists()) else {
+            return;
+        };
+        // Who works with it removes them at the end, and nobody puts it aside meanwhile.
+        let Some(_lock) = place::lock_at_once(path) else { return };
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        // The last one who closes it removes them, if it may write. They are in nobody's way if it may not.
+        if let Ok(connection) = Connection::open_with_flags(path, flags) {
+            drop(connection.query_row("SELECT id FROM header", (), |_| Ok(())));
+        }
+    }
 }
 
 /// What a journal says of its job as a whole.
@@ -59,6 +91,13 @@ impl JournalReader {
             // What SQLite writes beside a file while it is made, and never again.
             return Err(schema::not_made(path));
         }
+        if !place::has_lock(path) && place::has_empty_log(path) {
+            return Self::open_past(path);
+        }
+        Self::open_where_it_is(path)
+    }
+
+    fn open_where_it_is(path: &Path) -> Result<Self, Error> {
         schema::check_file(path)?;
         match Self::open_as(path, path) {
             // SQLite wants to make files beside it. Where it may not, and nothing is missing in the file, nobody writes it.
@@ -74,18 +113,19 @@ impl JournalReader {
         let sqlite = |cause| trouble::of_sqlite(path, cause);
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let flags = if name == path { flags } else { flags | OpenFlags::SQLITE_OPEN_URI };
+        let traces = if name == path { Traces::new(path) } else { Traces::NONE };
         let connection = Connection::open_with_flags(name, flags).map_err(sqlite)?;
         connection.busy_timeout(std::time::Duration::from_secs(10)).map_err(sqlite)?;
         schema::check(&connection, path)?;
         let header = Header::read(&connection, path)?;
-        Ok(Self { path: path.to_owned(), connection, header })
+        Ok(Self { path: path.to_owned(), connection, header, _traces: traces })
     }
 
     /// Opens the journal of an earlier job, which nobody writes to any more: then SQLite makes no files beside it, which
     /// nobody would remove.
     pub(super) fn open_past(path: &Path) -> Result<Self, Error> {
         let has_log = std::fs::metadata(place::beside(path, "-wal")).is_ok_and(|log| log.len() > 0);
-        let Some(uri) = uri_of(path).filter(|_| !has_log) else { return Self::open(path) };
+        let Some(uri) = uri_of(path).filter(|_| !has_log) else { return Self::open_where_it_is(path) };
         schema::check_file(path)?;
         let flags =
             OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
@@ -93,7 +133,7 @@ impl JournalReader {
         let connection = connection.map_err(|cause| trouble::of_sqlite(path, cause))?;
         schema::check(&connection, path)?;
         let header = Header::read(&connection, path)?;
-        Ok(Self { path: path.to_owned(), connection, header })
+        Ok(Self { path: path.to_owned(), connection, header, _traces: Traces::NONE })
     }
 
     /// The file that it lies in.
