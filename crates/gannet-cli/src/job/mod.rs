@@ -163,6 +163,8 @@ impl Job {
     /// # Errors
     /// The old job cannot be put aside.
     pub(crate) fn begin(&mut self) -> Result<(), Refused> {
+        // What a killed run of it has left of bodies that nobody goes on with: while there is a journal whose job this is.
+        self.leftovers.take().into_iter().for_each(|leftovers| leftovers.remove());
         match self.way {
             Way::Begin | Way::GoOn => {}
             Way::Reopen => {
@@ -173,8 +175,6 @@ impl Job {
             }
             Way::Anew => self.begin_anew()?,
         }
-        // What a killed run of it has left of bodies that nobody goes on with.
-        self.leftovers.take().into_iter().for_each(|leftovers| leftovers.remove());
         // What is refused for another list must not change what the job goes on with.
         if self.known.lines == 0 || self.known.is_finished {
             self.journal.note_settings(self.settings.to_json());

@@ -543,3 +543,33 @@ fn rows_53_to_55_hold_for_each_call_of_a_run_that_goes_on() {
     trials.extend(each_call_again(Deed::Fail(Errno::EMFILE), |_| &[0, 1, 3, 6]));
     sweep(trials, &Bodies::three(), USUAL);
 }
+
+#[test]
+fn a_kill_while_a_job_of_the_state_folder_is_put_aside_leaves_no_part_for_ever() {
+    let (origin, folder) = (Origin::start_in_thread(Origin::builder()).expect("an origin"), Folder::new());
+    // Nothing vouches for the body, so that no row knows its part.
+    let url = origin.url("/b?size=1500000&seed=3");
+    let command = |further: &[&str]| {
+        let mut shell = held(env!("CARGO_BIN_EXE_gannet"));
+        shell.args(["-q", "-o", "x", &url]).args(further).current_dir(folder.path(""));
+        shell.env("XDG_CONFIG_HOME", "/dev/null").env("XDG_STATE_HOME", folder.path("state"));
+        shell
+    };
+    let parts = || folder.files_below("").into_iter().filter(|name| name.ends_with(".part")).count();
+    let mut written = 0;
+    let traced = trace(command(&[]), &folder.path("."), LONG, |call| {
+        written += u32::from(call.path.ends_with(".part") && call.name.contains("write"));
+        if written == 2 { Deed::Kill } else { Deed::LetThrough }
+    });
+    assert_eq!((traced.code, parts()), (137, 1));
+    let mut is_gone = false;
+    let traced = trace(command(&["--new-job"]), &folder.path("."), LONG, |call| {
+        let deed = if is_gone { Deed::Kill } else { Deed::LetThrough };
+        is_gone |= call.name.starts_with("unlink") && call.path.ends_with(".sqlite");
+        deed
+    });
+    assert_eq!((traced.code, is_gone), (137, true));
+    let traced = trace(command(&[]), &folder.path("."), LONG, |_| Deed::LetThrough);
+    assert_eq!((traced.code, parts()), (0, 0));
+    assert!(fs::read(folder.path("x")).is_ok_and(|bytes| bytes == body(1_500_000, 3)));
+}
