@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use gannet::part::Part;
-use gannet::{AttemptRecord, Ending, Journal, Recorded, WaitedFor, WhyStarted, WhyStopped};
+use gannet::{AttemptRecord, Ending, Journal, JournalReader, Recorded, WaitedFor, WhyStarted, WhyStopped};
 
 use super::list::stamp;
 use super::{Refused, place};
@@ -23,7 +23,12 @@ pub(crate) fn explain(job: &Path, url: &str, out: &mut dyn Write) -> Result<io::
     };
     let rows = reader.rows_of(&url)?;
     let mut parts = reader.parts()?;
-    parts.retain(|(seq, part)| *part.url == *url || rows.iter().any(|row| row.seq == *seq));
+    let mut lines = rows.iter().map(|row| row.seq).collect::<Vec<_>>();
+    if rows.is_empty() && parts.iter().any(|(_, part)| *part.url != *url) {
+        // A part has the URL at the end of the redirects alone.
+        lines = lines_of(&reader, &url)?;
+    }
+    parts.retain(|(seq, part)| *part.url == *url || lines.contains(seq));
     // Of what was killed there may be no more than that.
     let (of_rows, alone): (Vec<_>, Vec<_>) =
         parts.iter().partition(|(seq, _)| rows.iter().any(|row| row.seq == *seq));
@@ -46,9 +51,24 @@ pub(crate) fn explain(job: &Path, url: &str, out: &mut dyn Write) -> Result<io::
         kept.for_each(|(_, part)| text.push_str(&format!("  kept: {}\n", lies(part))));
     }
     for (_, part) in alone {
-        text.push_str(&format!("{}: no attempt has ended\n  kept: {}\n", part.url, lies(part)));
+        let from = if *part.url == *url { String::new() } else { format!(", from {}", part.url) };
+        text.push_str(&format!("{url}: no attempt has ended\n  kept: {}{from}\n", lies(part)));
     }
     Ok(out.write_all(text.as_bytes()).map(|()| Exit::Obtained))
+}
+
+/// The lines that are this URL alone, by what is kept of each.
+fn lines_of(reader: &JournalReader, url: &str) -> Result<Vec<u64>, Refused> {
+    let (request, mut lines, mut found) = (gannet::Request::new(url), reader.lines(), Vec::new());
+    for seq in 0.. {
+        if lines.is_over() {
+            break;
+        }
+        if lines.is_next(&request)? {
+            found.push(seq);
+        }
+    }
+    Ok(found)
 }
 
 /// What there is of a body.

@@ -279,6 +279,25 @@ fn explain_tells_of_what_a_kill_has_left_of_a_body() {
 }
 
 #[test]
+fn explain_tells_of_the_part_of_a_redirected_url_too() {
+    let stalls = "size=3m&seed=1&etag=strong&stall=2m";
+    let folder = Folder::new();
+    let origin = start(Origin::builder().behave("/end", stalls).behave("/b", "redirect=/end"));
+    list(&folder, &origin, &["/a?size=1", "/b"]);
+    let mut child = folder.command(["-P", "d", "-i", "list"]).spawn().expect("the program starts");
+    wait_for_a_part(&folder.path().join("d/.gannet/journal.sqlite"));
+    child.kill().expect("it runs");
+    assert_eq!(end(child).code, 137);
+    let (url, end) = (origin.url("/b"), origin.url("/end"));
+    let ran = folder.run(["explain", "d", &url]);
+    let out = ran.out();
+    assert!(ran.code == 0 && out.starts_with(&format!("{url}: no attempt has ended\n  kept: ")), "{ran:?}");
+    assert!(out.ends_with(&format!(", from {end}\n")) && out.lines().count() == 2, "{out}");
+    let ran = folder.run(["explain", "d", &origin.url("/c")]);
+    assert!(ran.code == 2 && ran.stderr.contains("nothing about"), "{ran:?}");
+}
+
+#[test]
 fn a_report_that_cannot_be_written_says_what_to_do() {
     let (origin, folder) = (origin(), Folder::new());
     let ran = folder.run(["--report", "/dev/full", "-o", "x", &origin.url("/a?size=1")]);
