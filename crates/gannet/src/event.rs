@@ -46,8 +46,9 @@ pub enum Event<'a> {
         /// How many.
         bytes: u64,
     },
-    /// A part file stands for a body that a later run could go on with: told before its first byte is written, and
-    /// each time that more of it is on the disk. Only of fetches whose parts are left
+    /// A part file stands for a body that a later run could go on with: told before its first byte is written,
+    /// each time that more of it is on the disk, and again before more is written to it if it was told of more than 3 s
+    /// ago, or in an earlier run ([`OnDisk::held`](crate::part::OnDisk::held)). Only of fetches whose parts are left
     /// ([`ClientBuilder::leave_parts`](crate::ClientBuilder::leave_parts)).
     Part {
         /// The request's place in the input.

@@ -45,6 +45,9 @@ pub struct OnDisk {
     pub modified: Option<SystemTime>,
     /// The last good bytes, by which an edited file is told.
     pub tail: Tail,
+    /// When it was in the hands of a fetch last that was about to write more, if that is later: what a process wrote that
+    /// died then is younger than what was told before.
+    pub held: Option<SystemTime>,
 }
 
 /// A print of the last good bytes of a file.
@@ -72,7 +75,7 @@ impl Tail {
 impl OnDisk {
     /// A file at `path` of which the last good bytes have this print.
     pub fn new(path: impl Into<PathBuf>, modified: Option<SystemTime>, tail: Tail) -> Self {
-        Self { path: path.into(), modified, tail }
+        Self { path: path.into(), modified, tail, held: None }
     }
 }
 

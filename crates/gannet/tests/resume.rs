@@ -447,6 +447,51 @@ async fn a_part_that_is_longer_than_it_was_told_was_written_soon_after_or_somebo
 }
 
 #[tokio::test]
+async fn a_part_that_was_told_of_long_ago_is_told_of_again_before_more_is_written() {
+    let query = "size=3m&seed=1&etag=strong";
+    // Edited a minute after it was told of; or written to by a run that had told again that it is in its hands.
+    for (held, edit, goes_on) in
+        [(None, 60, false), (Some(55), 60, true), (Some(55), 66, false), (Some(55), 0, true)]
+    {
+        let script = [format!("{query}&truncate=2m"), query.to_owned()];
+        let origin = Origin::builder().script("/x", script).start().await.expect("a port is free");
+        let folder = Folder::new();
+        let mut all = all_left(&origin, &folder).await;
+        all.retain(|part| part.good >= 1 << 20);
+        let mut part = all.swap_remove(0);
+        let on_disk = part.on_disk.as_mut().expect("it lies on the disk");
+        let told = std::time::SystemTime::now() - Duration::from_secs(600);
+        on_disk.modified = Some(told);
+        on_disk.held = held.map(|seconds| told + Duration::from_secs(seconds));
+        let file = std::fs::File::options().write(true).open(&on_disk.path).expect("it is there");
+        file.set_modified(told + Duration::from_secs(edit)).expect("it can be set");
+        let (good, path) = (part.good, on_disk.path.clone());
+        let words: Told = Told::default();
+        let heard = Arc::clone(&words);
+        let client = client().leave_parts().watch(move |event| {
+            if let Event::Part { part, .. } = event {
+                let length = std::fs::metadata(&path).map_or(0, |met| met.len());
+                let mut heard = heard.lock().expect("nobody panics here");
+                assert!(!heard.is_empty() || length == part.good, "it was written to before it was told of");
+                heard.push((*part).clone());
+            }
+        });
+        let request =
+            Request::new(&origin.url("/x")).expect("a good URL").save_as(folder.0.join("x")).part(part);
+        let sink = Arc::new(Files::where_requests_say().if_exists(IfExists::Overwrite));
+        let client = client.build().expect("they agree");
+        let outcome = client.fetch_each([request]).save_with(sink).next().await.expect("one URL");
+        let case = format!("{held:?}, {edit}: {outcome:?}");
+        assert_eq!(outcome.resumed_from(), if goes_on { good } else { 0 }, "{case}");
+        assert!(folder.bytes() == body(3 << 20, 1), "{case}");
+        let words = words.lock().expect("nobody panics here");
+        let first = words[0].on_disk.as_ref().expect("it lies on the disk");
+        assert_eq!((words[0].good == good, first.held > Some(told)), (goes_on, goes_on), "{case}");
+        assert!(words[1..].iter().all(|part| part.on_disk.as_ref().is_some_and(|at| at.held.is_none())));
+    }
+}
+
+#[tokio::test]
 async fn what_a_later_run_finds_changed_is_begun_anew() {
     let script = ["size=3m&seed=1&etag=strong&truncate=2m", "size=3m&seed=2&etag=strong"];
     let origin = Origin::builder().script("/x", script).start().await.expect("a port is free");

@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::part::{OnDisk, Part, Tail};
 
 const COLUMNS: &str = "seq, url, etag, last_modified, date, total, coding, good_bytes, path, modified_ns, \
-tail_bytes, tail, sum";
+tail_bytes, tail, held_ns, sum";
 
 /// How the name of a file ends that holds no whole body.
 const END: &str = ".part";
@@ -60,10 +60,12 @@ fn read_one(f: &mut Fields<'_, '_>) -> Read<Option<(u64, Part)>> {
         ..Part::new(url.unwrap_or_default())
     };
     let path = path_of(f.value()?)?;
-    let modified = f.number()?.and_then(|nanos| UNIX_EPOCH.checked_add(Duration::from_nanos(nanos)));
+    let at = |nanos| UNIX_EPOCH.checked_add(Duration::from_nanos(nanos));
+    let modified = f.number()?.and_then(at);
     let length = f.number()?.and_then(|length| u32::try_from(length).ok()).unwrap_or_default();
     let tail = Tail { length, print: f.number()?.unwrap_or_default() };
-    part.on_disk = path.map(|path| OnDisk::new(path, modified, tail));
+    let held = f.number()?.and_then(at);
+    part.on_disk = path.map(|path| OnDisk { held, ..OnDisk::new(path, modified, tail) });
     let sum = f.integer()?;
     let seq = seq.filter(|seq| sum == Some(sum_of(&fields(*seq, &part))));
     Ok(seq.map(|seq| (seq, part)))
@@ -73,7 +75,7 @@ pub(super) fn write(connection: &Connection, seq: u64, part: &Part) -> rusqlite:
     let own = fields(seq, part);
     let sum = [Field::Integer(Some(sum_of(&own)))];
     let mut query =
-        connection.prepare_cached("INSERT OR REPLACE INTO parts VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?)")?;
+        connection.prepare_cached("INSERT OR REPLACE INTO parts VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?)")?;
     query.execute(params_from_iter(own.iter().chain(&sum))).map(drop)
 }
 
@@ -83,12 +85,12 @@ pub(super) fn remove(connection: &Connection, lines: Range<u64>) -> rusqlite::Re
 }
 
 /// All fields of a row but its checksum, in the order of their columns.
-fn fields(seq: u64, part: &Part) -> [Field<'_>; 12] {
+fn fields(seq: u64, part: &Part) -> [Field<'_>; 13] {
     let number = |number: u64| Field::Integer(Some(number.cast_signed()));
     let on_disk = part.on_disk.as_ref();
     let since = |at: SystemTime| at.duration_since(UNIX_EPOCH).ok();
-    let nanos = on_disk.and_then(|on_disk| on_disk.modified).and_then(since);
-    let nanos = nanos.and_then(|since| u64::try_from(since.as_nanos()).ok());
+    let nanos = |since: Duration| u64::try_from(since.as_nanos()).ok().map(u64::cast_signed);
+    let nanos = |at: Option<SystemTime>| Field::Integer(at.and_then(since).and_then(nanos));
     [
         number(seq),
         Field::Text(Some(&part.url)),
@@ -99,9 +101,10 @@ fn fields(seq: u64, part: &Part) -> [Field<'_>; 12] {
         Field::Text(part.coding.as_deref()),
         number(part.good),
         path_field(on_disk.map(|on_disk| &*on_disk.path)),
-        Field::Integer(nanos.map(u64::cast_signed)),
+        nanos(on_disk.and_then(|on_disk| on_disk.modified)),
         Field::Integer(on_disk.map(|on_disk| i64::from(on_disk.tail.length))),
         Field::Integer(on_disk.map(|on_disk| on_disk.tail.print.cast_signed())),
+        nanos(on_disk.and_then(|on_disk| on_disk.held)),
     ]
 }
 

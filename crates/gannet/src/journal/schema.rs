@@ -36,7 +36,7 @@ started INTEGER, ended INTEGER, queued_us INTEGER, total_us INTEGER, sum INTEGER
 
 const PARTS: &str = "CREATE TABLE parts(\
 seq INTEGER PRIMARY KEY, url TEXT, etag TEXT, last_modified TEXT, date TEXT, total INTEGER, coding TEXT, \
-good_bytes INTEGER, path, modified_ns INTEGER, tail_bytes INTEGER, tail INTEGER, sum INTEGER)";
+good_bytes INTEGER, path, modified_ns INTEGER, tail_bytes INTEGER, tail INTEGER, held_ns INTEGER, sum INTEGER)";
 
 /// The longest journal's log of recent commits, in bytes, before it is copied into the main file.
 pub(super) const LOG: u64 = 4 << 20;

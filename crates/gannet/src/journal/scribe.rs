@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -57,6 +57,10 @@ struct State {
     hurry: Hurry,
     /// Whether the thread is committing a group that was in `writes`.
     is_committing: bool,
+    /// The lines of the parts that it is writing down.
+    parts_under_way: Vec<u64>,
+    /// Who waits until a part is written down.
+    waiting: Vec<Waker>,
     blocks: VecDeque<Block>,
     /// Blocks from the first to the second are still to be read.
     to_read: std::ops::Range<u64>,
@@ -108,6 +112,22 @@ impl PartLog {
             _ => {}
         }
     }
+
+    /// Ready when what was said of this line's part is committed, or never will be.
+    pub(crate) fn poll_written(&self, seq: u64, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.0.lock();
+        let is_on_its_way = state.shelf.has_news_of(seq) || state.parts_under_way.contains(&seq);
+        if state.failed.is_some() || state.is_over || !is_on_its_way {
+            return Poll::Ready(());
+        }
+        if !state.waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+            state.waiting.push(cx.waker().clone());
+        }
+        state.hurry = Hurry::Yes;
+        drop(state);
+        self.0.told.notify_one();
+        Poll::Pending
+    }
 }
 
 impl Scribe {
@@ -120,6 +140,8 @@ impl Scribe {
             has_fork: false,
             hurry: Hurry::No,
             is_committing: false,
+            parts_under_way: Vec::new(),
+            waiting: Vec::new(),
             blocks: VecDeque::new(),
             to_read: 0..0,
             wanted: None,
@@ -328,6 +350,7 @@ impl Scribe {
                     let committed = store.commit(&group, parts);
                     let mut state = self.lock();
                     state.is_committing = false;
+                    state.parts_under_way.clear();
                     state.summary = store.header().resumed();
                     if let Err(error) = committed {
                         state.fail(error);
@@ -335,8 +358,15 @@ impl Scribe {
                 }
                 Step::Close => return store,
             }
-            self.waker.wake();
+            self.wake();
         }
+    }
+
+    /// Whoever waits looks again.
+    fn wake(&self) {
+        self.waker.wake();
+        let waiting = std::mem::take(&mut self.lock().waiting);
+        waiting.into_iter().for_each(Waker::wake);
     }
 
     /// Waits for something to do. A group is waited for from its first row on, whatever is asked meanwhile.
@@ -385,7 +415,7 @@ struct Over<'s>(&'s Scribe);
 impl Drop for Over<'_> {
     fn drop(&mut self) {
         self.0.lock().is_over = true;
-        self.0.waker.wake();
+        self.0.wake();
     }
 }
 
@@ -403,6 +433,7 @@ impl State {
         let parts = self.shelf.take(if is_over { Which::All } else { Which::Due }, now);
         (self.hurry, self.due, self.has_fork) = (Hurry::No, None, false);
         self.is_committing = true;
+        self.parts_under_way.extend(parts.iter().map(|(seq, _)| *seq));
         Step::Commit(std::mem::take(&mut self.writes), parts)
     }
 

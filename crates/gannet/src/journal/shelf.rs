@@ -102,6 +102,11 @@ impl Shelf {
         !self.news.is_empty()
     }
 
+    /// Whether there are any of this line's.
+    pub(super) fn has_news_of(&self, seq: u64) -> bool {
+        self.news.contains_key(&seq)
+    }
+
     /// When there is something to be written down; `None` if that is not foreseen.
     pub(super) fn due_at(&self) -> Option<Moment> {
         self.news.iter().map(|(seq, part)| self.due(*seq, part.as_deref())).min()

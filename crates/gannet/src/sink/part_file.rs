@@ -359,8 +359,8 @@ struct Draft {
 /// The part name that was told of before there was a file, and whether that is to stay.
 type Planned = (OsString, Arc<AtomicBool>);
 
-/// A process that dies may have written to a file since it was told of; what is told is written down within 50 ms, but a
-/// block of a slow body comes so long after the one before, of which was told last.
+/// A process that dies may have written to a file since it was told of: so long after that at most. What is told is
+/// written down within 50 ms, and who writes behind what was told longer ago tells first that it is in its hands.
 const LAG: Duration = Duration::from_secs(10);
 
 impl Draft {
@@ -390,7 +390,10 @@ impl Draft {
         let found = self.file.metadata()?;
         let is_older = match (told.modified, found.modified()) {
             (Some(told), Ok(modified)) if found.len() == part.good => told == modified,
-            (Some(told), Ok(modified)) => modified.duration_since(told).is_ok_and(|since| since <= LAG),
+            (Some(first), Ok(modified)) => {
+                let last = told.held.map_or(first, |held| held.max(first));
+                first <= modified && modified.duration_since(last).map_or(true, |since| since <= LAG)
+            }
             _ => true,
         };
         let is_whole = found.len() >= part.good && is_older;

@@ -179,6 +179,32 @@ async fn what_lies_behind_the_bytes_that_were_written_down_is_cut_off() {
 }
 
 #[tokio::test]
+async fn a_part_is_written_down_as_ours_before_the_next_run_writes_to_it() {
+    for durability in [Durability::Process, Durability::Power] {
+        let (folder, origin) = (Folder::new(), origin([BROKEN, WHOLE]).await);
+        let (good, _) = broken(&folder, &origin).await;
+        let (tell, told_of) = std::sync::mpsc::channel();
+        let path = folder.journal();
+        // What a process that is killed here leaves: bytes that were not told of are on the disk already.
+        let watched = client().watch(move |event| {
+            if let Event::Part { part, .. } = event
+                && part.good > good
+            {
+                let parts = Journal::read(&path).and_then(|journal| journal.parts()).expect("it is sound");
+                tell.send(parts).expect("the test is there");
+            }
+        });
+        let journal = folder.open_as(durability).expect("a journal");
+        let before = std::time::SystemTime::now();
+        let outcome = run_into(files(&folder), &journal, &origin, watched).await;
+        assert_eq!(outcome.resumed_from(), good, "{outcome:?}");
+        let (_, known) = told_of.try_iter().next().expect("it was told").swap_remove(0);
+        let held = known.on_disk.expect("it lies on the disk").held;
+        assert!(known.good > good || held >= Some(before), "{} of {good}, {held:?}", known.good);
+    }
+}
+
+#[tokio::test]
 async fn a_job_that_is_dropped_leaves_parts_that_the_next_one_goes_on_with() {
     let (folder, origin) = (Folder::new(), origin(["size=3m&seed=1&etag=strong&stall=2m", WHOLE]).await);
     let (tell, mut told_of) = tokio::sync::watch::channel(0);

@@ -4,12 +4,15 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use http::header::RANGE;
 use http::{Method, StatusCode};
 
 use super::words::broken;
 use super::{Attempting, Brought, Rest};
+use crate::Moment;
+use crate::clock::Clock;
 #[cfg(feature = "digests")]
 use crate::digest::Claim;
 use crate::engine::attempt::{Begins, Goes, IfNot, Led, Onward, Place as AtHost};
@@ -128,7 +131,22 @@ pub(super) struct Parts<A> {
     asked_on: AskedOn,
     /// How many bytes on the disk were told of; `None` if there is nothing to tell.
     told: Option<u64>,
+    /// When that was, in this run.
+    told_at: Option<Moment>,
+    hold: Hold,
 }
+
+/// Whether it was told that the part is in our hands, and that is not written down yet.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Hold {
+    #[default]
+    Settled,
+    Told,
+}
+
+/// So long after a part was told of, nothing is written behind it before it is told of again, and that is written down: a
+/// later run takes what is much younger than what it knows for somebody's edit.
+const FRESH: Duration = Duration::from_secs(3);
 
 /// How often a server was asked on that had given less than it was asked for, and how far each brought the body.
 #[derive(Debug, Clone, Copy, Default)]
@@ -156,7 +174,15 @@ impl AskedOn {
 
 impl<A> Default for Parts<A> {
     fn default() -> Self {
-        Self { had: None, handed_on: None, further: None, asked_on: AskedOn::default(), told: None }
+        Self {
+            had: None,
+            handed_on: None,
+            further: None,
+            asked_on: AskedOn::default(),
+            told: None,
+            told_at: None,
+            hold: Hold::Settled,
+        }
     }
 }
 
@@ -199,6 +225,7 @@ impl<A: Attempting> Rest<A> {
     /// Polls the leader's body, and asks on where the server gave less than it was asked for.
     pub(super) fn poll_copy(&mut self, cx: &mut Context<'_>) -> Poll<(u32, Result<Brought, Error>)> {
         let Some(attempt) = self.copy.as_ref().map(|copy| copy.attempt) else { return Poll::Pending };
+        ready!(self.poll_hold(cx));
         let result = loop {
             if let Some(further) = &mut self.parts.further {
                 let _span = self.trace.enter(attempt);
@@ -373,9 +400,35 @@ impl<A> Rest<A> {
         if self.parts.told.is_some_and(|told| told >= good) {
             return;
         }
-        self.parts.told = Some(good);
         let part = part::Part { good, on_disk: Some(on_disk.clone()), ..known.clone() };
-        self.errand.tell(&Event::Part { seq: self.errand.seq, part: &part });
+        self.tell_part(&part);
+    }
+
+    fn tell_part(&mut self, part: &part::Part) {
+        self.parts.told = Some(part.good);
+        self.parts.told_at = Some(self.errand.core.clock.now());
+        self.errand.tell(&Event::Part { seq: self.errand.seq, part });
+    }
+
+    /// Ready when more may be written to the part: when its row says that it is ours now, or was ours a moment ago.
+    fn poll_hold(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let now = self.errand.core.clock.now();
+        let is_told = self.parts.told.is_some_and(|told| told > 0);
+        let is_fresh = self.parts.told_at.is_some_and(|at| now < at + FRESH);
+        if is_told
+            && !is_fresh
+            && let Some((good, on_disk, known)) = self.copy.as_ref().and_then(|copy| copy.on_disk())
+        {
+            let held = part::OnDisk { held: Some(Clock::wall()), ..on_disk.clone() };
+            let part = part::Part { good, on_disk: Some(held), ..known.clone() };
+            self.tell_part(&part);
+            self.parts.hold = Hold::Told;
+        }
+        if let (Hold::Told, Some(log)) = (self.parts.hold, &self.errand.part_log) {
+            ready!(log.poll_written(self.errand.seq, cx));
+        }
+        self.parts.hold = Hold::Settled;
+        Poll::Ready(())
     }
 }
 

@@ -27,6 +27,10 @@ impl PartLog {
     pub(crate) fn hear(&self, _: &Event<'_>) {
         match *self {}
     }
+
+    pub(crate) fn poll_written(&self, _: u64, _: &mut Context<'_>) -> Poll<()> {
+        match *self {}
+    }
 }
 
 #[expect(dead_code, reason = "without a journal nothing is asked")]
