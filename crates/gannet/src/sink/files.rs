@@ -267,12 +267,28 @@ impl Files {
                 path.to_owned()
             }
         };
-        let key: fn(&Path) -> u64 = match (&self.places, self.letters) {
+        Ok(locked(&self.given).give(wanted, seq, self.key()))
+    }
+
+    /// What two spellings of one place have in common.
+    fn key(&self) -> fn(&Path) -> u64 {
+        match (&self.places, self.letters) {
             (Places::Below(_), Letters::Folded) => names::folded,
             (Places::Below(_), Letters::Exact) => names::exact,
             (Places::At(_) | Places::Own, _) => |path| names::exact(&full(path)),
-        };
-        Ok(locked(&self.given).give(wanted, seq, key))
+        }
+    }
+
+    /// The place of a file that an earlier run has made. The file system is asked only if the folder is spelled in another
+    /// way.
+    fn place_of_file(&self, file: &Path) -> Option<PathBuf> {
+        match &self.places {
+            Places::Below(root) => match file.strip_prefix(&root.path) {
+                Ok(place) => Some(place.to_owned()),
+                Err(_) => self.below_root(file),
+            },
+            Places::At(_) | Places::Own => Some(file.to_owned()),
+        }
     }
 
     /// The request's own place, or one by the template or by its URL, made safe. Gives the same for what it gave
@@ -404,9 +420,13 @@ impl Sink for Files {
         Some(self.choose(seq, request).and_then(|place| self.admit_at(place, request)))
     }
 
-    /// Its name is not given to others.
-    fn known(&self, seq: u64, request: &mut Request) {
+    /// Neither its name nor that of its file is given to others: the file may have got another one, as it was another URL's,
+    /// or names were made in another way.
+    fn known(&self, seq: u64, request: &mut Request, file: Option<&Path>) {
         drop(self.choose(seq, request));
+        if let Some(place) = file.and_then(|file| self.place_of_file(file)) {
+            locked(&self.given).take(&place, self.key());
+        }
     }
 
     fn begin(&self, seq: u64, request: &Request, head: &ReplyHead) -> Result<Box<dyn Part>, Error> {

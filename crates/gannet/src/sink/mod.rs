@@ -2,6 +2,7 @@
 //! before its commit leaves nothing behind. Nothing in this room fetches or decides.
 
 use std::io::Read;
+use std::path::Path;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -66,8 +67,10 @@ pub trait Sink: Send + Sync {
     }
 
     /// Takes note of a request that is not fetched, since an earlier run of its job has settled it. Stands in the place
-    /// of [`admit`](Self::admit), in input order, and by default calls it.
-    fn known(&self, seq: u64, request: &mut Request) {
+    /// of [`admit`](Self::admit), in input order, and by default calls it. `file` is where its body is as that run tells,
+    /// which may be another place than it would get by now.
+    fn known(&self, seq: u64, request: &mut Request, file: Option<&Path>) {
+        let _ = file;
         drop(self.admit(seq, request));
     }
 

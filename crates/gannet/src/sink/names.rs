@@ -147,6 +147,11 @@ impl Given {
         }
         other
     }
+
+    /// Nobody is given this place any more.
+    pub(super) fn take(&mut self, place: &Path, key: fn(&Path) -> u64) {
+        self.0.insert(key(place));
+    }
 }
 
 /// The same for names that differ in case only, or in how an accent is composed (Unicode's normal form C), and for every

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use gannet::sink::Files;
+use gannet::sink::{Files, IfExists, NameTemplate};
 use gannet::{Client, Outcome, Request};
 use gannet_origin::Origin;
 
@@ -11,9 +11,13 @@ use crate::fixture::{Folder, urls};
 
 /// Runs the list with the folder's journal; files that are there are skipped.
 async fn run(folder: &Folder, list: &[Request]) -> Vec<(String, Option<String>)> {
+    run_into(Files::in_directory(folder.path().join("out")), folder, list).await
+}
+
+async fn run_into(files: Files, folder: &Folder, list: &[Request]) -> Vec<(String, Option<String>)> {
     let client = Client::builder().retries(0).build().expect("it fits together");
-    let sink = Arc::new(Files::in_directory(folder.path().join("out")));
-    let mut job = client.fetch_each(list.to_vec()).save_with(sink).concurrency(1).journal(folder.open());
+    let mut job =
+        client.fetch_each(list.to_vec()).save_with(Arc::new(files)).concurrency(1).journal(folder.open());
     let mut outcomes = Vec::new();
     while let Some(outcome) = job.next().await {
         outcomes.push(outcome);
@@ -77,4 +81,26 @@ async fn a_file_that_no_journal_knows_is_skipped_by_its_name() {
     // A URL whose file was removed by hand is fetched.
     std::fs::remove_file(folder.path().join("out/f.html")).expect("it is there");
     assert_eq!(words(&run(&folder, &[list[2].clone(), list[0].clone()]).await), ["ok f.html", "ok f.1.html"]);
+}
+
+#[tokio::test]
+async fn a_file_of_the_job_itself_is_no_other_lines_whatever_its_name_would_be_now() {
+    let origin = Origin::builder().start().await.expect("a port is free");
+    let all = requests(&urls(&origin, &["/a/f?size=10", "/b/f?size=20", "/c/f.0?size=30"]));
+    let list: Vec<Request> =
+        all.iter().zip(["f", "f", "f.0"]).map(|(request, name)| request.clone().save_as(name)).collect();
+    // The name was an earlier job's.
+    let folder = Folder::new();
+    assert_eq!(words(&run(&folder, &list[..1]).await), ["ok f"]);
+    assert_eq!(words(&run(&folder, &list[1..2]).await), ["ok f.0"]);
+    assert_eq!(words(&run(&folder, &list[1..]).await), ["ok f.0", "ok f.1.0"]);
+    // Names were made in another way; the folder is spelled in another way, too.
+    for spelled in ["out", "./out", "out/../out"] {
+        let folder = Folder::new();
+        let list = requests(&urls(&origin, &["/b/f", "/b/0"]));
+        let below = |out: &str| Files::in_directory(folder.path().join(out)).if_exists(IfExists::Overwrite);
+        let by_number = below("out").names(NameTemplate::parse("{seq}").expect("a good template"));
+        assert_eq!(words(&run_into(by_number, &folder, &list[..1]).await), ["ok 0"]);
+        assert_eq!(words(&run_into(below(spelled), &folder, &list).await), ["ok 0", "ok 0.1"], "{spelled}");
+    }
 }

@@ -56,7 +56,7 @@ impl Job {
             }
             Ok(Known::Settled(outcome)) => {
                 if let Ok(request) = &mut input.request {
-                    self.terms.sink.known(seq, request);
+                    self.terms.sink.known(seq, request, outcome.path());
                 }
                 Some(*outcome)
             }
