@@ -18,10 +18,9 @@ impl Store {
         let draft = place::draft_of(&self.path);
         // Of lines that are no lines of the new job nobody goes on with anything.
         self.drop_parts(at)?;
-        let kept: Vec<u64> = self.hashes_before(at)?;
         let parts = parts::read(self.connection(), &self.path, 0..at)?;
         let mut fork = Self::open(&draft, self.durability)?;
-        fork.take_over(self, (&kept, parts), at)?;
+        fork.take_over(self, parts, at)?;
         fork.close()?;
         // With a log of its own beside it the file would not be all of the history, and the log be taken for the new one's.
         if self.empty_log()? == Emptied::No {
@@ -34,28 +33,22 @@ impl Store {
         Ok(())
     }
 
-    fn hashes_before(&self, at: u64) -> Result<Vec<u64>, Error> {
-        let mut all = Vec::new();
-        for block in 0..at.div_ceil(BLOCK) {
-            all.extend(rows::read_hashes(self.connection(), &self.path, block)?);
-        }
-        all.truncate(usize::try_from(at).unwrap_or(usize::MAX));
-        Ok(all)
-    }
-
-    fn take_over(
-        &mut self,
-        from: &Self,
-        (lines, parts): (&[u64], Vec<(u64, Part)>),
-        at: u64,
-    ) -> Result<(), Error> {
+    /// Copies the lines before `at`, with what is known of them: block by block, whatever the length of the list. Nobody sees
+    /// the copy before it is whole.
+    fn take_over(&mut self, from: &Self, parts: Vec<(u64, Part)>, at: u64) -> Result<(), Error> {
         let path = self.path.clone();
         let own = |cause| trouble::of_sqlite(&path, cause);
         let theirs = |cause| trouble::of_sqlite(&from.path, cause);
         self.header.settings.clone_from(&from.header.settings);
-        let group: Vec<Write> = lines.iter().copied().map(Write::Line).collect();
+        for block in 0..at.div_ceil(BLOCK) {
+            let hashes = rows::read_hashes(from.connection(), &from.path, block)?;
+            let kept = usize::try_from(at - block * BLOCK).unwrap_or(usize::MAX);
+            let group: Vec<Write> = hashes.into_iter().take(kept).map(Write::Line).collect();
+            self.commit_plain(&group, &[])?;
+        }
         let parts: Vec<News> = parts.into_iter().map(|(seq, part)| (seq, Some(Box::new(part)))).collect();
-        self.transact(&group, &parts).map_err(own)?;
+        // Writes down the settings, too.
+        self.transact(&[], &parts).map_err(own)?;
         let query = format!("SELECT {COLUMNS} FROM fetches WHERE seq < ? ORDER BY seq");
         let mut query = from.connection().prepare(&query).map_err(theirs)?;
         let mut found = query.query([at.cast_signed()]).map_err(theirs)?;
@@ -66,10 +59,38 @@ impl Store {
             let row = row.ok_or_else(|| wrong_row(&from.path, seq.cast_unsigned()))?;
             group.push(Write::Row(Box::new(row), None));
             if group.len() as u64 >= BLOCK {
-                self.transact(&group, &[]).map_err(own)?;
+                self.commit_plain(&group, &[])?;
                 group.clear();
             }
         }
-        self.transact(&group, &[]).map_err(own)
+        self.commit_plain(&group, &[])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::Durability;
+
+    #[test]
+    fn a_copy_takes_the_same_memory_however_long_the_list_is() {
+        let folder = std::env::temp_dir().join(format!("gannet-fork-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a folder can be made");
+        let path = folder.join("journal.sqlite");
+        let mut store = Store::open(&path, Durability::Process).expect("it can be made");
+        let lines = 100 * BLOCK + 7;
+        for first in (0..lines).step_by(1000) {
+            let group: Vec<Write> = (first..lines.min(first + 1000)).map(Write::Line).collect();
+            store.commit_plain(&group, &[]).expect("it is written");
+        }
+        let at = lines - 3;
+        let used = allocation_counter::measure(|| store.fork(at).expect("it is put aside"));
+        assert!(used.bytes_max < 256 << 10, "it took {} bytes at once", used.bytes_max);
+        assert_eq!((store.header.lines, place::history(&path).len()), (at, 1));
+        let hashes = |block| rows::read_hashes(store.connection(), &path, block).expect("it is sound");
+        let all: Vec<u64> = (0..=at / BLOCK).flat_map(hashes).collect();
+        assert!(all.into_iter().eq(0..at), "they are other lines");
+        drop(store);
+        std::fs::remove_dir_all(folder).expect("it is there");
     }
 }

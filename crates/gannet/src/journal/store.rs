@@ -259,7 +259,7 @@ impl Store {
         self.commit_plain(rest, &parts)
     }
 
-    fn commit_plain(&mut self, group: &[Write], parts: &[News]) -> Result<(), Error> {
+    pub(super) fn commit_plain(&mut self, group: &[Write], parts: &[News]) -> Result<(), Error> {
         if group.is_empty() && parts.is_empty() {
             return Ok(());
         }
