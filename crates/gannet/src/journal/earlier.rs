@@ -49,6 +49,7 @@ struct Past {
     span: std::ops::Range<u64>,
     by_url: Index,
     by_path: Index,
+    by_name: Index,
 }
 
 /// Whether rows can be found so.
@@ -63,9 +64,7 @@ impl Earlier {
     pub(super) fn beside(path: &Path) -> Self {
         let latest = place::history(path).into_iter().rev().take(LOOKED_INTO);
         let open = |path: PathBuf| JournalReader::open_past(&path).ok();
-        let past =
-            |reader| Past { reader, rows: Vec::new(), span: 0..0, by_url: Index::None, by_path: Index::None };
-        Self { jobs: latest.filter_map(open).map(past).collect() }
+        Self { jobs: latest.filter_map(open).map(Past::of).collect() }
     }
 
     /// The latest word on a URL and its file. What is damaged may have been about this one: then nothing is known.
@@ -103,6 +102,11 @@ impl Earlier {
 }
 
 impl Past {
+    fn of(reader: JournalReader) -> Self {
+        let (by_url, by_path, by_name) = (Index::None, Index::None, Index::None);
+        Self { reader, rows: Vec::new(), span: 0..0, by_url, by_path, by_name }
+    }
+
     fn find(&mut self, wanted: &Wanted) -> Result<Option<Written>, Error> {
         if let Some(row) = self.row(wanted.seq)?
             && let Some(written) = word_of(row, wanted)
@@ -135,6 +139,10 @@ impl Past {
         }
         let mut all = self.reader.found_by_path(&wanted.file)?;
         if all.is_empty() {
+            if self.by_name == Index::None {
+                self.reader.index_names()?;
+                self.by_name = Index::Made;
+            }
             let name = Path::new(wanted.file.file_name().unwrap_or_default());
             all = self.reader.found_by_name(name)?;
         }
@@ -223,4 +231,38 @@ fn folder_of(path: &Path) -> Option<PathBuf> {
 fn is_one_file(path: &Path, wanted: &Wanted) -> bool {
     let (named, file) = (full(path), full(&wanted.file));
     named == file || (named.file_name() == file.file_name() && folder_of(&named) == folder_of(&file))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::Durability;
+    use crate::journal::store::{Store, Write};
+    use crate::outcome::{Outcome, Record, Verdict};
+
+    #[test]
+    fn names_are_gone_through_only_if_no_path_is_spelled_so() {
+        let folder = std::env::temp_dir().join(format!("gannet-earlier-{}", std::process::id()));
+        std::fs::create_dir_all(folder.join("d")).expect("a folder can be made");
+        let path = folder.join("journal.sqlite");
+        let mut store = Store::open(&path, Durability::Process).expect("it can be made");
+        for (seq, name) in (0..).zip(["a", "d/../b"]) {
+            let (url, verdict) = (format!("http://h/{name}"), Verdict::Skipped(folder.join(name)));
+            let outcome = Outcome::new(seq, None, url.into(), verdict, Record::default());
+            let row = Recorded::of(&outcome, http::Method::GET, seq);
+            let group = [Write::Line(seq), Write::Row(Box::new(row), None)];
+            store.commit(&group, Vec::new()).expect("it is written");
+        }
+        store.close().expect("it is written");
+        let mut past = Past::of(JournalReader::open_past(&path).expect("it can be read"));
+        for (name, owner, by_name) in
+            [("a", "http://h/a", Index::None), ("b", "http://h/d/../b", Index::Made)]
+        {
+            let (url, file) = ("http://h/other".into(), folder.join(name));
+            let wanted = Wanted { seq: 9, url, file, what: What::Owner };
+            assert_eq!(past.owner(&wanted).expect("it is sound").as_deref(), Some(owner));
+            assert_eq!((past.by_path, past.by_name), (Index::Made, by_name), "{name}");
+        }
+        std::fs::remove_dir_all(folder).expect("it is there");
+    }
 }

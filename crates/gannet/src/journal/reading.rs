@@ -224,10 +224,16 @@ impl JournalReader {
     pub(super) fn index_paths(&self) -> Result<(), Error> {
         let make = "PRAGMA temp_store = FILE; \
             CREATE TEMP TABLE by_path(path, seq INTEGER, PRIMARY KEY(path, seq)) WITHOUT ROWID; \
-            INSERT INTO by_path SELECT path, seq FROM main.fetches WHERE path IS NOT NULL ORDER BY path, seq; \
+            INSERT INTO by_path SELECT path, seq FROM main.fetches WHERE path IS NOT NULL ORDER BY path, seq;";
+        self.connection.execute_batch(make).map_err(|cause| trouble::of_sqlite(&self.path, cause))
+    }
+
+    /// The same of their names without their folders.
+    pub(super) fn index_names(&self) -> Result<(), Error> {
+        let make = "PRAGMA temp_store = FILE; \
             CREATE TEMP TABLE by_name(name, seq INTEGER, PRIMARY KEY(name, seq)) WITHOUT ROWID; \
-            INSERT INTO by_name SELECT substr(path, 1 + length(rtrim(path, replace(path, '/', '')))), seq \
-            FROM main.fetches WHERE path IS NOT NULL;";
+            INSERT INTO by_name SELECT substr(path, 1 + length(rtrim(path, replace(path, '/', '')))) AS name, seq \
+            FROM main.fetches WHERE path IS NOT NULL ORDER BY name, seq;";
         self.connection.execute_batch(make).map_err(|cause| trouble::of_sqlite(&self.path, cause))
     }
 
