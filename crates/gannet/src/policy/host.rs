@@ -27,6 +27,7 @@ mod shares;
 mod simulation;
 #[cfg(test)]
 mod tests;
+mod trial;
 
 /// Requests in flight to a host of HTTP/1, where nothing else is set; browsers use the same number.
 pub(crate) const HTTP1_IN_FLIGHT: u32 = 6;

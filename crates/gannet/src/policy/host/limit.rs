@@ -10,34 +10,21 @@ use crate::Moment;
 
 use super::load::Light;
 use super::mutated::mutated;
-use super::pace::{Pace, SEEN, Taken};
+use super::pace::{Pace, SEEN, Spell, Taken};
 use super::shares::{Shares, far_above};
+use super::trial::{Calm, TELLING, Trial, Verdict};
 
 /// The shortest window.
 pub(super) const WINDOW: Duration = Duration::from_millis(100);
 /// How often more than the limit is tried, and how soon after a lowering it is tried first.
 const PROBE: Duration = Duration::from_secs(30);
 const PROBE_FIRST: Duration = Duration::from_secs(2);
-/// How many windows a lowering has to show that it helps.
-const TRIAL: u32 = 3;
-/// And as many attempts as would have had so many refusals before; but no more attempts than this.
-const TRIAL_REFUSALS: f64 = 10.0;
-const TRIAL_ATTEMPTS: u32 = 100;
-/// It helps when it brings the share refused below this part of what it was.
-const HELPED: f64 = 0.5;
-/// Fewer refusals than this show nothing.
-const TELLING: u32 = 3;
 /// Refusals without anything taken, from which it follows that nothing is.
 const NOTHING: u32 = 10;
 /// Fewer closed places than this, or than a quarter of the limit, may be chance.
 const FEW: u32 = 5;
 /// After so many attempts the older ones count for half.
 const HISTORY: u32 = 200;
-/// How long no lowering is tried after one that did not help.
-const CALM: Duration = Duration::from_secs(30);
-/// Unless so many attempts show that it had helped after all: far more is refused without it.
-const CALM_TELLING: u32 = 100;
-
 /// What became of a request, as far as limit and pace are concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reception {
@@ -81,25 +68,16 @@ pub(crate) struct Limit {
     probe: Probe,
     calm: Calm,
     taken: Taken,
-}
-
-/// The time after a lowering that did not help.
-#[derive(Debug, Clone, Copy, Default)]
-struct Calm {
-    /// No lowering is tried before.
-    until: Moment,
-    /// The share refused while the lowering held.
-    share: f64,
-    seen: Shares,
+    spell: Spell,
 }
 
 /// What is lowered and taken back.
 #[derive(Debug, Clone, Copy)]
-struct Set {
-    limit: u32,
+pub(super) struct Set {
+    pub(super) limit: u32,
     /// One more than the most that was seen to work; `None` as long as nothing was lowered.
-    ceiling: Option<u32>,
-    pace: Option<Pace>,
+    pub(super) ceiling: Option<u32>,
+    pub(super) pace: Option<Pace>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -115,15 +93,6 @@ struct Window {
     stands: u32,
     /// Requests in flight with those that were pushed back, in all.
     crowd: u64,
-}
-
-/// A lowering that has to show that it helps.
-#[derive(Debug, Clone, Copy)]
-struct Trial {
-    before: Set,
-    share: f64,
-    windows: u32,
-    seen: Shares,
 }
 
 impl Window {
@@ -162,6 +131,7 @@ impl Limit {
             probe: Probe { at: Moment::ZERO, gap: PROBE_FIRST, step: 0 },
             calm: Calm::default(),
             taken: Taken::default(),
+            spell: Spell::default(),
         }
     }
 
@@ -280,6 +250,10 @@ impl Limit {
         };
         if matches!(reception, Reception::Taken | Reception::Failed) {
             self.taken.count(now);
+            self.spell.took();
+        }
+        if reception == Reception::PushedBack {
+            self.spell.refused(self.window.number, now);
         }
         if !self.is_stale(entered) {
             self.count(entered, reception, now);
@@ -305,7 +279,7 @@ impl Limit {
             Reception::PushedBack => {
                 window.pushed = window.pushed.saturating_add(1);
                 window.crowd = window.crowd.saturating_add(u64::from(entered.in_flight));
-                if now >= self.calm.until || self.probe.step > 0 || window.is_far_above(self.calm.share) {
+                if !self.calm.holds(now) || self.probe.step > 0 || window.is_far_above(self.calm.share()) {
                     self.closed = (self.closed + 1).min(self.set.limit - 1);
                 }
             }
@@ -321,20 +295,24 @@ impl Limit {
         self.window = Window { number: ended.number.wrapping_add(1), began: now, ..Window::default() };
         self.older = std::mem::take(&mut self.newer);
         self.closed = 0;
+        self.spell.turned(ended.number, ended.shares(), now);
         self.history.add(ended.shares());
         if self.history.all() > HISTORY {
             self.history.taken /= 2;
             self.history.pushed /= 2;
         }
-        self.judge_calm(&ended, now);
+        self.calm.seen(ended.shares(), now);
         if ended.pushed == 0 {
             self.after_clean(&ended, now);
         } else if self.probe.step > 0 {
             self.probe_failed(&ended, now);
-        } else if now < self.calm.until {
+        } else if self.calm.holds(now) {
             self.raise_in_calm(now);
-        } else if self.trial.is_none_or(|trial| ended.is_far_above(trial.share)) {
+        } else if self.trial.is_none_or(|trial| ended.is_far_above(trial.share())) {
             self.lower(&ended, now);
+        } else if self.trial.is_some_and(|trial| trial.asks_for_less()) && self.spell.is_measured(now) {
+            // The pace may have been measured while the host took a burst.
+            self.try_pace(now);
         }
         self.judge(&ended, now);
     }
@@ -347,7 +325,11 @@ impl Limit {
             // A trial is of one setting.
             return;
         }
-        self.raise(now);
+        if self.calm.holds(now) {
+            self.set.pace = self.set.pace.and_then(|pace| pace.freed(self.taken.per_second(now)));
+        } else {
+            self.raise(window.taken, now);
+        }
         let Some(ceiling) = self.set.ceiling else { return };
         if self.probe.step > 0 && window.most >= self.set.limit {
             self.set.ceiling = Some(window.most + 1);
@@ -366,9 +348,18 @@ impl Limit {
         }
     }
 
-    fn raise(&mut self, now: Moment) {
+    fn raise(&mut self, in_window: u32, now: Moment) {
         let taken = self.taken.per_second(now);
-        self.set.pace = self.set.pace.and_then(|pace| pace.raised(taken));
+        self.set.pace = self.set.pace.and_then(|pace| pace.raised(taken, in_window));
+    }
+
+    /// How many a second the host takes while it refuses others.
+    fn allows(&mut self, now: Moment) -> Option<f64> {
+        if mutated!(BurstCounted) {
+            return self.taken.measured(now);
+        }
+        let measured = self.spell.measured(&mut self.taken, now);
+        measured.or_else(|| self.set.pace.and_then(|_| self.taken.measured(now)))
     }
 
     /// What is refused has nothing to do with pace or limit, so both return to what is usual, step by step.
@@ -388,7 +379,7 @@ impl Limit {
         let whatever_number = window.crowd < u64::from(window.most) * u64::from(window.pushed);
         if whatever_number
             && window.pushed >= TELLING
-            && let Some(taken) = self.taken.measured(now)
+            && let Some(taken) = self.allows(now)
         {
             // Refused where fewer were in flight than where others were answered: by their rate.
             self.set.pace = Some(Pace::below(taken, self.set.pace));
@@ -405,7 +396,9 @@ impl Limit {
 
     fn lower(&mut self, window: &Window, now: Moment) {
         let before = self.set;
-        let share = self.history.pushed_back();
+        // Where much was taken before under such a setting, the spell says more of the present.
+        let spell = (before.ceiling.is_some() || before.pace.is_some()).then(|| self.spell.share()).flatten();
+        let share = self.history.at_least().max(spell.unwrap_or(0.0));
         // With the places of the refused closed so few stand that it can only be their number.
         let few = before.pace.is_none()
             && window.stands + FEW < self.set.limit
@@ -413,17 +406,18 @@ impl Limit {
         // Where a rate is known already, it takes more to believe in a number.
         let enough = before.pace.is_none() || window.pushed >= TELLING;
         let by_number = window.most > 0 && window.crowd > u64::from(window.most) * u64::from(window.pushed);
+        let by_limit = window.taken > 0 && (few || enough && by_number);
         if window.taken == 0 && window.pushed < NOTHING {
             return;
         } else if window.taken == 0 {
             self.set.pace = Some(Pace::blind(before.pace));
-        } else if few || enough && by_number {
+        } else if by_limit {
             // Refused where more were in flight than where others were answered: by their number.
             let works = if few { window.stands } else { window.most.max(window.stands) };
             let works = works.min(self.set.limit.saturating_sub(1));
             self.probe.gap = PROBE_FIRST;
             self.lower_to(works.max(1), now);
-        } else if let Some(taken) = self.taken.measured(now) {
+        } else if let Some(taken) = self.allows(now) {
             // Refused at a number at which others were answered: by their rate, or at random.
             self.set.pace = Some(Pace::below(taken, before.pace));
         } else {
@@ -433,46 +427,59 @@ impl Limit {
         self.history = Shares::default();
         if self.trial.is_none() {
             // The window that is about to be judged is the one before the trial.
-            self.trial = Some(Trial { before, share, windows: 0, seen: Shares::default() });
+            self.trial = Some(Trial::new(before, share, u32::from(!by_limit)));
         }
+    }
+
+    /// The lowering that is tried becomes one of pace alone, or of a lower pace. `None`: no pace is known yet.
+    fn try_pace(&mut self, now: Moment) -> Option<()> {
+        let (trial, taken) = (self.trial?, self.allows(now)?);
+        // The pace of now lets too many in.
+        let taken = taken.min(self.pace().unwrap_or(f64::MAX));
+        let Set { limit, ceiling, .. } = if trial.is_of_number() { trial.before() } else { self.set };
+        let pace = Some(Pace::below(taken, self.set.pace));
+        self.set = Set { limit: limit.min(self.usual), ceiling, pace };
+        self.probe.step = 0;
+        self.fresh_from = self.window.number;
+        self.history = Shares::default();
+        self.trial = Some(trial.of_pace());
+        Some(())
     }
 
     /// Counts a window for the trial that runs, and judges the trial when it is over.
     fn judge(&mut self, window: &Window, now: Moment) {
         let Some(trial) = &mut self.trial else { return };
-        if trial.windows > 0 {
-            trial.seen.add(window.shares());
-        }
-        trial.windows += u32::from(trial.windows == 0 || window.shares().all() > 0);
-        let Trial { before, share, windows, seen } = *trial;
-        let refusals = f64::from(seen.all()) * share >= TRIAL_REFUSALS;
-        let telling = refusals && seen.all() >= TRIAL_ATTEMPTS / 2 || seen.all() >= TRIAL_ATTEMPTS;
-        if windows <= TRIAL || !telling {
-            return;
-        }
-        self.trial = None;
-        let share_now = seen.pushed_back();
-        let helped = seen.pushed < TELLING || share_now < share * HELPED;
-        // Where far more is refused than before, it is not chance: lower still.
-        if !helped && share_now <= far_above(share) && !mutated!(NeverTakenBack) {
-            self.set = Set { limit: before.limit.min(self.usual), ..before };
-            self.probe.step = 0;
-            self.history = Shares::default();
-            self.calm = Calm { until: now + CALM, share: share_now, seen: Shares::default() };
+        let verdict = trial.count(window.shares());
+        let trial = *trial;
+        match verdict {
+            Verdict::Open => {}
+            Verdict::Helped => self.trial = None,
+            Verdict::AsBefore | Verdict::Useless if mutated!(NumberAlone) && trial.is_of_number() => {
+                self.take_back(&trial, now);
+            }
+            Verdict::AsBefore => _ = self.try_pace(now),
+            Verdict::Useless if trial.may_try_pace() => {
+                // It is not their number: their rate, or chance. Without a pace to try it is watched on.
+                if self.try_pace(now).is_none() && !trial.is_of_number() {
+                    self.take_back(&trial, now);
+                }
+            }
+            Verdict::Useless => self.take_back(&trial, now),
         }
     }
 
-    /// While no lowering is tried: whether the source does fail at random. If far more is refused now than while the
-    /// lowering held, it had helped.
-    fn judge_calm(&mut self, window: &Window, now: Moment) {
-        if now >= self.calm.until {
+    /// The lowering did not help.
+    fn take_back(&mut self, trial: &Trial, now: Moment) {
+        self.trial = None;
+        // Where far more is refused than before, it is not chance: lower still.
+        if trial.made_it_worse() || mutated!(NeverTakenBack) {
             return;
         }
-        self.calm.seen.add(window.shares());
-        let seen = self.calm.seen;
-        if seen.all() >= CALM_TELLING && seen.pushed_back() > far_above(self.calm.share) {
-            self.calm.until = now;
-        }
+        let before = trial.before();
+        self.set = Set { limit: before.limit.min(self.usual), ..before };
+        self.probe.step = 0;
+        self.history = Shares::default();
+        self.calm.begin(trial.share_now(), now);
     }
 
     /// The host lives again: what was learned of it while it was dead is forgotten.

@@ -63,6 +63,10 @@ mod faults {
         PaceAbove,
         /// A pace stays what it was.
         PaceNeverRaised,
+        /// What a host takes of a burst counts as its rate.
+        BurstCounted,
+        /// A number that does not help is taken back without trying a pace.
+        NumberAlone,
         /// Nobody is held by the pace.
         PaceIgnored,
         /// One more than the limit goes in.

@@ -7,15 +7,23 @@ use crate::Moment;
 
 use super::mutated::mutated;
 use super::rate::Rate;
+use super::shares::Shares;
 
 /// The length and number of the slots in which what was taken is counted: 2 s in all, and the one being filled.
 const SLOT: Duration = Duration::from_millis(250);
 const SLOTS: usize = 8;
 pub(super) const SEEN: Duration = Duration::from_secs(2);
+/// How long a spell of refusals is watched at least, and how many have to be taken in it, before it says a rate.
+const SPELL: Duration = Duration::from_millis(200);
+const SPELL_TAKEN: u32 = 10;
+/// Requests of a spell from which its share says more than that of all.
+const SPELL_SEEN: u32 = 40;
 /// Below what was taken, so that what the server still holds against us runs off.
 const BELOW: f64 = 0.95;
 /// By how much a window without refusals raises the pace.
 const RAISE: f64 = 1.02;
+/// And how many have to be taken for all of it: what few say is little.
+const RAISE_TAKEN: u32 = 10;
 /// The pace towards a host that took nothing at all, in requests a second, and how a success raises it.
 const BLIND: f64 = 1.0;
 const BLIND_RAISE: f64 = 2.0;
@@ -95,6 +103,61 @@ impl Taken {
     }
 }
 
+/// A spell of refusals: what a host takes while it refuses is what it allows; before, it may have taken a burst.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Spell {
+    last: Option<Moment>,
+    /// The window of the first refusal.
+    window: u32,
+    /// All that was in flight at the first refusal had been answered by then, and so many were taken since.
+    since: Option<Moment>,
+    taken: u32,
+    /// What became of requests from its first window on.
+    seen: Shares,
+}
+
+impl Spell {
+    /// The host refused one, in this window.
+    pub(super) fn refused(&mut self, window: u32, now: Moment) {
+        if self.last.is_none_or(|last| now.since(last) >= SEEN) {
+            *self = Self { window, ..Self::default() };
+        }
+        self.last = Some(now);
+    }
+
+    /// The host took one.
+    pub(super) fn took(&mut self) {
+        self.taken = self.taken.saturating_add(1);
+    }
+
+    /// This window has ended.
+    pub(super) fn turned(&mut self, window: u32, shares: Shares, now: Moment) {
+        self.seen.add(shares);
+        if self.last.is_some() && self.since.is_none() && window != self.window {
+            (self.since, self.taken) = (Some(now), 0);
+        }
+    }
+
+    /// The share refused from its first window on; `None` as long as too few were seen.
+    pub(super) fn share(&self) -> Option<f64> {
+        (self.seen.all() >= SPELL_SEEN).then(|| self.seen.at_least())
+    }
+
+    /// Whether enough were taken to say how many a second are.
+    pub(super) fn is_measured(&self, now: Moment) -> bool {
+        self.since.is_some_and(|since| now.since(since) >= SPELL) && self.taken >= SPELL_TAKEN
+    }
+
+    /// Requests a second; `None` as long as too few were seen.
+    pub(super) fn measured(&self, taken: &mut Taken, now: Moment) -> Option<f64> {
+        let length = now.since(self.since?);
+        if length >= SEEN {
+            return taken.measured(now);
+        }
+        self.is_measured(now).then(|| f64::from(self.taken) / length.as_secs_f64())
+    }
+}
+
 /// The pace at which a host is sent requests.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pace {
@@ -134,11 +197,13 @@ impl Pace {
         (self.rate.per_second() < taken * IDLE).then_some(self)
     }
 
-    /// A window has passed without refusals. `None`: the pace rules nothing any more.
-    pub(crate) fn raised(mut self, taken: f64) -> Option<Self> {
+    /// A window has passed in which so many were taken and none was refused. `None`: the pace rules nothing any more.
+    pub(crate) fn raised(mut self, taken: f64, in_window: u32) -> Option<Self> {
         let by = match self.knows {
             Knows::Measured if mutated!(PaceNeverRaised) => 1.0,
-            Knows::Measured => RAISE,
+            Knows::Measured => {
+                1.0 + (RAISE - 1.0) * f64::from(in_window.min(RAISE_TAKEN)) / f64::from(RAISE_TAKEN)
+            }
             Knows::Nothing => BLIND_RAISE,
         };
         // A pace that rules nothing does not run ahead of what is taken.

@@ -24,6 +24,11 @@ impl Shares {
     pub(super) fn pushed_back(self) -> f64 {
         f64::from(self.pushed) / f64::from(self.all().max(1))
     }
+
+    /// A share that few requests don't make large by chance.
+    pub(super) fn at_least(self) -> f64 {
+        f64::from(self.pushed) / f64::from(self.all().saturating_add(10))
+    }
 }
 
 /// A share so much above another that chance does not explain it.

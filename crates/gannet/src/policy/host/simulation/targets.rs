@@ -81,6 +81,18 @@ fn against_chance(seeds: u64, percent: u32, median: f64) -> Worst {
     })
 }
 
+/// The mean share refused between the third and the sixth second by a server that allows so many a second, with a burst
+/// as large.
+fn soon_refused(seeds: u64, rate: f64, median: f64) -> f64 {
+    let share = |seed| {
+        let nature = Nature::PerSecond { rate, burst: rate, status: 429 };
+        let settled = Duration::from_secs(3);
+        let run = figures(Plan { median, settled, seconds: 6, ..capped(plan(nature, seed), 64) });
+        f64::from(run.refused) / f64::from(run.answered + run.refused)
+    };
+    (0..seeds).map(share).sum::<f64>() / seeds as f64
+}
+
 fn given_up_after(nature: Nature, seed: u64) -> Option<Duration> {
     let dead = Plan { seconds: 600, ..plan(nature, seed) };
     figures(dead).given_up.map(|at| at.since(crate::Moment::ZERO))
@@ -96,6 +108,12 @@ pub(super) fn missed() -> Option<&'static str> {
         }
         if !fine(&against_a_rate(few, 64, 10.0, 50.0)) {
             return Some("a rate is found");
+        }
+        if !fine(&against_a_rate(few, 64, 100.0, 1.0)) {
+            return Some("the rate of a quick server is found");
+        }
+        if soon_refused(10, 100.0, 20.0) > 0.04 || soon_refused(10, 20.0, 20.0) > 0.02 {
+            return Some("a rate is found soon");
         }
         if against_chance(few, 30, 50.0).throughput < 0.9 {
             return Some("one that fails at random is not throttled");
@@ -163,9 +181,20 @@ fn what_is_allowed_in_flight_is_used_and_hardly_overstepped() {
 
 #[test]
 fn what_is_allowed_a_second_is_used_and_hardly_overstepped() {
-    for (cap, burst, median) in [(16, 10.0, 50.0), (64, 10.0, 50.0), (64, 100.0, 50.0), (64, 10.0, 200.0)] {
+    let quick = [(6, 100.0, 5.0), (64, 100.0, 1.0), (64, 100.0, 20.0)];
+    let usual = [(16, 10.0, 50.0), (64, 10.0, 50.0), (64, 100.0, 50.0), (64, 10.0, 200.0)];
+    for (cap, burst, median) in quick.into_iter().chain(usual) {
         let what = format!("100 a second, burst {burst}, {cap} asked for, {median} ms");
         assert_fine(&what, &against_a_rate(SEEDS, cap, burst, median));
+    }
+}
+
+#[test]
+fn a_rate_is_found_within_three_seconds_behind_a_burst() {
+    for (rate, median) in [(100.0, 1.0), (100.0, 20.0), (20.0, 20.0), (100.0, 100.0)] {
+        let refused = soon_refused(5 * SEEDS, rate, median);
+        eprintln!("{rate} a second, {median} ms: {:.2} % refused from 3 s to 6 s", refused * 100.0);
+        assert!(refused < 0.04, "{refused}");
     }
 }
 
