@@ -143,6 +143,7 @@ fn keeps_to(limits: &str, behaviour: &str, a_second: u64) {
     let (then, refused) = let_in(6 * a_second);
     let pace = 3.0 * a_second as f64 / then.duration_since(settled).as_secs_f64();
     let refused = (refused - refused_before) as f64 / (3 * a_second) as f64;
+    eprintln!("{limits}: {pace:.1} a second, {:.1} % of what was let in was refused", refused * 100.0);
     assert_eq!(run.end().code, 0);
     assert!(pace > 0.75 * a_second as f64, "{limits}: {pace} a second");
     assert!(refused < 0.05, "{limits}: {refused} of what was let in was refused");

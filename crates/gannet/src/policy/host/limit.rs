@@ -113,6 +113,8 @@ struct Probe {
     gap: Duration,
     /// By how much the limit is above what is known to work; 0 when nothing is tried.
     step: u32,
+    /// Requests a second that were taken without a refusal when it began.
+    taken: f64,
 }
 
 impl Limit {
@@ -128,7 +130,7 @@ impl Limit {
             fresh_from: 0,
             trial: None,
             history: Shares::default(),
-            probe: Probe { at: Moment::ZERO, gap: PROBE_FIRST, step: 0 },
+            probe: Probe { at: Moment::ZERO, gap: PROBE_FIRST, step: 0, taken: 0.0 },
             calm: Calm::default(),
             taken: Taken::default(),
             spell: Spell::default(),
@@ -336,7 +338,7 @@ impl Limit {
             self.probe.step = self.probe.step.saturating_mul(2).min(self.set.limit / 4).max(1);
         } else if self.probe.step == 0 && now >= self.probe.at && !mutated!(NeverProbes) {
             self.set.limit = ceiling - 1;
-            self.probe.step = 1;
+            (self.probe.step, self.probe.taken) = (1, self.taken.per_second(now));
             self.fresh_from = self.window.number;
         } else {
             return;
@@ -377,11 +379,10 @@ impl Limit {
         let works = self.set.ceiling.unwrap_or(self.usual).saturating_sub(1).max(1);
         self.lower_to(works, now);
         let whatever_number = window.crowd < u64::from(window.most) * u64::from(window.pushed);
-        if whatever_number
-            && window.pushed >= TELLING
-            && let Some(taken) = self.allows(now)
-        {
-            // Refused where fewer were in flight than where others were answered: by their rate.
+        if whatever_number && window.pushed >= TELLING {
+            // Refused where fewer were in flight than where others were answered: by their rate. What was taken of late
+            // may be a burst, what was taken before was allowed.
+            let taken = self.allows(now).unwrap_or(self.probe.taken);
             self.set.pace = Some(Pace::below(taken, self.set.pace));
         }
         self.probe.gap = (self.probe.gap * 2).min(PROBE);

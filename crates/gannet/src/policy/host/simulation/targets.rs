@@ -112,7 +112,7 @@ pub(super) fn missed() -> Option<&'static str> {
         if !fine(&against_a_rate(few, 64, 100.0, 1.0)) {
             return Some("the rate of a quick server is found");
         }
-        if soon_refused(10, 100.0, 20.0) > 0.04 || soon_refused(10, 20.0, 20.0) > 0.02 {
+        if soon_refused(10, 100.0, 20.0) > 0.02 || soon_refused(10, 20.0, 20.0) > 0.02 {
             return Some("a rate is found soon");
         }
         if against_chance(few, 30, 50.0).throughput < 0.9 {
@@ -194,7 +194,7 @@ fn a_rate_is_found_within_three_seconds_behind_a_burst() {
     for (rate, median) in [(100.0, 1.0), (100.0, 20.0), (20.0, 20.0), (100.0, 100.0)] {
         let refused = soon_refused(5 * SEEDS, rate, median);
         eprintln!("{rate} a second, {median} ms: {:.2} % refused from 3 s to 6 s", refused * 100.0);
-        assert!(refused < 0.04, "{refused}");
+        assert!(refused < 0.02, "{refused}");
     }
 }
 
