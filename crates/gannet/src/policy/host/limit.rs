@@ -25,6 +25,7 @@ const NOTHING: u32 = 10;
 const FEW: u32 = 5;
 /// After so many attempts the older ones count for half.
 const HISTORY: u32 = 200;
+
 /// What became of a request, as far as limit and pace are concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reception {
