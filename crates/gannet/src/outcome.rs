@@ -10,10 +10,12 @@ use crate::error::{Error, Phase};
 use crate::version::Kept;
 
 pub use attempt::{AttemptRecord, ConnectionUsed, Timings, WhyStarted, WhyStopped};
+#[cfg(all(test, feature = "journal"))]
+pub(crate) use recorded::EntryError;
 #[cfg(feature = "journal")]
 pub use recorded::{EarlierRun, Recorded, RecordedError, Wanted};
 #[cfg(feature = "journal")]
-pub(crate) use recorded::{name_of, version_of};
+pub(crate) use recorded::{Entry, name_of, version_of};
 pub use waited::{Waited, WaitedFor};
 
 mod attempt;

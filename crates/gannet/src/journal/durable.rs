@@ -6,17 +6,19 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::fetches;
+use super::group::{Group, Write};
 use super::shelf::News;
 use super::{place, trouble};
 use crate::error::Error;
-use crate::outcome::{Ending, Recorded};
+use crate::outcome::Ending;
 
 /// From so many bodies of a group on, their file systems are synced as a whole.
 const EACH: usize = 16;
 
-/// Syncs the bodies of these rows and the folders of their names.
-pub(super) fn bodies<'r>(rows: impl Iterator<Item = &'r Recorded>) -> Result<(), Error> {
-    let paths = files_of(rows);
+/// Syncs the bodies of a group's rows and the folders of their names.
+pub(super) fn bodies(group: &Group) -> Result<(), Error> {
+    let paths = files_of(group);
     let folders: BTreeSet<&Path> = paths.iter().map(|path| place::folder_of(path)).collect();
     let refused = |path: &Path, cause| trouble::of_io(path, "make durable", cause);
     if paths.len() >= EACH && CAN_SYNC_WHOLE {
@@ -24,15 +26,20 @@ pub(super) fn bodies<'r>(rows: impl Iterator<Item = &'r Recorded>) -> Result<(),
             .iter()
             .try_for_each(|folder| sync_whole(folder).map_err(|cause| refused(folder, cause)));
     }
-    let all = paths.iter().chain(&folders);
-    all.copied().try_for_each(|path| sync(path).map_err(|cause| refused(path, cause)))
+    let mut all = paths.iter().map(PathBuf::as_path).chain(folders);
+    all.try_for_each(|path| sync(path).map_err(|cause| refused(path, cause)))
 }
 
 /// The files of the bodies that are there. What was there already may have been named by a run that died before it was
 /// synced.
-fn files_of<'r>(rows: impl Iterator<Item = &'r Recorded>) -> Vec<&'r Path> {
-    let is_there = |row: &&Recorded| matches!(row.ending, Ending::Ok | Ending::Skipped);
-    let paths = rows.filter(is_there).filter_map(|row| row.path.as_deref());
+fn files_of(group: &Group) -> Vec<PathBuf> {
+    let of_row = |write: &Write| match write {
+        Write::Row(row) if matches!(row.ending, Ending::Ok | Ending::Skipped) => {
+            fetches::file_of(group.row(row))
+        }
+        _ => None,
+    };
+    let paths = group.writes().iter().filter_map(of_row);
     // A device or FIFO has nothing to sync, and opening it could wait for ever.
     paths.filter(|path| path.symlink_metadata().is_ok_and(|met| met.is_file())).collect()
 }
@@ -83,8 +90,9 @@ fn sync_whole(folder: &Path) -> io::Result<()> {
 mod tests {
     use http::Method;
 
+    use super::super::sum::Sum;
     use super::*;
-    use crate::outcome::{Outcome, Record, Verdict};
+    use crate::outcome::{Entry, Outcome, Record, Verdict};
     use crate::{ErrorKind, Phase};
 
     #[test]
@@ -93,11 +101,13 @@ mod tests {
         let missing = file.with_file_name("nothing of this name");
         let error = Error::new(ErrorKind::Reset, Phase::Body, "it broke off");
         let verdicts = [Verdict::Skipped(file.clone()), Verdict::Skipped(missing), Verdict::Not(error)];
-        let row = |verdict| {
+        let (mut group, mut sum, mut tries) = (Group::default(), Sum::default(), String::new());
+        for verdict in verdicts {
             let outcome = Outcome::new(0, None, "http://h/".into(), verdict, Record::default());
-            Recorded::of(&outcome, Method::GET, 0)
-        };
-        let rows = verdicts.map(row);
-        assert_eq!(files_of(rows.iter()), [file]);
+            let entry = Entry::of_outcome(&outcome, &Method::GET, 0, &mut tries);
+            fetches::write(&entry, &mut sum);
+            group.push_row(&entry, &sum, None);
+        }
+        assert_eq!(files_of(&group), [file]);
     }
 }

@@ -237,8 +237,11 @@ fn is_one_file(path: &Path, wanted: &Wanted) -> bool {
 mod tests {
     use super::*;
     use crate::journal::Durability;
-    use crate::journal::store::{Store, Write};
-    use crate::outcome::{Outcome, Record, Verdict};
+    use crate::journal::fetches;
+    use crate::journal::group::{Group, Write};
+    use crate::journal::store::Store;
+    use crate::journal::sum::Sum;
+    use crate::outcome::{Entry, Outcome, Record, Verdict};
 
     #[test]
     fn names_are_gone_through_only_if_no_path_is_spelled_so() {
@@ -249,8 +252,11 @@ mod tests {
         for (seq, name) in (0..).zip(["a", "d/../b"]) {
             let (url, verdict) = (format!("http://h/{name}"), Verdict::Skipped(folder.join(name)));
             let outcome = Outcome::new(seq, None, url.into(), verdict, Record::default());
-            let row = Recorded::of(&outcome, http::Method::GET, seq);
-            let group = [Write::Line(seq), Write::Row(Box::new(row), None)];
+            let (mut tries, mut sum) = (String::new(), Sum::default());
+            let row = Entry::of_outcome(&outcome, &http::Method::GET, seq, &mut tries);
+            fetches::write(&row, &mut sum);
+            let mut group: Group = [Write::Line(seq)].into_iter().collect();
+            group.push_row(&row, &sum, None);
             store.commit(&group, Vec::new()).expect("it is written");
         }
         store.close().expect("it is written");

@@ -1,11 +1,15 @@
 //! One journal put aside as history, and another one begun with a copy of its first lines. A process that dies at any
 //! step leaves one of the two.
 
-use super::rows::{self, BLOCK, COLUMNS};
+use super::fetches::{self, COLUMNS};
+use super::group::{Group, Write};
+use super::rows::{self, BLOCK};
 use super::shelf::News;
-use super::store::{Emptied, Store, Write, wrong_row};
+use super::store::{Emptied, Store, wrong_row};
+use super::sum::Sum;
 use super::{parts, place, trouble};
 use crate::error::Error;
+use crate::outcome::Entry;
 use crate::part::Part;
 
 impl Store {
@@ -43,27 +47,31 @@ impl Store {
         for block in 0..at.div_ceil(BLOCK) {
             let hashes = rows::read_hashes(from.connection(), &from.path, block)?;
             let kept = usize::try_from(at - block * BLOCK).unwrap_or(usize::MAX);
-            let group: Vec<Write> = hashes.into_iter().take(kept).map(Write::Line).collect();
-            self.commit_plain(&group, &[])?;
+            self.commit_all(&hashes.into_iter().take(kept).map(Write::Line).collect())?;
         }
         let parts: Vec<News> = parts.into_iter().map(|(seq, part)| (seq, Some(Box::new(part)))).collect();
         // Writes down the settings, too.
-        self.transact(&[], &parts).map_err(own)?;
+        self.transact(&Group::default(), &[], &parts).map_err(own)?;
+        let (mut group, mut sum) = (Group::default(), Sum::default());
         let query = format!("SELECT {COLUMNS} FROM fetches WHERE seq < ? ORDER BY seq");
         let mut query = from.connection().prepare(&query).map_err(theirs)?;
         let mut found = query.query([at.cast_signed()]).map_err(theirs)?;
-        let mut group = Vec::new();
         while let Some(row) = found.next().map_err(theirs)? {
             let seq: i64 = row.get(0).map_err(theirs)?;
-            let row = rows::read_fetch(row).map_err(theirs)?;
+            let row = fetches::read(row, &mut sum).map_err(theirs)?;
             let row = row.ok_or_else(|| wrong_row(&from.path, seq.cast_unsigned()))?;
-            group.push(Write::Row(Box::new(row), None));
+            // It is the row that was just summed up.
+            group.push_row(&Entry::of_row(&row), &sum, None);
             if group.len() as u64 >= BLOCK {
-                self.commit_plain(&group, &[])?;
+                self.commit_all(&group)?;
                 group.clear();
             }
         }
-        self.commit_plain(&group, &[])
+        self.commit_all(&group)
+    }
+
+    fn commit_all(&mut self, group: &Group) -> Result<(), Error> {
+        self.commit_plain(group, group.writes(), &[])
     }
 }
 
@@ -80,8 +88,8 @@ mod tests {
         let mut store = Store::open(&path, Durability::Process).expect("it can be made");
         let lines = 100 * BLOCK + 7;
         for first in (0..lines).step_by(1000) {
-            let group: Vec<Write> = (first..lines.min(first + 1000)).map(Write::Line).collect();
-            store.commit_plain(&group, &[]).expect("it is written");
+            let group = (first..lines.min(first + 1000)).map(Write::Line).collect();
+            store.commit_all(&group).expect("it is written");
         }
         let at = lines - 3;
         let used = allocation_counter::measure(|| store.fork(at).expect("it is put aside"));

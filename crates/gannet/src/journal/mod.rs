@@ -11,7 +11,9 @@ use crate::error::{Error, ErrorKind, Phase};
 
 mod durable;
 mod earlier;
+mod fetches;
 mod fork;
+mod group;
 mod names;
 mod outdated;
 mod own;
@@ -32,12 +34,13 @@ pub use reading::{JobSummary, JournalLines, JournalReader, JournalRows};
 pub(crate) use run::{IsAsked, Known, Run, Whole};
 pub(crate) use scribe::PartLog;
 
+use group::Write;
 use names::Names;
 use place::Lock;
 use run::{OtherList, Since};
 use scribe::Scribe;
 use shelf::Shelf;
-use store::{Store, Write};
+use store::Store;
 
 /// What a row of a [`Journal`] survives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,7 +5,9 @@ use std::time::SystemTime;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 
-use super::rows::{self, BLOCK, COLUMNS, Header};
+use super::fetches::{self, COLUMNS};
+use super::rows::{self, BLOCK, Header};
+use super::sum::Sum;
 use super::{parts, place, run, schema, store, trouble};
 use crate::error::{Error, ErrorKind};
 use crate::outcome::{Ending, Recorded};
@@ -163,7 +165,7 @@ impl JournalReader {
 
     /// The lines of its list, to be compared with those of another one.
     pub fn lines(&self) -> JournalLines<'_> {
-        JournalLines { reader: self, next: 0, hashes: Vec::new() }
+        JournalLines { reader: self, next: 0, hashes: Vec::new(), bytes: Vec::new() }
     }
 
     /// The rows of this URL, in the order of the list; every row is looked at.
@@ -264,10 +266,10 @@ impl JournalReader {
         let query = format!("SELECT {COLUMNS} FROM fetches WHERE {which} ORDER BY seq LIMIT {BLOCK}");
         let mut query = self.connection.prepare_cached(&query).map_err(sqlite)?;
         let mut found = query.query(values).map_err(sqlite)?;
-        let mut all = Vec::new();
+        let (mut all, mut sum) = (Vec::new(), Sum::default());
         while let Some(row) = found.next().map_err(sqlite)? {
             let seq: i64 = row.get(0).map_err(sqlite)?;
-            let read = rows::read_fetch(row).map_err(sqlite)?;
+            let read = fetches::read(row, &mut sum).map_err(sqlite)?;
             all.push(read.ok_or_else(|| store::wrong_row(&self.path, seq.cast_unsigned()))?);
         }
         Ok(all)
@@ -293,6 +295,8 @@ pub struct JournalLines<'j> {
     next: u64,
     /// Of the block that the next line is in.
     hashes: Vec<u64>,
+    /// Room to write a line in.
+    bytes: Vec<u8>,
 }
 
 impl JournalLines<'_> {
@@ -314,7 +318,7 @@ impl JournalLines<'_> {
             self.hashes = self.reader.hashes(self.next / BLOCK)?;
         }
         self.next += 1;
-        Ok(self.hashes.get(place) == Some(&run::hash_of(line)))
+        Ok(self.hashes.get(place) == Some(&run::hash_of(line, &mut self.bytes)))
     }
 }
 

@@ -3,17 +3,16 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use http::Method;
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, Row, Statement, params};
+use rusqlite::{Connection, Row, params};
 
+use super::group::Settled;
 use super::sum::Sum;
 use super::trouble;
-use crate::error::{Error, ErrorKind, Phase};
-use crate::outcome::{Ending, Recorded, RecordedError, Wanted, name_of, version_of};
+use crate::error::Error;
+use crate::outcome::Ending;
 
 /// The hashes of lines are kept in blocks of so many lines, one row each.
 pub(super) const BLOCK: u64 = 1024;
@@ -162,8 +161,8 @@ impl Header {
     }
 
     /// A row has come, in the place of another perhaps.
-    pub(super) fn count(&mut self, row: &Recorded, before: Option<(Ending, u64)>) {
-        if let Some((ending, bytes)) = before {
+    pub(super) fn count(&mut self, row: &Settled) {
+        if let Some((ending, bytes)) = row.before {
             self.endings[ending as usize] = self.endings[ending as usize].saturating_sub(1);
             self.bytes = self.bytes.saturating_sub(bytes);
         }
@@ -217,7 +216,8 @@ pub(super) fn read_hashes(connection: &Connection, path: &Path, block: u64) -> R
 }
 
 pub(super) fn write_hashes(connection: &Connection, block: u64, hashes: &[u64]) -> rusqlite::Result<()> {
-    let bytes: Vec<u8> = hashes.iter().flat_map(|hash| hash.to_le_bytes()).collect();
+    let mut bytes = Vec::with_capacity(8 * hashes.len());
+    hashes.iter().for_each(|hash| bytes.extend_from_slice(&hash.to_le_bytes()));
     let sum = sum_of_hashes(&mut Sum::default(), block, &bytes);
     connection.prepare_cached("INSERT OR REPLACE INTO lines VALUES(?,?,?)")?.execute(params![
         block.cast_signed(),
@@ -229,120 +229,6 @@ pub(super) fn write_hashes(connection: &Connection, block: u64, hashes: &[u64]) 
 
 fn sum_of_hashes(sum: &mut Sum, block: u64, hashes: &[u8]) -> i64 {
     sum.begin("lines").integer(Some(block.cast_signed())).blob(Some(hashes)).end()
-}
-
-/// The columns of `fetches`, with their checksum.
-pub(super) const COLUMNS: &str = "seq, line, url, method, line_hash, outcome, code, phase, message, \
-wanted, status, http, bytes, final_url, path, etag, last_modified, content_type, digests, attempts, winner, tries, \
-started, ended, queued_us, total_us, sum";
-
-const WRITE_FETCH: &str = "INSERT OR REPLACE INTO fetches VALUES\
-(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)";
-
-const ENDINGS: [Ending; 5] =
-    [Ending::Ok, Ending::Failed, Ending::Unfinished, Ending::Cancelled, Ending::Skipped];
-
-/// Reads a row of [`COLUMNS`]. `None` is one that does not match its checksum, or holds what is never written.
-pub(super) fn read_fetch(row: &Row<'_>) -> Read<Option<Recorded>> {
-    let mut fields = Fields::of(row);
-    let f = &mut fields;
-    let seq = f.number()?.unwrap_or_default();
-    let (line, url) = (f.number()?, f.boxed()?);
-    let method = f.text()?.and_then(|name| Method::from_bytes(name.as_bytes()).ok());
-    let line_hash = f.number()?;
-    let ending = f.text()?.and_then(|name| ENDINGS.into_iter().find(|known| known.as_str() == name));
-    let (code, phase) = (f.text()?, f.text()?);
-    let error = RecordedError {
-        kind: code.and_then(ErrorKind::of_code).unwrap_or(ErrorKind::JournalDamaged),
-        phase: phase.and_then(Phase::of_name).unwrap_or(Phase::Sink),
-        message: f.boxed()?.unwrap_or_default(),
-        wanted: f
-            .text()?
-            .and_then(|name| [Wanted::Budget, Wanted::Time].into_iter().find(|known| known.as_str() == name)),
-    };
-    let status = f.integer()?.and_then(|status| u16::try_from(status).ok());
-    let http = f.text()?.and_then(version_of);
-    let (bytes, final_url) = (f.number()?.unwrap_or_default(), f.boxed()?);
-    let path = path_of(f.value()?)?;
-    let (etag, last_modified, content_type, digests) = (f.boxed()?, f.boxed()?, f.boxed()?, f.boxed()?);
-    let attempts = f.integer()?.and_then(|count| u32::try_from(count).ok()).unwrap_or_default();
-    let winner = f.integer()?.and_then(|place| usize::try_from(place).ok());
-    let (tries, started, ended) = (f.boxed()?, f.number()?, f.number()?);
-    let (queued, total) = (f.number()?.unwrap_or_default(), f.number()?.unwrap_or_default());
-    let sum = f.integer()?;
-    let (Some(url), Some(method), Some(line_hash), Some(ending)) = (url, method, line_hash, ending) else {
-        return Ok(None);
-    };
-    let row = Recorded {
-        seq,
-        line,
-        url,
-        method,
-        line_hash,
-        ending,
-        error: code.is_some().then_some(error),
-        status,
-        http,
-        bytes,
-        final_url,
-        path,
-        etag,
-        last_modified,
-        content_type,
-        digests,
-        winner,
-        started: started.map(at_millis),
-        ended: ended.map(at_millis),
-        queued: Duration::from_micros(queued),
-        total: Duration::from_micros(total),
-        attempts,
-        tries,
-        parsed: OnceLock::new(),
-    };
-    // What is never written would be summed up as something else.
-    Ok((sum == Some(sum_of_fetch(&mut Sum::default(), &row))).then_some(row))
-}
-
-/// Writes rows of `fetches`; the statement and the scratch are kept from one to the next.
-pub(super) struct FetchWriter<'c> {
-    statement: rusqlite::CachedStatement<'c>,
-    sum: Sum,
-}
-
-impl<'c> FetchWriter<'c> {
-    pub(super) fn new(connection: &'c Connection) -> rusqlite::Result<Self> {
-        Ok(Self { statement: connection.prepare_cached(WRITE_FETCH)?, sum: Sum::default() })
-    }
-
-    pub(super) fn write(&mut self, row: &Recorded) -> rusqlite::Result<()> {
-        // What is not bound is NULL.
-        self.statement.clear_bindings();
-        let sum = &mut self.sum;
-        sum.begin("fetches");
-        let mut fields = Bound { statement: &mut self.statement, next: 1 };
-        each_field(row, |field| {
-            field.add_to(sum);
-            fields.bind(&field)
-        })?;
-        fields.bind(&Field::Integer(Some(sum.end())))?;
-        self.statement.raw_execute()?;
-        Ok(())
-    }
-}
-
-struct Bound<'a, 'c> {
-    statement: &'a mut Statement<'c>,
-    next: usize,
-}
-
-impl Bound<'_, '_> {
-    fn bind(&mut self, field: &Field<'_>) -> rusqlite::Result<()> {
-        self.next += 1;
-        match field {
-            Field::Integer(None) | Field::Text(None) => Ok(()),
-            field => self.statement.raw_bind_parameter(self.next - 1, field),
-        }
-    }
 }
 
 /// One field, borrowed.
@@ -372,51 +258,6 @@ impl rusqlite::ToSql for Field<'_> {
         };
         Ok(ToSqlOutput::Borrowed(value))
     }
-}
-
-fn sum_of_fetch(sum: &mut Sum, row: &Recorded) -> i64 {
-    sum.begin("fetches");
-    let added: Result<(), std::convert::Infallible> = each_field(row, |field| {
-        field.add_to(sum);
-        Ok(())
-    });
-    match added {
-        Ok(()) => sum.end(),
-    }
-}
-
-/// All fields of a row of `fetches` but its checksum, in the order of their columns.
-fn each_field<'a, E>(row: &'a Recorded, mut each: impl FnMut(Field<'a>) -> Result<(), E>) -> Result<(), E> {
-    let number = |number: u64| Field::Integer(Some(number.cast_signed()));
-    let maybe = |number: Option<u64>| Field::Integer(number.map(u64::cast_signed));
-    let text = |text: &'a Option<Box<str>>| Field::Text(text.as_deref());
-    let error = row.error.as_ref();
-    each(number(row.seq))?;
-    each(maybe(row.line))?;
-    each(Field::Text(Some(&row.url)))?;
-    each(Field::Text(Some(row.method.as_str())))?;
-    each(number(row.line_hash))?;
-    each(Field::Text(Some(row.ending.as_str())))?;
-    each(Field::Text(error.map(|error| error.kind.code())))?;
-    each(Field::Text(error.map(|error| error.phase.as_str())))?;
-    each(Field::Text(error.map(|error| &*error.message)))?;
-    each(Field::Text(error.and_then(|error| error.wanted).map(Wanted::as_str)))?;
-    each(maybe(row.status.map(u64::from)))?;
-    each(Field::Text(row.http.map(name_of)))?;
-    each(number(row.bytes))?;
-    each(text(&row.final_url))?;
-    each(path_field(row.path.as_deref()))?;
-    each(text(&row.etag))?;
-    each(text(&row.last_modified))?;
-    each(text(&row.content_type))?;
-    each(text(&row.digests))?;
-    each(number(u64::from(row.attempts)))?;
-    each(maybe(row.winner.map(|place| place as u64)))?;
-    each(text(&row.tries))?;
-    each(maybe(row.started.map(millis_of)))?;
-    each(maybe(row.ended.map(millis_of)))?;
-    each(number(micros_of(row.queued)))?;
-    each(number(micros_of(row.total)))
 }
 
 /// A path as text where it is text, else as its bytes.
@@ -456,8 +297,4 @@ pub(super) fn at_millis(millis: u64) -> SystemTime {
 pub(super) fn millis_of(time: SystemTime) -> u64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn micros_of(length: Duration) -> u64 {
-    u64::try_from(length.as_micros()).unwrap_or(u64::MAX)
 }

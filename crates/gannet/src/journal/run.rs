@@ -4,19 +4,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use smallvec::SmallVec;
-
 use super::earlier::{Wanted, What, word_of};
+use super::group::Write;
 use super::names::Names;
 use super::outdated::outdated;
 use super::rows::BLOCK;
-use super::store::{Block, Write};
-use super::{Handle, PartLog, place, sum, trouble};
+use super::store::Block;
+use super::sum::Sum;
+use super::{Handle, PartLog, fetches, place, sum, trouble};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Phase};
 use crate::event::Event;
 use crate::number::ByNumber;
-use crate::outcome::{Ending, Outcome, Record, Recorded, Verdict};
+use crate::outcome::{Ending, Entry, Outcome, Record, Recorded, Verdict};
 use crate::part::Part;
 use crate::request::Request;
 use crate::version::{Kept, Outdated, Written};
@@ -44,6 +44,10 @@ pub(crate) struct Run {
     since: Since,
     past: Past,
     names: Names,
+    /// Room to write lines, attempts and rows in.
+    bytes: Vec<u8>,
+    tries: String,
+    sum: Sum,
 }
 
 /// Whether there are journals of earlier jobs.
@@ -76,23 +80,30 @@ pub(super) enum OtherList {
     IsRefused,
 }
 
-/// What is known of a line that is being worked on.
+/// A line that waits for its turn, as tens of thousands do: most have nothing but their hash.
 #[derive(Debug)]
 struct Admitted {
     hash: u64,
+    own: Option<Box<Own>>,
+}
+
+/// What is not alike for all lines.
+#[derive(Debug, Default)]
+struct Own {
     method: http::Method,
     /// What this job's own row says, which is opened again.
-    row: Option<Box<Recorded>>,
+    row: Option<Recorded>,
     /// What its file holds, while nothing else is known to take its place.
-    kept: Option<Box<Kept>>,
+    kept: Option<Kept>,
     /// Whether the file of its row holds another body than is wanted.
     holds: Holds,
 }
 
 /// What the file of a line holds from before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Holds {
     /// Nothing that speaks against it.
+    #[default]
     Nothing,
     /// What its row says, which is not wanted any more.
     Outdated,
@@ -137,6 +148,9 @@ impl Run {
             since,
             past,
             names,
+            bytes: Vec::new(),
+            tries: String::new(),
+            sum: Sum::default(),
         }
     }
 
@@ -188,7 +202,7 @@ impl Run {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
-        let hash = hash_of(request);
+        let hash = hash_of(request, &mut self.bytes);
         let before = self.compare(seq, line, hash, request)?;
         let outdated = before.as_ref().and_then(|row| outdated(row, request));
         let before = match before {
@@ -206,10 +220,11 @@ impl Run {
             let url = url_of(request).into();
             return Ok(Known::Settled(Box::new(left_open(seq, line, url, before.as_ref()))));
         }
-        let row = before.map(Box::new);
         let method = request.as_ref().map_or(http::Method::GET, |request| request.http_method().clone());
         let holds = if outdated.is_some() { Holds::Outdated } else { Holds::Nothing };
-        self.open.insert(seq, Admitted { hash, method, row, kept: None, holds });
+        let is_bare = before.is_none() && method == http::Method::GET && holds == Holds::Nothing;
+        let own = (!is_bare).then(|| Box::new(Own { method, row: before, kept: None, holds }));
+        self.open.insert(seq, Admitted { hash, own });
         let block = self.block.as_mut().filter(|_| seq < self.known);
         Ok(Known::Open { part: block.and_then(|block| block.take_part(seq)), outdated })
     }
@@ -227,7 +242,7 @@ impl Run {
         }
         let block = self.block.as_mut()?;
         let place = usize::try_from(seq.checked_sub(block.first)?).ok()?;
-        if block.hashes.get(place) != Some(&hash_of(request)) {
+        if block.hashes.get(place) != Some(&hash_of(request, &mut self.bytes)) {
             return None;
         }
         let row = block.take(seq).filter(|row| *row.url == *url_of(request))?;
@@ -324,8 +339,8 @@ impl Run {
     /// Asks what is written down of a line that was admitted, and of its file; of this job first.
     pub(crate) fn look_up(&mut self, seq: u64, url: &str, file: &Path) {
         let wanted = Wanted { seq, url: url.into(), file: self.names.kept(file), what: What::Version };
-        let own = self.open.get(&seq).and_then(|admitted| admitted.row.as_deref());
-        self.found = own.and_then(|row| word_of(row, &wanted));
+        let own = self.open.get(&seq).and_then(|admitted| admitted.own.as_deref());
+        self.found = own.and_then(|own| own.row.as_ref()).and_then(|row| word_of(row, &wanted));
         if self.found.is_none() {
             self.handle.scribe.look_up(wanted);
         }
@@ -356,7 +371,7 @@ impl Run {
     /// The line's file holds this, and is asked about.
     pub(crate) fn keeps(&mut self, seq: u64, kept: &Kept) {
         if let Some(admitted) = self.open.get_mut(&seq).filter(|_| kept.url.is_some()) {
-            admitted.kept = Some(Box::new(kept.clone()));
+            admitted.own.get_or_insert_default().kept = Some(kept.clone());
         }
     }
 
@@ -365,7 +380,8 @@ impl Run {
         if outcome.is_from_journal() {
             return;
         }
-        let Some(admitted) = self.open.remove(&outcome.seq()) else { return };
+        let Some(Admitted { hash, own }) = self.open.remove(&outcome.seq()) else { return };
+        let own = own.map_or_else(Own::default, |own| *own);
         // An output that is gone says nothing of the request, nor does a want of descriptors: it goes on later.
         let is_lost = outcome
             .error()
@@ -376,28 +392,30 @@ impl Run {
         if self.failed.is_some() || (is_stopped && outcome.attempts().is_empty()) {
             return;
         }
-        let mut row = Recorded::of(outcome, admitted.method, admitted.hash);
-        if let Some(before) = &admitted.row {
+        let mut row = Entry::of_outcome(outcome, &own.method, hash, &mut self.tries);
+        if let Some(before) = &own.row {
             row.follows(before);
         }
         if is_lost {
             row.ending = Ending::Unfinished;
         }
-        if let Some(before) = admitted.row.as_deref().filter(|row| is_stopped && has_failed(row))
+        if let Some(before) = own.row.as_ref().filter(|row| is_stopped && has_failed(row))
             && self.leaves_open
         {
             row.has_failed_as(before);
         }
         if outcome.ending() != Ending::Ok {
-            match (&admitted.kept, &admitted.row) {
+            match (&own.kept, &own.row) {
                 (Some(kept), _) => row.still_has(kept),
-                (None, Some(before)) if admitted.holds == Holds::Outdated => row.still_has_body_of(before),
+                (None, Some(before)) if own.holds == Holds::Outdated => row.still_has_body_of(before),
                 (None, _) => {}
             }
         }
-        row.path = row.path.map(|path| self.names.kept(&path));
-        let before = admitted.row.map(|before| (before.ending, before.bytes));
-        self.handle.scribe.push(Write::Row(Box::new(row), before));
+        let kept = row.path.map(|path| self.names.kept(path));
+        row.path = kept.as_deref();
+        let before = own.row.as_ref().map(|before| (before.ending, before.bytes));
+        fetches::write(&row, &mut self.sum);
+        self.handle.scribe.push_row(&row, &self.sum, before);
     }
 
     /// What has gone wrong with the journal.
@@ -446,9 +464,10 @@ impl Drop for Run {
 }
 
 /// Identifies a line by what it is: method, URL, name of its file, id. How it is obtained (mirrors, digests, header
-/// fields, a body) may change, and so may be mended why it was refused; secrets are not looked at.
-pub(super) fn hash_of(request: &Result<Request, Error>) -> u64 {
-    let mut bytes: SmallVec<[u8; 256]> = SmallVec::new();
+/// fields, a body) may change, and so may be mended why it was refused; secrets are not looked at. `bytes` is room to work
+/// in.
+pub(super) fn hash_of(request: &Result<Request, Error>, bytes: &mut Vec<u8>) -> u64 {
+    bytes.clear();
     let mut add = |part: &[u8]| {
         bytes.extend_from_slice(&(part.len() as u64).to_le_bytes());
         bytes.extend_from_slice(part);
@@ -462,7 +481,7 @@ pub(super) fn hash_of(request: &Result<Request, Error>) -> u64 {
         }
         Err(error) => add(error.url().unwrap_or_default().as_bytes()),
     }
-    sum::hash(&bytes)
+    sum::hash(bytes)
 }
 
 fn has_failed(row: &Recorded) -> bool {

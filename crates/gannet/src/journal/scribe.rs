@@ -12,13 +12,15 @@ use futures_util::task::AtomicWaker;
 
 use super::Resumed;
 use super::earlier::Wanted;
+use super::group::{Group, Write};
 use super::shelf::{Changed, News, Shelf, Which};
-use super::store::{Block, Store, Write};
+use super::store::{Block, Store};
+use super::sum::Sum;
 use crate::Moment;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Phase};
 use crate::event::Event;
-use crate::outcome::Ending;
+use crate::outcome::{Ending, Entry};
 use crate::version::Written;
 
 /// How long a group of rows is waited for after its first.
@@ -46,7 +48,9 @@ pub(super) struct Scribe {
 
 #[derive(Debug)]
 struct State {
-    writes: Vec<Write>,
+    group: Group,
+    /// The room of the group before.
+    spare: Group,
     /// What is new of parts.
     shelf: Shelf,
     /// When they are to be committed, if nothing hurries them.
@@ -55,7 +59,7 @@ struct State {
     has_fork: bool,
     /// Whether the thread is to commit without waiting for more.
     hurry: Hurry,
-    /// Whether the thread is committing a group that was in `writes`.
+    /// Whether the thread is committing what was in `group`.
     is_committing: bool,
     /// The lines of the parts that it is writing down.
     parts_under_way: Vec<u64>,
@@ -88,7 +92,7 @@ enum Hurry {
 enum Step {
     Read(u64),
     LookUp(Box<Wanted>, u64),
-    Commit(Vec<Write>, Vec<News>),
+    Commit(Group, Vec<News>),
     Close,
 }
 
@@ -134,7 +138,8 @@ impl Scribe {
     /// Starts the thread.
     pub(super) fn start(store: Store, shelf: Shelf) -> std::io::Result<(Arc<Self>, JoinHandle<Store>)> {
         let state = State {
-            writes: Vec::new(),
+            group: Group::default(),
+            spare: Group::default(),
             shelf,
             due: None,
             has_fork: false,
@@ -227,35 +232,55 @@ impl Scribe {
 
     /// Ready when there is room for more, or the error that ended it.
     pub(super) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        let is_full = || self.lock().writes.len() >= QUEUE;
-        if let Some(error) = Self::over(&self.lock()) {
-            return Poll::Ready(Err(error));
-        }
-        if !is_full() {
-            return Poll::Ready(Ok(()));
+        let room = || {
+            let state = self.lock();
+            match Self::over(&state) {
+                Some(error) => Poll::Ready(Err(error)),
+                None if state.group.len() < QUEUE => Poll::Ready(Ok(())),
+                None => Poll::Pending,
+            }
+        };
+        let first = room();
+        if first.is_ready() {
+            return first;
         }
         self.waker.register(cx.waker());
-        if is_full() { Poll::Pending } else { Poll::Ready(Ok(())) }
+        room()
     }
 
     /// Hands something over; it is committed with its group.
     pub(super) fn push(&self, write: Write) {
+        self.add(|state| {
+            match &write {
+                Write::Fork(at) => {
+                    state.has_fork = true;
+                    state.shelf.cut(*at);
+                }
+                Write::DropParts => state.shelf.cut(0),
+                _ => {}
+            }
+            state.group.push(write);
+        });
+    }
+
+    /// Hands over what is to be kept of one request; `before` is what the row in its place counted for.
+    pub(super) fn push_row(&self, entry: &Entry<'_>, row: &Sum, before: Option<(Ending, u64)>) {
+        self.add(|state| {
+            // The body has its name, or is there already.
+            if matches!(entry.ending, Ending::Ok | Ending::Skipped) {
+                state.shelf.gone(entry.seq);
+            }
+            state.group.push_row(entry, row, before);
+        });
+    }
+
+    fn add(&self, add: impl FnOnce(&mut State)) {
         let mut state = self.lock();
         if state.failed.is_some() {
             return;
         }
-        state.has_fork |= matches!(write, Write::Fork(_));
-        match &write {
-            // The body has its name, or is there already.
-            Write::Row(row, _) if matches!(row.ending, Ending::Ok | Ending::Skipped) => {
-                state.shelf.gone(row.seq);
-            }
-            Write::Fork(at) => state.shelf.cut(*at),
-            Write::DropParts => state.shelf.cut(0),
-            _ => {}
-        }
-        state.writes.push(write);
-        let wakes = state.writes.len() == 1 || state.writes.len() == GROUP;
+        add(&mut state);
+        let wakes = state.group.len() == 1 || state.group.len() == GROUP;
         drop(state);
         if wakes {
             self.told.notify_one();
@@ -282,7 +307,7 @@ impl Scribe {
         if let Some(error) = Self::over(&state) {
             return Poll::Ready(Err(error));
         }
-        if state.writes.is_empty() && !state.shelf.has_news() && !state.is_committing {
+        if state.group.is_empty() && !state.shelf.has_news() && !state.is_committing {
             return Poll::Ready(Ok(()));
         }
         state.hurry = Hurry::Yes;
@@ -346,9 +371,11 @@ impl Scribe {
                         state.found = Some(found);
                     }
                 }
-                Step::Commit(group, parts) => {
+                Step::Commit(mut group, parts) => {
                     let committed = store.commit(&group, parts);
+                    group.clear();
                     let mut state = self.lock();
+                    state.spare = group;
                     state.is_committing = false;
                     state.parts_under_way.clear();
                     state.summary = store.header().resumed();
@@ -384,7 +411,7 @@ impl Scribe {
                 return Step::LookUp(wanted, state.questions);
             }
             let parts_due = state.shelf.due_at();
-            if state.writes.is_empty() && parts_due.is_none() {
+            if state.group.is_empty() && parts_due.is_none() {
                 state.hurry = Hurry::No;
                 if state.is_closing {
                     return Step::Close;
@@ -393,7 +420,7 @@ impl Scribe {
                 continue;
             }
             let now = self.clock.now();
-            let is_begun = !state.writes.is_empty() || parts_due.is_some_and(|due| due <= now);
+            let is_begun = !state.group.is_empty() || parts_due.is_some_and(|due| due <= now);
             let group_due = is_begun.then(|| *state.due.get_or_insert(now + GROUP_TIME));
             let due = group_due.or(parts_due).unwrap_or(now);
             if state.is_urgent() || (is_begun && due <= now) {
@@ -425,7 +452,7 @@ impl State {
     }
 
     fn is_urgent(&self) -> bool {
-        self.hurry == Hurry::Yes || self.is_closing || self.writes.len() >= GROUP
+        self.hurry == Hurry::Yes || self.is_closing || self.group.len() >= GROUP
     }
 
     fn commit(&mut self, now: Moment) -> Step {
@@ -434,13 +461,14 @@ impl State {
         (self.hurry, self.due, self.has_fork) = (Hurry::No, None, false);
         self.is_committing = true;
         self.parts_under_way.extend(parts.iter().map(|(seq, _)| *seq));
-        Step::Commit(std::mem::take(&mut self.writes), parts)
+        let next = std::mem::take(&mut self.spare);
+        Step::Commit(std::mem::replace(&mut self.group, next), parts)
     }
 
     /// Nothing more is read or written: what was not committed is not trusted, and not tried again.
     fn fail(&mut self, error: Error) {
         self.failed.get_or_insert(error);
-        self.writes.clear();
+        self.group = Group::default();
         self.shelf.clear();
         self.to_read = 0..0;
     }

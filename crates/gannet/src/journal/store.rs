@@ -8,14 +8,17 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 
 use super::earlier::{Earlier, Wanted};
+use super::fetches::{self, COLUMNS};
+use super::group::{Group, Write};
 use super::reading::JournalReader;
-use super::rows::{self, BLOCK, COLUMNS, FetchWriter, Header};
+use super::rows::{self, BLOCK, Header};
 use super::shelf::News;
+use super::sum::Sum;
 use super::{Durability, durable, parts, place, schema, trouble};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
 use crate::number::ByNumber;
-use crate::outcome::{Ending, Recorded};
+use crate::outcome::Recorded;
 use crate::part::Part;
 use crate::version::Written;
 
@@ -79,22 +82,6 @@ impl Block {
     }
 }
 
-/// One thing to be written down.
-#[derive(Debug)]
-pub(super) enum Write {
-    /// The next line of the list.
-    Line(u64),
-    /// A row, and what the row in its place counted for.
-    Row(Box<Recorded>, Option<(Ending, u64)>),
-    /// All of the list has settled.
-    Finish,
-    Settings(String),
-    /// From this line on the list is another one: the job before is history.
-    Fork(u64),
-    /// Nobody goes on with any part.
-    DropParts,
-}
-
 impl Store {
     /// Opens the journal, or makes an empty one.
     pub(super) fn open(path: &Path, durability: Durability) -> Result<Self, Error> {
@@ -155,11 +142,11 @@ impl Store {
         let mut query = self.connection().prepare_cached(&query).map_err(sqlite)?;
         let range = [first.cast_signed(), (first + wanted).cast_signed()];
         let mut found = query.query(range).map_err(sqlite)?;
-        let mut settled = VecDeque::new();
+        let (mut settled, mut sum) = (VecDeque::new(), Sum::default());
         let mut next = first;
         while let Some(row) = found.next().map_err(sqlite)? {
             let seq: i64 = row.get(0).map_err(sqlite)?;
-            let row = rows::read_fetch(row).map_err(sqlite)?;
+            let row = fetches::read(row, &mut sum).map_err(sqlite)?;
             let row = row.filter(|row| row.seq >= next && row.seq < first + wanted);
             let row = row.ok_or_else(|| wrong_row(&self.path, seq.cast_unsigned()))?;
             let of_line = usize::try_from(row.seq - first).ok().and_then(|place| hashes.get(place));
@@ -235,18 +222,15 @@ impl Store {
     }
 
     /// Writes a group down, in its order: bodies first, then their rows, then what is new of parts.
-    pub(super) fn commit(&mut self, group: &[Write], mut parts: Vec<News>) -> Result<(), Error> {
+    pub(super) fn commit(&mut self, group: &Group, mut parts: Vec<News>) -> Result<(), Error> {
         if self.durability == Durability::Power {
             durable::parts(&mut parts)?;
-            durable::bodies(group.iter().filter_map(|write| match write {
-                Write::Row(row, _) => Some(&**row),
-                _ => None,
-            }))?;
+            durable::bodies(group)?;
         }
-        let mut rest = group;
+        let mut rest = group.writes();
         let stands_apart = |write: &Write| matches!(write, Write::Fork(_) | Write::DropParts);
         while let Some(place) = rest.iter().position(stands_apart) {
-            self.commit_plain(&rest[..place], &[])?;
+            self.commit_plain(group, &rest[..place], &[])?;
             match rest[place] {
                 Write::Fork(at) => {
                     self.earlier = None;
@@ -256,15 +240,21 @@ impl Store {
             }
             rest = &rest[place + 1..];
         }
-        self.commit_plain(rest, &parts)
+        self.commit_plain(group, rest, &parts)
     }
 
-    pub(super) fn commit_plain(&mut self, group: &[Write], parts: &[News]) -> Result<(), Error> {
-        if group.is_empty() && parts.is_empty() {
+    /// Commits some of a group.
+    pub(super) fn commit_plain(
+        &mut self,
+        group: &Group,
+        writes: &[Write],
+        parts: &[News],
+    ) -> Result<(), Error> {
+        if writes.is_empty() && parts.is_empty() {
             return Ok(());
         }
         let path = self.path.clone();
-        self.transact(group, parts).map_err(|cause| trouble::of_sqlite(&path, cause))?;
+        self.transact(group, writes, parts).map_err(|cause| trouble::of_sqlite(&path, cause))?;
         let log = std::fs::metadata(place::beside(&self.path, "-wal")).map_or(0, |log| log.len());
         self.log_rests = self.log_rests.saturating_sub(1);
         if log <= schema::LOG || self.log_rests > 0 {
@@ -280,9 +270,14 @@ impl Store {
         Ok(())
     }
 
-    pub(super) fn transact(&mut self, group: &[Write], parts: &[News]) -> rusqlite::Result<()> {
+    pub(super) fn transact(
+        &mut self,
+        group: &Group,
+        writes: &[Write],
+        parts: &[News],
+    ) -> rusqlite::Result<()> {
         let connection = self.connection.take().expect("a store is open between its steps");
-        let result = self.transact_on(&connection, group, parts);
+        let result = self.transact_on(&connection, (group, writes), parts);
         self.connection = Some(connection);
         result
     }
@@ -290,19 +285,19 @@ impl Store {
     fn transact_on(
         &mut self,
         connection: &Connection,
-        group: &[Write],
+        (group, writes): (&Group, &[Write]),
         parts: &[News],
     ) -> rusqlite::Result<()> {
         let transaction = connection.unchecked_transaction()?;
-        let mut fetches = FetchWriter::new(&transaction)?;
+        let mut fetches = fetches::Writer::new(&transaction)?;
         let mut grown: BTreeMap<u64, u64> = BTreeMap::new();
-        for write in group {
+        for write in writes {
             match write {
                 Write::Line(hash) => self.line(&transaction, *hash)?,
-                Write::Row(row, before) => {
-                    fetches.write(row)?;
-                    self.header.count(row, *before);
-                    *grown.entry(row.seq / BLOCK).or_default() += u64::from(before.is_none());
+                Write::Row(row) => {
+                    fetches.write(group.row(row))?;
+                    self.header.count(row);
+                    *grown.entry(row.seq / BLOCK).or_default() += u64::from(row.before.is_none());
                     self.header.finished = 0;
                 }
                 Write::Finish => self.header.finished = 1,

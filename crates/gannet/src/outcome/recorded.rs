@@ -6,17 +6,20 @@ use std::sync::OnceLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::header::{CONTENT_TYPE, ETAG, LAST_MODIFIED};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 
 use super::{AttemptRecord, Ending, Got, Outcome, Receipt, Record, ReplyHead, Verdict};
 use crate::error::{Error, ErrorKind, ErrorReply, Phase};
-use crate::version::Kept;
 
 #[cfg(feature = "digests")]
 mod digests;
+mod entry;
 mod json;
 mod tries;
 
+pub(crate) use entry::Entry;
+#[cfg(test)]
+pub(crate) use entry::EntryError;
 use tries::Tries;
 
 /// One request that has settled, as its journal has it. Times are by the wall clock of the run that settled it.
@@ -153,85 +156,6 @@ impl Recorded {
         attempt.mirror_url.as_deref().unwrap_or(&self.url)
     }
 
-    /// What is to be kept of an outcome.
-    pub(crate) fn of(outcome: &Outcome, method: Method, line_hash: u64) -> Self {
-        let reply = outcome.reply();
-        let field = |name: HeaderName| {
-            let value = reply?.headers.get(name)?;
-            Some(Box::from(String::from_utf8_lossy(value.as_bytes())))
-        };
-        let unchanged = match &outcome.verdict {
-            Verdict::Got(got) => got.unchanged.as_deref(),
-            Verdict::Skipped(_) | Verdict::Not(_) => None,
-        };
-        let attempts = outcome.attempts();
-        Self {
-            seq: outcome.seq(),
-            line: outcome.line(),
-            url: outcome.url().into(),
-            method,
-            line_hash,
-            ending: outcome.ending(),
-            error: outcome.error().map(RecordedError::of),
-            status: outcome.status().map(|status| status.as_u16()),
-            http: reply.map(|reply| reply.version),
-            bytes: outcome.length(),
-            final_url: reply.map(|reply| &reply.url).filter(|url| ***url != *outcome.url()).cloned(),
-            path: outcome.path().map(PathBuf::from),
-            // A 304 need not name them; and of a file that it found by its time alone, none is known.
-            etag: unchanged.map_or_else(|| field(ETAG), |kept| kept.etag.clone()),
-            last_modified: unchanged.map_or_else(|| field(LAST_MODIFIED), |kept| kept.last_modified.clone()),
-            content_type: field(CONTENT_TYPE),
-            #[cfg(feature = "digests")]
-            digests: digests::write(outcome.digests()),
-            #[cfg(not(feature = "digests"))]
-            digests: None,
-            winner: outcome.winner(),
-            started: outcome.started().map(whole_millis),
-            ended: outcome.ended().map(whole_millis),
-            queued: whole_micros(outcome.queued()),
-            total: whole_micros(outcome.total()),
-            attempts: u32::try_from(attempts.len()).unwrap_or(u32::MAX),
-            tries: (!attempts.is_empty()).then(|| tries::write(attempts).into()),
-            parsed: OnceLock::new(),
-        }
-    }
-
-    /// It takes the place of a row that was opened again: the attempts of that stay.
-    pub(crate) fn follows(&mut self, before: &Self) {
-        if let Some(tries) = &before.tries {
-            let began = before.started.map_or(0, millis);
-            self.tries = tries::join(tries, began, self.tries.as_deref()).map(Box::from);
-        }
-    }
-
-    /// It was stopped while it was tried again: it has failed as it had before.
-    pub(crate) fn has_failed_as(&mut self, before: &Self) {
-        self.ending = before.ending;
-        self.error.clone_from(&before.error);
-        self.status = before.status;
-    }
-
-    /// It was not obtained, and its file holds what it held.
-    pub(crate) fn still_has(&mut self, kept: &Kept) {
-        let Kept { there, url, etag, last_modified, .. } = kept;
-        self.path = Some(there.path.clone());
-        self.bytes = there.length;
-        self.final_url = url.clone().filter(|url| *url != self.url);
-        self.etag.clone_from(etag);
-        self.last_modified.clone_from(last_modified);
-    }
-
-    /// It was not obtained, and its file holds what the row before says.
-    pub(crate) fn still_has_body_of(&mut self, before: &Self) {
-        self.path.clone_from(&before.path);
-        self.bytes = before.bytes;
-        self.final_url.clone_from(&before.final_url);
-        self.etag.clone_from(&before.etag);
-        self.last_modified.clone_from(&before.last_modified);
-        self.digests.clone_from(&before.digests);
-    }
-
     /// The outcome that it was, as far as it is known: of the reply's fields those that were kept, no body.
     pub(crate) fn into_outcome(self) -> Outcome {
         let verdict = match (&self.error, self.ending) {
@@ -286,16 +210,6 @@ impl Recorded {
 }
 
 impl RecordedError {
-    fn of(error: &Error) -> Self {
-        let wanted = match () {
-            () if error.is_out_of_budget() => Some(Wanted::Budget),
-            () if error.is_out_of_time() => Some(Wanted::Time),
-            () => None,
-        };
-        let (kind, phase, message) = (error.kind(), error.phase(), error.message().into());
-        Self { kind, phase, message, wanted }
-    }
-
     fn restore(&self, row: &Recorded) -> Error {
         let mut error = Error::new(self.kind, self.phase, &*self.message).of_url(row.url.clone());
         if let Some(status) = row.known_status() {
@@ -344,15 +258,12 @@ pub(crate) fn version_of(name: &str) -> Option<Version> {
     VERSIONS.iter().find(|(_, known)| *known == name).map(|(version, _)| *version)
 }
 
-fn whole_millis(time: SystemTime) -> SystemTime {
-    UNIX_EPOCH + Duration::from_millis(millis(time))
-}
-
+/// Since 1970.
 fn millis(time: SystemTime) -> u64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn whole_micros(length: Duration) -> Duration {
-    Duration::from_micros(u64::try_from(length.as_micros()).unwrap_or(u64::MAX))
+fn micros(length: Duration) -> u64 {
+    u64::try_from(length.as_micros()).unwrap_or(u64::MAX)
 }

@@ -8,14 +8,14 @@ use super::Recorded;
 use crate::digest::Digest;
 
 /// A JSON object; `None` if nothing was computed.
-pub(super) fn write(digests: &[Digest]) -> Option<Box<str>> {
+pub(super) fn write(digests: &[Digest]) -> Option<String> {
     let mut text = String::with_capacity(80 * digests.len());
     for digest in digests {
         let opens = if text.is_empty() { '{' } else { ',' };
         let (name, value) = (digest.algorithm(), digest.to_hex());
         write!(text, r#"{opens}"{name}":"{value}""#).expect("a string takes all that is written to it");
     }
-    (!text.is_empty()).then(|| format!("{text}}}").into())
+    (!text.is_empty()).then(|| text + "}")
 }
 
 impl Recorded {

@@ -3,13 +3,14 @@
 //! earlier runs come first, each marked with the run that it belongs to.
 
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::time::{Duration, UNIX_EPOCH};
 
 use http::StatusCode;
 use serde_json::{Map, Value};
 
-use super::EarlierRun;
 use super::json::Json;
+use super::{EarlierRun, micros};
 use crate::error::{Error, ErrorKind, Phase};
 use crate::outcome::{AttemptRecord, ConnectionUsed, Timings, Waited, WaitedFor, WhyStarted, WhyStopped};
 
@@ -31,18 +32,17 @@ pub(crate) struct Tries {
     pub(super) not_kept: u64,
 }
 
-/// A JSON array, with one object for each attempt.
-pub(super) fn write(attempts: &[AttemptRecord]) -> String {
-    let mut text = String::with_capacity(192 * attempts.len());
+/// Makes `text` a JSON array, with one object for each attempt.
+pub(super) fn write(text: &mut String, attempts: &[AttemptRecord]) {
+    text.clear();
     text.push('[');
     for (place, attempt) in attempts.iter().enumerate() {
         if place > 0 {
             text.push(',');
         }
-        write_one(&mut text, attempt);
+        write_one(text, attempt);
     }
     text.push(']');
-    text
 }
 
 fn write_one(text: &mut String, attempt: &AttemptRecord) {
@@ -85,7 +85,7 @@ fn write_one(text: &mut String, attempt: &AttemptRecord) {
         number(text, r#","bytes":"#, attempt.bytes);
     }
     if let Some(address) = attempt.address {
-        write!(text, r#","address":"{address}""#).expect("a string takes all that is written to it");
+        endpoint(text, r#","address":""#, address);
     }
     if let Some(used) = attempt.connection {
         number(text, r#","conn":"#, used.id);
@@ -99,9 +99,32 @@ fn write_one(text: &mut String, attempt: &AttemptRecord) {
 }
 
 /// A number behind its name.
+#[inline]
 fn number(text: &mut String, name: &str, value: u64) {
     text.push_str(name);
-    text.push_str(itoa::Buffer::new().format(value));
+    match u8::try_from(value) {
+        // Most are.
+        Ok(digit @ 0..=9) => text.push(char::from(b'0' + digit)),
+        _ => text.push_str(itoa::Buffer::new().format(value)),
+    }
+}
+
+/// An address and its port behind its name and its first quotation mark, as they are displayed.
+fn endpoint(text: &mut String, name: &str, address: SocketAddr) {
+    text.push_str(name);
+    match address {
+        // A formatter takes as long as all the rest.
+        SocketAddr::V4(address) => {
+            for (place, octet) in address.ip().octets().into_iter().enumerate() {
+                number(text, if place == 0 { "" } else { "." }, octet.into());
+            }
+            number(text, ":", address.port().into());
+        }
+        SocketAddr::V6(_) => {
+            write!(text, "{address}").expect("a string takes all that is written to it");
+        }
+    }
+    text.push('"');
 }
 
 /// A word that needs no escapes behind its name and its first quotation mark.
@@ -109,10 +132,6 @@ fn word(text: &mut String, name: &str, value: &str) {
     text.push_str(name);
     text.push_str(value);
     text.push('"');
-}
-
-fn micros(length: Duration) -> u64 {
-    u64::try_from(length.as_micros()).unwrap_or(u64::MAX)
 }
 
 fn quote(text: &mut String, given: &str) {
@@ -258,7 +277,7 @@ mod tests {
             hops: Vec::new(),
             status: None,
             bytes: 0,
-            address: None,
+            address: "203.0.113.90:65535".parse().ok(),
             connection: None,
         };
         let full = AttemptRecord {
@@ -284,7 +303,9 @@ mod tests {
             connection: Some(ConnectionUsed { id: 3, reused: true }),
         };
         let all = vec![plain, full];
-        let tries = read(&write(&all));
+        let mut text = "what was written before".to_owned();
+        write(&mut text, &all);
+        let tries = read(&text);
         assert_eq!(format!("{:?}", tries.own), format!("{all:?}"));
         assert!(tries.earlier.is_empty() && tries.not_kept == 0);
         assert!(read("[{}]").own.is_empty() && read("nonsense").own.is_empty());
