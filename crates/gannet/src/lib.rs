@@ -42,10 +42,12 @@
 //! On by default:
 //! - `http1`: HTTP/1.1 on the wire.
 //! - `http2`: HTTP/2, chosen by ALPN over TLS or by prior knowledge ([`HttpVersions::Http2`]).
-//! - `tls`: https, by rustls with the platform's verifier.
+//! - `tls`: https, by rustls with the platform's verifier and the cryptography of ring.
 //! - `json`: bodies from and into serde types ([`Fetch::json`], [`Fetch::into_json`]).
 //!
 //! Off by default:
+//! - `tls-aws-lc`: https with the cryptography of aws-lc, also where `tls` is on: the key exchange X25519MLKEM768, which
+//!   withstands quantum computers, and certificates of the curve P-521. It takes as long to compile as all the rest.
 //! - `compression`: bodies that are read are asked for in gzip, br, zstd or deflate, and decoded within bounds;
 //!   `ClientBuilder::decode` says which.
 //! - `cookies`: `Cookies`, a store for `ClientBuilder::cookies`.
@@ -128,7 +130,7 @@ pub use request::form::{Form, Part};
 pub use request::{IntoRequest, Repeat, Request};
 pub use tokio_util::sync::CancellationToken;
 pub use transport::connect::HttpVersions;
-#[cfg(feature = "tls")]
+#[cfg(feature = "_tls")]
 pub use transport::tls::TlsVersion;
 pub use transport::{BoxFuture, Reply, Transport, WireRequest};
 

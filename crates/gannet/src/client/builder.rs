@@ -23,7 +23,7 @@ use crate::sink::Memory;
 use crate::transport::connect::{Connector, HttpVersions, Network};
 use crate::transport::dns::Resolver;
 use crate::transport::pool::PoolLimits;
-#[cfg(feature = "tls")]
+#[cfg(feature = "_tls")]
 use crate::transport::tls::{Tls, TlsVersion, Trust, authorities};
 use crate::transport::{Transport, Wire};
 
@@ -47,11 +47,11 @@ pub struct ClientBuilder {
     idle_time: Duration,
     connect_timeout: Option<Duration>,
     versions: HttpVersions,
-    #[cfg(feature = "tls")]
+    #[cfg(feature = "_tls")]
     trust: Trust,
-    #[cfg(feature = "tls")]
+    #[cfg(feature = "_tls")]
     trusts: Vec<&'static str>,
-    #[cfg(feature = "tls")]
+    #[cfg(feature = "_tls")]
     tls_min: TlsVersion,
     retry_budget: Ratio,
     hedge_budget: Ratio,
@@ -83,11 +83,11 @@ impl Default for ClientBuilder {
             idle_time: Duration::from_secs(30),
             connect_timeout: None,
             versions: HttpVersions::Auto,
-            #[cfg(feature = "tls")]
+            #[cfg(feature = "_tls")]
             trust: Trust::Platform,
-            #[cfg(feature = "tls")]
+            #[cfg(feature = "_tls")]
             trusts: Vec::new(),
-            #[cfg(feature = "tls")]
+            #[cfg(feature = "_tls")]
             tls_min: TlsVersion::default(),
             retry_budget: Ratio::Share(0.2),
             hedge_budget: Ratio::Share(0.02),
@@ -242,7 +242,7 @@ impl ClientBuilder {
     }
 
     /// Trusts the certificate authorities of this PEM text, in the place of the platform's.
-    #[cfg(feature = "tls")]
+    #[cfg(feature = "_tls")]
     pub fn trust_authorities(mut self, pem: impl AsRef<[u8]>) -> Self {
         self.trust = Trust::Authorities(pem.as_ref().into());
         self.trusts.push("trust_authorities (--cacert)");
@@ -250,7 +250,7 @@ impl ClientBuilder {
     }
 
     /// Trusts any certificate. Whoever stands between can then read and change everything.
-    #[cfg(feature = "tls")]
+    #[cfg(feature = "_tls")]
     pub fn danger_trust_anybody(mut self) -> Self {
         self.trust = Trust::Anybody;
         self.trusts.push("danger_trust_anybody (-k)");
@@ -295,7 +295,7 @@ impl ClientBuilder {
             network: self.network,
             versions: self.versions,
             limit: self.connect_timeout.unwrap_or(CONNECT_TIMEOUT),
-            #[cfg(feature = "tls")]
+            #[cfg(feature = "_tls")]
             tls: Tls::new(self.trust, self.versions, self.tls_min),
         };
         let limits = PoolLimits {
@@ -376,7 +376,7 @@ impl ClientBuilder {
         }
     }
 
-    #[cfg(feature = "tls")]
+    #[cfg(feature = "_tls")]
     fn check_trust(&self) -> Result<(), Error> {
         if let [first, second, ..] = self.trusts[..]
             && first != second
@@ -389,7 +389,7 @@ impl ClientBuilder {
         }
     }
 
-    #[cfg(not(feature = "tls"))]
+    #[cfg(not(feature = "_tls"))]
     fn check_trust(&self) -> Result<(), Error> {
         Ok(())
     }

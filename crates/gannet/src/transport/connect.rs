@@ -47,7 +47,7 @@ pub(crate) struct Connector {
     pub(crate) versions: HttpVersions,
     /// For each address; the TLS handshake is within it.
     pub(crate) limit: Duration,
-    #[cfg(feature = "tls")]
+    #[cfg(feature = "_tls")]
     pub(crate) tls: super::tls::Tls,
 }
 
@@ -156,7 +156,7 @@ impl Connector {
         }
     }
 
-    #[cfg(feature = "tls")]
+    #[cfg(feature = "_tls")]
     async fn secure(
         &self,
         io: Io,
@@ -182,7 +182,7 @@ impl Connector {
         Ok((Io::Tls(Box::new(stream)), protocol))
     }
 
-    #[cfg(not(feature = "tls"))]
+    #[cfg(not(feature = "_tls"))]
     async fn secure(
         &self,
         io: Io,
@@ -316,7 +316,7 @@ pub(crate) struct Counted {
 
 pub(crate) enum Io {
     Tcp(TcpStream),
-    #[cfg(feature = "tls")]
+    #[cfg(feature = "_tls")]
     Tls(Box<tokio_rustls::client::TlsStream<Self>>),
     Other(Box<dyn Stream>),
 }
@@ -325,7 +325,7 @@ macro_rules! through {
     ($io:expr, $stream:ident => $call:expr) => {
         match $io {
             Io::Tcp($stream) => $call,
-            #[cfg(feature = "tls")]
+            #[cfg(feature = "_tls")]
             Io::Tls($stream) => $call,
             Io::Other($stream) => $call,
         }

@@ -185,7 +185,7 @@ fn innermost(error: &hyper::Error) -> String {
 }
 
 /// A TLS handshake that failed.
-#[cfg(feature = "tls")]
+#[cfg(feature = "_tls")]
 pub(crate) fn handshake(cause: io::Error, host: &str, address: Option<SocketAddr>) -> Error {
     let at = address.map_or_else(String::new, |address| format!(" ({address})"));
     let inner = cause.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
@@ -197,7 +197,7 @@ pub(crate) fn handshake(cause: io::Error, host: &str, address: Option<SocketAddr
     Error::new(kind, Phase::Tls, format!("TLS handshake: {what}{at}")).caused_by(cause)
 }
 
-#[cfg(feature = "tls")]
+#[cfg(feature = "_tls")]
 fn certificate(fault: &rustls::CertificateError, host: &str) -> (ErrorKind, String) {
     use rustls::CertificateError as Fault;
     match fault {
@@ -219,7 +219,7 @@ fn certificate(fault: &rustls::CertificateError, host: &str) -> (ErrorKind, Stri
 }
 
 /// A day of the civil calendar (Hinnant, "chrono-Compatible Low-Level Date Algorithms", 2021).
-#[cfg(feature = "tls")]
+#[cfg(feature = "_tls")]
 fn day(seconds: u64) -> String {
     let days = i64::try_from(seconds / 86_400).unwrap_or(0) + 719_468;
     let era = days.div_euclid(146_097);
@@ -233,7 +233,7 @@ fn day(seconds: u64) -> String {
     format!("{year:04}-{month:02}-{day:02}")
 }
 
-#[cfg(all(test, feature = "tls"))]
+#[cfg(all(test, feature = "_tls"))]
 mod tests {
     use super::*;
 

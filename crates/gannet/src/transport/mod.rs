@@ -24,7 +24,7 @@ pub(crate) mod http;
 pub(crate) mod leg;
 pub(crate) mod origin;
 pub(crate) mod pool;
-#[cfg(feature = "tls")]
+#[cfg(feature = "_tls")]
 pub(crate) mod tls;
 pub(crate) mod upload;
 #[cfg(feature = "digests")]

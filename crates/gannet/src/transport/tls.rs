@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{WebPkiSupportedAlgorithms, aws_lc_rs};
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::version::TLS13;
@@ -75,7 +75,8 @@ impl Tls {
         host: &str,
         address: Option<SocketAddr>,
     ) -> Result<tokio_rustls::client::TlsStream<Io>, Error> {
-        let config = self.config.get_or_init(|| build(&self.trust, self.versions, self.oldest)).clone()?;
+        let build = || build(provider(), &self.trust, self.versions, self.oldest);
+        let config = self.config.get_or_init(build).clone()?;
         let name = ServerName::try_from(host.to_owned()).map_err(|cause| {
             let message = format!("{host} cannot stand in a certificate");
             Error::new(ErrorKind::BadUrl, Phase::Tls, message).caused_by(cause)
@@ -85,8 +86,22 @@ impl Tls {
     }
 }
 
-fn build(trust: &Trust, versions: HttpVersions, oldest: TlsVersion) -> Result<Arc<ClientConfig>, Error> {
-    let provider = Arc::new(aws_lc_rs::default_provider());
+/// The cryptography that the features name; with both of them, aws-lc's.
+fn provider() -> CryptoProvider {
+    #[cfg(feature = "tls-aws-lc")]
+    use rustls::crypto::aws_lc_rs as named;
+    #[cfg(not(feature = "tls-aws-lc"))]
+    use rustls::crypto::ring as named;
+    named::default_provider()
+}
+
+fn build(
+    provider: CryptoProvider,
+    trust: &Trust,
+    versions: HttpVersions,
+    oldest: TlsVersion,
+) -> Result<Arc<ClientConfig>, Error> {
+    let provider = Arc::new(provider);
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(oldest.onwards())
         .map_err(|cause| settings("the TLS versions cannot be used", cause))?;
@@ -165,5 +180,55 @@ impl ServerCertVerifier for TrustAnybody {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.supported_schemes()
+    }
+}
+
+#[cfg(all(test, feature = "tls", feature = "tls-aws-lc"))]
+mod tests {
+    use rustls::NamedGroup::X25519MLKEM768;
+    use rustls::crypto::{aws_lc_rs, ring};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn hands_are_shaken_with_the_cryptography_of_either() {
+        let origin = gannet_origin::Origin::builder()
+            .tls(gannet_origin::Tls::Both)
+            .start()
+            .await
+            .expect("a port is free");
+        let pem = origin.ca_pem().as_bytes();
+        for (provider, is_hybrid) in
+            [(ring::default_provider(), false), (aws_lc_rs::default_provider(), true)]
+        {
+            for (pem, is_trusted) in [(Some(pem), true), (None, false)] {
+                let trust = pem.map_or(Trust::Platform, |pem| Trust::Authorities(pem.into()));
+                let tls = Tls::new(trust, HttpVersions::Auto, TlsVersion::Tls12);
+                let config =
+                    build(provider.clone(), &tls.trust, tls.versions, tls.oldest).expect("it is built");
+                tls.config.set(Ok(config)).expect("it is the first");
+                let stream = tokio::net::TcpStream::connect(origin.addr()).await.expect("it listens");
+                let shaken = tls.handshake(Io::Tcp(stream), "localhost", None).await;
+                match shaken {
+                    Ok(stream) => {
+                        let (_, session) = stream.get_ref();
+                        assert_eq!(session.alpn_protocol(), Some(&b"h2"[..]));
+                        let group = session.negotiated_key_exchange_group().map(|group| group.name());
+                        assert_eq!(group == Some(X25519MLKEM768), is_hybrid, "{group:?}");
+                        assert!(is_trusted, "nobody signed for it");
+                    }
+                    Err(error) => assert_eq!((error.kind(), is_trusted), (ErrorKind::CertUntrusted, false)),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn with_both_features_the_cryptography_is_that_of_aws_lc() {
+        let groups = |provider: CryptoProvider| {
+            provider.kx_groups.iter().map(|group| group.name()).collect::<Vec<_>>()
+        };
+        assert_eq!(groups(provider()), groups(aws_lc_rs::default_provider()));
+        assert_ne!(groups(provider()), groups(ring::default_provider()));
     }
 }

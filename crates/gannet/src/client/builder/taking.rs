@@ -9,7 +9,7 @@ use crate::engine::media::MediaTypes;
 use crate::engine::plan::{RefusedBody, Schemes};
 #[cfg(feature = "robots")]
 use crate::engine::robots::Robots;
-#[cfg(feature = "tls")]
+#[cfg(feature = "_tls")]
 use crate::transport::tls::TlsVersion;
 
 impl ClientBuilder {
@@ -22,7 +22,7 @@ impl ClientBuilder {
     }
 
     /// The oldest TLS version that is spoken (default 1.2).
-    #[cfg(feature = "tls")]
+    #[cfg(feature = "_tls")]
     pub fn tls_min(mut self, oldest: TlsVersion) -> Self {
         self.tls_min = oldest;
         self
