@@ -223,8 +223,9 @@ fn try_one(bodies: &Bodies, trial: &Trial) -> (bool, Vec<String>) {
     }
     let is_failing_part = *deed == Deed::Fail(Errno::EIO) && aim.call.path.ends_with(".part");
     // The journal makes a part durable, too, and may do so when all bodies are told of.
-    let is_told = folder.text("report").contains("\"sink.disk_failed\"") || stderr.contains("cannot make durable");
-    if is_failing_part && traced.code == 6 && !is_told {
+    let is_told =
+        || folder.text("report").contains("\"sink.disk_failed\"") || stderr.contains("cannot make durable");
+    if is_failing_part && traced.code == 6 && !is_told() {
         wrong.push(format!("nothing tells of the disk: {stderr}{}", folder.text("report")));
     }
     wrong.extend(after(bodies, &folder, &origin, scene));
