@@ -1,6 +1,7 @@
 //! A sink that writes each reply's head before its body, for `--include` and `-I`. The head counts neither for the
 //! body's length nor for its receipt.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -23,6 +24,18 @@ impl Headed {
 impl Sink for Headed {
     fn admit(&self, seq: u64, request: &mut Request) -> Result<Admission, Error> {
         self.0.admit(seq, request)
+    }
+
+    fn admit_beside(&self, seq: u64, request: &mut Request, again: u32) -> Option<Result<Admission, Error>> {
+        self.0.admit_beside(seq, request, again)
+    }
+
+    fn known(&self, seq: u64, request: &mut Request, file: Option<&Path>) {
+        self.0.known(seq, request, file);
+    }
+
+    fn reserve(&self, file: &Path) {
+        self.0.reserve(file);
     }
 
     fn room(&self, context: &mut Context<'_>) -> Room {

@@ -153,7 +153,11 @@ impl Future for AtGate {
 }
 
 impl Job {
-    pub(crate) fn new(core: Arc<Core>, lane: Arc<Lane>, terms: JobPlan, tokens: Tokens) -> Self {
+    pub(crate) fn new(core: Arc<Core>, lane: Arc<Lane>, mut terms: JobPlan, tokens: Tokens) -> Self {
+        if let Some(ledger) = &mut terms.ledger {
+            let sink = Arc::clone(&terms.sink);
+            ledger.name_files(Box::new(move |path| sink.reserve(&path)));
+        }
         let places = Places::new(terms.concurrency, core.clock.now());
         Self {
             late: Arc::new(Late::new(Arc::clone(&core))),

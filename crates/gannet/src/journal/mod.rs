@@ -15,6 +15,7 @@ mod fetches;
 mod fork;
 mod group;
 mod names;
+mod naming;
 mod outdated;
 mod own;
 mod parts;

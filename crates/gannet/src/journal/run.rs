@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 use super::earlier::{Wanted, What, word_of};
 use super::group::Write;
 use super::names::Names;
+use super::naming::{Naming, Reopens, Tell};
 use super::outdated::outdated;
 use super::rows::BLOCK;
 use super::store::Block;
@@ -44,6 +45,8 @@ pub(crate) struct Run {
     since: Since,
     past: Past,
     names: Names,
+    /// Who is to hear of files.
+    naming: Naming,
     /// Room to write lines, attempts and rows in.
     bytes: Vec<u8>,
     tries: String,
@@ -148,10 +151,17 @@ impl Run {
             since,
             past,
             names,
+            naming: Naming::Done,
             bytes: Vec::new(),
             tries: String::new(),
             sum: Sum::default(),
         }
+    }
+
+    /// `tell` hears of the files of what has settled behind the first line that has not: before anything is said of a line.
+    pub(crate) fn name_files(&mut self, tell: Tell) {
+        let reopens = if self.reopens_failed { Reopens::Failed } else { Reopens::Stopped };
+        self.naming = Naming::Due(tell, reopens);
     }
 
     /// Ready when it can be said of the line of this number what is known of it, and something can be written down.
@@ -168,6 +178,14 @@ impl Run {
             (self.known, self.is_finished) = (summary.lines, summary.is_finished);
             self.handle.scribe.read_from(0..summary.lines.div_ceil(BLOCK));
             self.since = Since::Opening;
+        }
+        // The lines of another list, which is a new job, have nothing to do with them.
+        if let Naming::Due(mut tell, reopens) = std::mem::take(&mut self.naming)
+            && self.known > 0
+            && !self.may_be_put_aside()
+        {
+            let names = self.names.clone();
+            self.handle.scribe.tell_names(Box::new(move |path| tell(names.given(path))), reopens);
         }
         ready!(self.check(self.handle.scribe.poll_room(cx)))?;
         let has_it = |block: &Block| seq < block.first + block.hashes.len() as u64;

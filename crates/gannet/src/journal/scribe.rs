@@ -13,6 +13,7 @@ use futures_util::task::AtomicWaker;
 use super::Resumed;
 use super::earlier::Wanted;
 use super::group::{Group, Write};
+use super::naming::{Naming, Reopens, Tell};
 use super::shelf::{Changed, News, Shelf, Which};
 use super::store::{Block, Store};
 use super::sum::Sum;
@@ -65,6 +66,8 @@ struct State {
     parts_under_way: Vec<u64>,
     /// Who waits until a part is written down.
     waiting: Vec<Waker>,
+    /// What is told of files before anything is read.
+    naming: Naming,
     blocks: VecDeque<Block>,
     /// Blocks from the first to the second are still to be read.
     to_read: std::ops::Range<u64>,
@@ -90,6 +93,7 @@ enum Hurry {
 
 /// What the thread does next.
 enum Step {
+    Name(Naming),
     Read(u64),
     LookUp(Box<Wanted>, u64),
     Commit(Group, Vec<News>),
@@ -147,6 +151,7 @@ impl Scribe {
             is_committing: false,
             parts_under_way: Vec::new(),
             waiting: Vec::new(),
+            naming: Naming::Done,
             blocks: VecDeque::new(),
             to_read: 0..0,
             wanted: None,
@@ -186,6 +191,12 @@ impl Scribe {
         self.told.notify_one();
     }
 
+    /// Before another block is handed out, `tell` hears of the files of what has settled behind the first line that has not.
+    pub(super) fn tell_names(&self, tell: Tell, reopens: Reopens) {
+        self.lock().naming = Naming::Due(tell, reopens);
+        self.told.notify_one();
+    }
+
     /// The next block of what is known.
     ///
     /// # Errors
@@ -195,6 +206,9 @@ impl Scribe {
         let mut state = self.lock();
         if let Some(error) = Self::over(&state) {
             return Poll::Ready(Err(error));
+        }
+        if !matches!(state.naming, Naming::Done) {
+            return Poll::Pending;
         }
         let block = state.blocks.pop_front();
         let is_over = state.to_read.is_empty();
@@ -345,6 +359,14 @@ impl Scribe {
         let _over = Over(self);
         loop {
             match self.next_step() {
+                Step::Name(naming) => {
+                    let told = naming.tell(&store);
+                    let mut state = self.lock();
+                    state.naming = Naming::Done;
+                    if let Err(error) = told {
+                        state.fail(error);
+                    }
+                }
                 Step::Read(block) => {
                     let found = store.read(block);
                     if let Ok(found) = &found
@@ -400,6 +422,9 @@ impl Scribe {
     fn next_step(&self) -> Step {
         let mut state = self.lock();
         loop {
+            if let Naming::Due(..) = state.naming {
+                return Step::Name(std::mem::replace(&mut state.naming, Naming::UnderWay));
+            }
             if state.wants_block() {
                 return Step::Read(state.to_read.start);
             }

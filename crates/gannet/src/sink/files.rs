@@ -247,27 +247,27 @@ impl Files {
 
     /// The path for the request, which no earlier request of this sink was given.
     fn choose(&self, seq: u64, request: &Request) -> Result<PathBuf, Error> {
-        let wanted = match &self.places {
-            Places::Below(_) => self.place_below(seq, request),
+        let wanted = self.wanted(seq, request)?;
+        if self.is_written_directly(&wanted) {
+            return Ok(wanted);
+        }
+        Ok(locked(&self.given).give(wanted, seq, self.key()))
+    }
+
+    /// The path for the request if nobody else has it.
+    fn wanted(&self, seq: u64, request: &Request) -> Result<PathBuf, Error> {
+        let path = match &self.places {
+            Places::Below(_) => return Ok(self.place_below(seq, request)),
             Places::At(paths) => {
                 let index = usize::try_from(seq).unwrap_or(usize::MAX);
-                let path = paths.get(index).ok_or_else(|| io_error::no_path(seq, paths.len()))?;
-                if is_device(path) {
-                    return Ok(path.clone());
-                }
-                own_name(path)?;
-                path.clone()
+                paths.get(index).ok_or_else(|| io_error::no_path(seq, paths.len()))?
             }
-            Places::Own => {
-                let path = request.place().ok_or_else(io_error::no_place)?;
-                if is_device(path) {
-                    return Ok(path.to_owned());
-                }
-                own_name(path)?;
-                path.to_owned()
-            }
+            Places::Own => request.place().ok_or_else(io_error::no_place)?,
         };
-        Ok(locked(&self.given).give(wanted, seq, self.key()))
+        if !is_device(path) {
+            own_name(path)?;
+        }
+        Ok(path.to_owned())
     }
 
     /// What two spellings of one place have in common.
@@ -332,6 +332,7 @@ impl Files {
         let find = |own: &Path| self.below_root(own).or_else(|| is_chosen(own).then(|| chosen.clone()));
         let found = outdated.file.take().and_then(|own| find(&own));
         outdated.file.clone_from(&found);
+        found.iter().for_each(|own| locked(&self.given).take(own, self.key()));
         found.unwrap_or(chosen)
     }
 
@@ -423,10 +424,17 @@ impl Sink for Files {
     /// Neither its name nor that of its file is given to others: the file may have got another one, as it was another URL's,
     /// or names were made in another way.
     fn known(&self, seq: u64, request: &mut Request, file: Option<&Path>) {
-        drop(self.choose(seq, request));
-        if let Some(place) = file.and_then(|file| self.place_of_file(file)) {
-            locked(&self.given).take(&place, self.key());
+        let place = file.and_then(|file| self.place_of_file(file));
+        // Its own may have been reserved for it.
+        if !self.wanted(seq, request).is_ok_and(|wanted| Some(wanted) == place) {
+            drop(self.choose(seq, request));
         }
+        place.iter().for_each(|place| locked(&self.given).take(place, self.key()));
+    }
+
+    fn reserve(&self, file: &Path) {
+        let place = self.place_of_file(file);
+        place.iter().for_each(|place| locked(&self.given).take(place, self.key()));
     }
 
     fn begin(&self, seq: u64, request: &Request, head: &ReplyHead) -> Result<Box<dyn Part>, Error> {

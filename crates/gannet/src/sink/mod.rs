@@ -74,6 +74,12 @@ pub trait Sink: Send + Sync {
         drop(self.admit(seq, request));
     }
 
+    /// Takes note of a file that an earlier run of the job has made, before a request is admitted that comes before the one
+    /// whose file it is: it is not given to another one. Does nothing by default.
+    fn reserve(&self, file: &Path) {
+        let _ = file;
+    }
+
     /// Says which requests may start now. The context's waker is woken when the answer changes.
     fn room(&self, context: &mut Context<'_>) -> Room {
         let _ = context;

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use gannet::sink::{Files, IfExists, NameTemplate};
-use gannet::{Client, Outcome, Request};
+use gannet::{Client, Journal, Outcome, Request};
 use gannet_origin::Origin;
 
 use crate::fixture::{Folder, urls};
@@ -15,9 +15,12 @@ async fn run(folder: &Folder, list: &[Request]) -> Vec<(String, Option<String>)>
 }
 
 async fn run_into(files: Files, folder: &Folder, list: &[Request]) -> Vec<(String, Option<String>)> {
+    run_with(folder.open(), files, list).await
+}
+
+async fn run_with(journal: Journal, files: Files, list: &[Request]) -> Vec<(String, Option<String>)> {
     let client = Client::builder().retries(0).build().expect("it fits together");
-    let mut job =
-        client.fetch_each(list.to_vec()).save_with(Arc::new(files)).concurrency(1).journal(folder.open());
+    let mut job = client.fetch_each(list.to_vec()).save_with(Arc::new(files)).concurrency(1).journal(journal);
     let mut outcomes = Vec::new();
     while let Some(outcome) = job.next().await {
         outcomes.push(outcome);
@@ -102,5 +105,37 @@ async fn a_file_of_the_job_itself_is_no_other_lines_whatever_its_name_would_be_n
         let by_number = below("out").names(NameTemplate::parse("{seq}").expect("a good template"));
         assert_eq!(words(&run_into(by_number, &folder, &list[..1]).await), ["ok 0"]);
         assert_eq!(words(&run_into(below(spelled), &folder, &list).await), ["ok 0", "ok 0.1"], "{spelled}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_of_a_line_behind_is_not_that_of_one_that_is_tried_again() {
+    for if_exists in [IfExists::Skip, IfExists::Overwrite, IfExists::Update, IfExists::Fail, IfExists::Rename]
+    {
+        let origin = Origin::builder().start().await.expect("a port is free");
+        let paths = ["/k.m?script=404,404,200&size=10", "/m.k?size=20", "/x.k?script=404&size=30"];
+        let list = requests(&urls(&origin, &paths));
+        let folder = Folder::new();
+        let named = |template: &str| {
+            Files::in_directory(folder.path().join("out"))
+                .if_exists(if_exists)
+                .names(NameTemplate::parse(template).expect("a good template"))
+        };
+        let length =
+            |name: &str| std::fs::metadata(folder.path().join("out").join(name)).map_or(0, |met| met.len());
+        let first = run_into(named("{ext}"), &folder, &list).await;
+        assert_eq!(words(&first), ["failed -", "ok k", "failed -"], "{if_exists:?}");
+        let retry = || {
+            let journal = folder.open();
+            journal.reopen_failed();
+            journal.hold_to_its_list();
+            journal
+        };
+        // By now the first would be called as the second was. What is tried again in vain takes nothing.
+        let again = run_with(retry(), named("{stem}"), &list).await;
+        assert_eq!(words(&again), ["failed -", "ok k", "failed -"], "{if_exists:?}");
+        let again = run_with(retry(), named("{stem}"), &list).await;
+        assert_eq!(words(&again), ["ok k.0", "ok k", "failed -"], "{if_exists:?}");
+        assert_eq!(["k", "k.0"].map(length), [20, 10], "{if_exists:?}");
     }
 }
