@@ -343,6 +343,16 @@ impl Outcome {
         &self.record.attempts
     }
 
+    /// How many attempts there were before those of [`attempts`](Self::attempts); 0 but of what comes from a journal, which
+    /// may not have kept all.
+    pub fn attempts_not_kept(&self) -> usize {
+        #[cfg(feature = "journal")]
+        if let Some(recorded) = &self.recorded {
+            return (recorded.attempt_count() as usize).saturating_sub(recorded.attempts().len());
+        }
+        0
+    }
+
     /// The URL that this attempt of the outcome tried first, without credentials; redirects are its
     /// [`hops`](AttemptRecord::hops).
     pub fn url_of<'a>(&'a self, attempt: &'a AttemptRecord) -> &'a str {

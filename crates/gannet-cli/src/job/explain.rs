@@ -108,7 +108,8 @@ fn told(row: &Recorded) -> String {
             false => format!(", after {} in the queue\n", seconds(row.queued)),
         });
     }
-    tell(&mut text, row, row.attempts(), Some(1));
+    let left_out = (row.attempt_count() as usize).saturating_sub(row.attempts().len());
+    tell(&mut text, row, row.attempts(), Some(1 + left_out));
     if let Some(error) = &row.error {
         text.push_str(&format!("  why: {} ({})\n", error.message, error.kind.code()));
     }

@@ -174,7 +174,7 @@ impl<'a> Entry<'a> {
             connection: shown.and_then(|attempt| attempt.connection).map(|used| used.id.to_string()),
             seq: outcome.seq(),
             outcome: outcome.ending().as_str(),
-            attempts: outcome.attempts().len(),
+            attempts: outcome.attempts_not_kept() + outcome.attempts().len(),
             error: outcome.error().map(|error| Trouble { code: error.kind().code(), message: reason(error) }),
         }
     }

@@ -146,10 +146,11 @@ impl<'a> Row<'a> {
             unchanged: outcome.is_unchanged().then_some(true),
             status: status(outcome).map(|status| status.as_u16()),
             error: outcome.error().map(Failure::of),
-            attempts: attempts.len(),
+            attempts: outcome.attempts_not_kept() + attempts.len(),
             hedged: attempts.iter().any(|attempt| attempt.why_started == WhyStarted::Hedge),
             winner: outcome.winner().and_then(|winner| {
-                attempts.get(winner).map(|attempt| Winner { attempt: winner + 1, mirror: attempt.mirror })
+                let number = outcome.attempts_not_kept() + winner + 1;
+                attempts.get(winner).map(|attempt| Winner { attempt: number, mirror: attempt.mirror })
             }),
             redirects: shown.map_or(0, |attempt| attempt.hops.len()),
             bytes: outcome.length(),

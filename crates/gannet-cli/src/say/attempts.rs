@@ -10,7 +10,7 @@ use super::amounts::{bytes, seconds};
 pub(super) fn told(outcome: &Outcome) -> String {
     let mut text = format!("< {} {} {}\n", outcome.seq(), outcome.ending().as_str(), outcome.url());
     for (index, attempt) in outcome.attempts().iter().enumerate() {
-        text.push_str(&line(index + 1, attempt));
+        text.push_str(&line(outcome.attempts_not_kept() + index + 1, attempt));
     }
     text
 }

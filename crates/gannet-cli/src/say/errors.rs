@@ -79,7 +79,7 @@ fn complaint(outcome: &Outcome, error: &Error) -> Complaint {
     let line =
         outcome.line().filter(|_| error.kind().code().starts_with("input.") || outcome.url().is_empty());
     let whose = whose(outcome.url(), line);
-    let how_often = match outcome.attempts().len() {
+    let how_often = match outcome.attempts_not_kept() + outcome.attempts().len() {
         0 => String::new(),
         1 => format!(" after 1 attempt in {}", seconds(outcome.total())),
         many => format!(" after {many} attempts in {}", seconds(outcome.total())),

@@ -173,7 +173,7 @@ impl JournalReader {
     /// # Errors
     /// A row among them is damaged.
     pub fn rows_of(&self, url: &str) -> Result<Vec<Recorded>, Error> {
-        self.select("url = ?", params![url])
+        self.select("url = ?", params![url], usize::MAX)
     }
 
     /// The row of the line of this number, if it has one.
@@ -181,7 +181,7 @@ impl JournalReader {
     /// # Errors
     /// It is damaged.
     pub fn row(&self, seq: u64) -> Result<Option<Recorded>, Error> {
-        self.select("seq = ?", params![seq.cast_signed()]).map(|rows| rows.into_iter().next())
+        self.select("seq = ?", params![seq.cast_signed()], 1).map(|rows| rows.into_iter().next())
     }
 
     /// Whether the line of this number was read, with a row or without; what its line was is not kept without one.
@@ -206,7 +206,7 @@ impl JournalReader {
 
     /// So many rows as there are in a block, or less at the end: those of this number and behind it.
     pub(super) fn rows_from(&self, seq: u64) -> Result<Vec<Recorded>, Error> {
-        self.select("seq >= ?", params![seq.cast_signed()])
+        self.select("seq >= ?", params![seq.cast_signed()], usize::MAX)
     }
 
     /// Makes an index of the URLs, in a temporary file. Looks at each row once.
@@ -261,15 +261,24 @@ impl JournalReader {
         rows::read_hashes(&self.connection, &self.path, block)
     }
 
-    fn select(&self, which: &str, values: &[&dyn rusqlite::ToSql]) -> Result<Vec<Recorded>, Error> {
+    /// The first of some rows: as many as a block has, or those that have more bytes than `most` together.
+    fn select(
+        &self,
+        which: &str,
+        values: &[&dyn rusqlite::ToSql],
+        most: usize,
+    ) -> Result<Vec<Recorded>, Error> {
         let sqlite = |cause| trouble::of_sqlite(&self.path, cause);
         let query = format!("SELECT {COLUMNS} FROM fetches WHERE {which} ORDER BY seq LIMIT {BLOCK}");
         let mut query = self.connection.prepare_cached(&query).map_err(sqlite)?;
         let mut found = query.query(values).map_err(sqlite)?;
-        let (mut all, mut sum) = (Vec::new(), Sum::default());
-        while let Some(row) = found.next().map_err(sqlite)? {
+        let (mut all, mut sum, mut size) = (Vec::new(), Sum::default(), 0);
+        while size < most
+            && let Some(row) = found.next().map_err(sqlite)?
+        {
             let seq: i64 = row.get(0).map_err(sqlite)?;
             let read = fetches::read(row, &mut sum).map_err(sqlite)?;
+            size += sum.row().len();
             all.push(read.ok_or_else(|| store::wrong_row(&self.path, seq.cast_unsigned()))?);
         }
         Ok(all)
@@ -358,7 +367,8 @@ impl Iterator for JournalRows<'_> {
 
 impl JournalRows<'_> {
     fn read_on(&mut self) -> Option<Result<Recorded, Error>> {
-        let rows = match self.reader.select("seq >= ?", params![self.next.cast_signed()]) {
+        let next = params![self.next.cast_signed()];
+        let rows = match self.reader.select("seq >= ?", next, store::AT_ONCE) {
             Ok(rows) => rows,
             Err(error) => return Some(Err(error)),
         };

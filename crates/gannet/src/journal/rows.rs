@@ -182,6 +182,13 @@ pub(super) fn settled_in(connection: &Connection, block: u64) -> rusqlite::Resul
     Ok((sum == Some(sum_of_settled(block, rows))).then_some(rows))
 }
 
+/// How many rows of `fetches` there are of these lines.
+pub(super) fn count_in(connection: &Connection, lines: std::ops::Range<u64>) -> rusqlite::Result<u64> {
+    let mut query = connection.prepare_cached("SELECT count(*) FROM fetches WHERE seq >= ? AND seq < ?")?;
+    let range = [lines.start.cast_signed(), lines.end.cast_signed()];
+    query.query_row(range, |row| row.get::<_, i64>(0)).map(i64::cast_unsigned)
+}
+
 pub(super) fn write_settled(connection: &Connection, block: u64, rows: u64) -> rusqlite::Result<()> {
     connection.prepare_cached("INSERT OR REPLACE INTO settled VALUES(?,?,?)")?.execute(params![
         block.cast_signed(),

@@ -9,7 +9,6 @@ use super::group::Write;
 use super::names::Names;
 use super::naming::{Naming, Reopens, Tell};
 use super::outdated::outdated;
-use super::rows::BLOCK;
 use super::store::Block;
 use super::sum::Sum;
 use super::{Handle, PartLog, fetches, place, sum, trouble};
@@ -134,7 +133,7 @@ impl Run {
         let other_list = handle.other_list();
         let names = handle.lock_names().clone();
         if since == Since::Opening {
-            handle.scribe.read_from(0..summary.lines.div_ceil(BLOCK));
+            handle.scribe.read_ahead(0..summary.lines);
         }
         Self {
             handle,
@@ -176,7 +175,7 @@ impl Run {
             ready!(self.check(self.handle.scribe.poll_committed(cx)))?;
             let summary = self.handle.scribe.summary();
             (self.known, self.is_finished) = (summary.lines, summary.is_finished);
-            self.handle.scribe.read_from(0..summary.lines.div_ceil(BLOCK));
+            self.handle.scribe.read_ahead(0..summary.lines);
             self.since = Since::Opening;
         }
         // The lines of another list, which is a new job, have nothing to do with them.
@@ -190,6 +189,8 @@ impl Run {
         ready!(self.check(self.handle.scribe.poll_room(cx)))?;
         let has_it = |block: &Block| seq < block.first + block.hashes.len() as u64;
         while seq < self.known && !self.block.as_ref().is_some_and(has_it) {
+            // Room for the next one, before that is there.
+            self.block = None;
             let block = ready!(self.handle.scribe.poll_block(cx));
             let missing = || trouble::damaged(&self.handle.path, "its lines are missing");
             match block.and_then(|block| block.ok_or_else(missing)) {

@@ -69,7 +69,7 @@ struct State {
     /// What is told of files before anything is read.
     naming: Naming,
     blocks: VecDeque<Block>,
-    /// Blocks from the first to the second are still to be read.
+    /// Lines from the first to the second, which is not among them, are still to be read.
     to_read: std::ops::Range<u64>,
     /// What earlier jobs are asked about, and what they say.
     wanted: Option<Box<Wanted>>,
@@ -182,11 +182,11 @@ impl Scribe {
         self.reads_attempts.store(true, Ordering::Relaxed);
     }
 
-    /// From here on blocks are read ahead.
-    pub(super) fn read_from(&self, blocks: std::ops::Range<u64>) {
+    /// From here on what is known of these lines is read ahead.
+    pub(super) fn read_ahead(&self, lines: std::ops::Range<u64>) {
         let mut state = self.lock();
         state.blocks.clear();
-        state.to_read = blocks;
+        state.to_read = lines;
         drop(state);
         self.told.notify_one();
     }
@@ -367,8 +367,8 @@ impl Scribe {
                         state.fail(error);
                     }
                 }
-                Step::Read(block) => {
-                    let found = store.read(block);
+                Step::Read(line) => {
+                    let found = store.read(line);
                     if let Ok(found) = &found
                         && self.reads_attempts.load(Ordering::Relaxed)
                     {
@@ -380,8 +380,8 @@ impl Scribe {
                     match found {
                         // Who asks meanwhile is to wait for it.
                         Ok(found) => {
+                            state.to_read.start = found.first + found.hashes.len() as u64;
                             state.blocks.push_back(found);
-                            state.to_read.start = block + 1;
                         }
                         Err(error) => state.fail(error),
                     }

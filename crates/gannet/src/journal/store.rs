@@ -24,6 +24,8 @@ use crate::version::Written;
 
 /// How long a commit waits for a reader that copies the log.
 const BUSY: Duration = Duration::from_secs(10);
+/// Rows that are read at once have so many bytes at most, but for the last one: a block of short ones is read at once.
+pub(super) const AT_ONCE: usize = 2 << 20;
 /// As many groups are committed until a log is emptied in which a reader was.
 const GROUPS_BEHIND_A_READER: u32 = 64;
 
@@ -53,7 +55,7 @@ pub(super) enum Emptied {
     No,
 }
 
-/// What is known of a block of lines.
+/// What is known of some lines of a block, mostly of all.
 #[derive(Debug)]
 pub(super) struct Block {
     /// The first line's sequence number.
@@ -129,33 +131,47 @@ impl Store {
         &self.header
     }
 
-    /// What is known of the lines of a block.
-    pub(super) fn read(&self, block: u64) -> Result<Block, Error> {
+    /// What is known of the line `from` and of those behind it in its block, as far as that is no more than is read at once.
+    pub(super) fn read(&self, from: u64) -> Result<Block, Error> {
+        let block = from / BLOCK;
         let first = block * BLOCK;
-        let hashes = rows::read_hashes(self.connection(), &self.path, block)?;
-        let wanted = BLOCK.min(self.header.lines.saturating_sub(first));
-        if hashes.len() as u64 != wanted {
+        let mut hashes = rows::read_hashes(self.connection(), &self.path, block)?;
+        let end = first + BLOCK.min(self.header.lines.saturating_sub(first));
+        if first + hashes.len() as u64 != end {
             return Err(trouble::damaged(&self.path, format_args!("row {block} of lines is not whole")));
         }
         let sqlite = |cause| trouble::of_sqlite(&self.path, cause);
         let query = format!("SELECT {COLUMNS} FROM fetches WHERE seq >= ? AND seq < ? ORDER BY seq");
         let mut query = self.connection().prepare_cached(&query).map_err(sqlite)?;
-        let range = [first.cast_signed(), (first + wanted).cast_signed()];
-        let mut found = query.query(range).map_err(sqlite)?;
+        let mut found = query.query([from.cast_signed(), end.cast_signed()]).map_err(sqlite)?;
         let (mut settled, mut sum) = (VecDeque::new(), Sum::default());
-        let mut next = first;
-        while let Some(row) = found.next().map_err(sqlite)? {
+        let (mut next, mut size) = (from, 0);
+        while size < AT_ONCE
+            && let Some(row) = found.next().map_err(sqlite)?
+        {
             let seq: i64 = row.get(0).map_err(sqlite)?;
             let row = fetches::read(row, &mut sum).map_err(sqlite)?;
-            let row = row.filter(|row| row.seq >= next && row.seq < first + wanted);
+            let row = row.filter(|row| row.seq >= next && row.seq < end);
             let row = row.ok_or_else(|| wrong_row(&self.path, seq.cast_unsigned()))?;
             let of_line = usize::try_from(row.seq - first).ok().and_then(|place| hashes.get(place));
             if of_line != Some(&row.line_hash) {
                 return Err(wrong_row(&self.path, row.seq));
             }
             next = row.seq + 1;
+            size += sum.row().len();
             settled.push_back(row);
         }
+        let end = if size < AT_ONCE { end } else { next };
+        self.check_count(block, (from == first && size < AT_ONCE).then_some(settled.len() as u64))?;
+        hashes.truncate((end - first) as usize);
+        hashes.drain(..hashes.len().min((from - first) as usize));
+        let parts = parts::read(self.connection(), &self.path, from..end)?.into();
+        Ok(Block { first: from, hashes, rows: settled, parts })
+    }
+
+    /// A page that has lost rows says nothing by itself. `found` is how many the block has, if that is known.
+    fn check_count(&self, block: u64, found: Option<u64>) -> Result<(), Error> {
+        let sqlite = |cause| trouble::of_sqlite(&self.path, cause);
         let known = rows::settled_in(self.connection(), block).map_err(sqlite)?;
         let known = known.ok_or_else(|| {
             trouble::damaged(
@@ -163,16 +179,16 @@ impl Store {
                 format_args!("row {block} of settled is missing, or does not match its checksum"),
             )
         })?;
-        if known != settled.len() as u64 {
-            let what = format_args!(
-                "lines {first} to {} have {} of their {known} rows",
-                first + wanted,
-                settled.len()
-            );
+        let (first, end) = (block * BLOCK, self.header.lines.min((block + 1) * BLOCK));
+        let found = match found {
+            Some(found) => found,
+            None => rows::count_in(self.connection(), first..end).map_err(sqlite)?,
+        };
+        if known != found {
+            let what = format_args!("lines {first} to {end} have {found} of their {known} rows");
             return Err(trouble::damaged(&self.path, what));
         }
-        let parts = parts::read(self.connection(), &self.path, first..first + wanted)?.into();
-        Ok(Block { first, hashes, rows: settled, parts })
+        Ok(())
     }
 
     /// The lines of which there are parts.
@@ -432,4 +448,71 @@ fn make(connection: &Connection, header: &Header) -> rusqlite::Result<()> {
 /// A row that does not match its checksum; which one it was can only be told by where it was found.
 pub(super) fn wrong_row(path: &Path, seq: u64) -> Error {
     trouble::damaged(path, format_args!("row {seq} of fetches does not match its checksum"))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+
+    use super::*;
+    use crate::outcome::{Entry, Outcome, Record, Verdict};
+
+    /// A journal with the rows of so many lines, each of whose URLs has so many bytes.
+    fn store(path: &Path, lines: u64, length: usize) -> Store {
+        let mut store = Store::open(path, Durability::Process).expect("it opens");
+        let (mut tries, mut sum, mut group) = (String::new(), Sum::default(), Group::default());
+        for seq in 0..lines {
+            let url = format!("http://h/{seq}?{}", "q".repeat(length));
+            let verdict = Verdict::Skipped("file".into());
+            let outcome = Outcome::new(seq, None, url.into(), verdict, Record::default());
+            let entry = Entry::of_outcome(&outcome, &Method::GET, seq, &mut tries);
+            fetches::write(&entry, &mut sum);
+            group.push(Write::Line(seq));
+            group.push_row(&entry, &sum, None);
+        }
+        store.commit(&group, Vec::new()).expect("it is written");
+        store
+    }
+
+    fn read_all(store: &Store) -> Result<Vec<Block>, Error> {
+        let (mut all, mut next) = (Vec::new(), 0);
+        while next < store.header().lines {
+            let block = store.read(next)?;
+            next += block.hashes.len() as u64;
+            all.push(block);
+        }
+        Ok(all)
+    }
+
+    #[test]
+    fn long_rows_are_read_in_pieces_and_short_ones_block_by_block() {
+        let folder = std::env::temp_dir().join(format!("gannet-store-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("it can be made");
+        let lines = 2 * BLOCK + 100;
+        for (name, length) in [("short", 300), ("long", 20_000)] {
+            let store = store(&folder.join(name), lines, length);
+            let all = read_all(&store).expect("it is whole");
+            let mut next = 0;
+            for block in &all {
+                assert_eq!(block.first, next);
+                assert!((block.rows.len() - 1) * length <= AT_ONCE, "{} rows at once", block.rows.len());
+                for (row, hash) in block.rows.iter().zip(&block.hashes) {
+                    assert_eq!((row.seq, *hash), (next, next));
+                    next += 1;
+                }
+                assert_eq!(block.first + block.hashes.len() as u64, next);
+            }
+            assert_eq!((next, all.len() == 3), (lines, length == 300), "{} pieces", all.len());
+            // Whichever piece it is missing from.
+            for seq in [2 * BLOCK + 99, BLOCK + 5, BLOCK - 1] {
+                let removed = store.connection().execute("DELETE FROM fetches WHERE seq = ?", [seq as i64]);
+                assert_eq!(removed, Ok(1));
+                let error = read_all(&store).expect_err("a row is missing");
+                let (first, end) = (seq / BLOCK * BLOCK, lines.min((seq / BLOCK + 1) * BLOCK));
+                let says = format!("lines {first} to {end} have {} of their", end - first - 1);
+                assert!(error.message().contains(&says), "{error}");
+            }
+        }
+        std::fs::remove_dir_all(folder).expect("it is there");
+    }
 }

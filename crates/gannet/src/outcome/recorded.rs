@@ -114,8 +114,10 @@ pub enum Wanted {
 }
 
 impl Recorded {
-    /// Every attempt of the run that settled it, in the order in which they started. Their errors have kind, phase and
-    /// message, and no cause.
+    /// Every attempt of the run that settled it, in the order in which they started; of very many with long URLs the
+    /// latest, and how many there were is [`attempt_count`](Self::attempt_count). Their errors have kind, phase and message,
+    /// and no cause. A URL or a message of more than 2 KiB is cut, and ends with an ellipsis then, and so does a hop if all of
+    /// an attempt have more than 16 KiB; an ellipsis also stands for the hops behind the first 1,024.
     pub fn attempts(&self) -> &[AttemptRecord] {
         &self.tries().own
     }
@@ -126,8 +128,9 @@ impl Recorded {
         &self.tries().earlier
     }
 
-    /// How many attempts there were before those of [`earlier_runs`](Self::earlier_runs): of all attempts of earlier
-    /// runs the latest 64 are kept.
+    /// How many attempts there were before those of [`earlier_runs`](Self::earlier_runs), or if there are none, before the
+    /// first of [`attempts`](Self::attempts): of all attempts of earlier runs the latest 64 are kept, and of all attempts
+    /// the latest that fit into 64 KiB.
     pub fn attempts_not_kept(&self) -> u64 {
         self.tries().not_kept
     }

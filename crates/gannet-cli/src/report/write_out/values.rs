@@ -95,7 +95,7 @@ impl<'a> Values<'a> {
         let how_many =
             |is_so: &dyn Fn(&AttemptRecord) -> bool| attempts.iter().filter(|one| is_so(one)).count();
         let number = match variable {
-            Variable::Attempts => attempts.len() as u64,
+            Variable::Attempts => (self.outcome.attempts_not_kept() + attempts.len()) as u64,
             Variable::Connects => how_many(&|one| !one.timings.connect.is_zero()) as u64,
             Variable::Retries => {
                 how_many(&|one| matches!(one.why_started, WhyStarted::Retry | WhyStarted::Redo)) as u64

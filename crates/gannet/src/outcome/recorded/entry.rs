@@ -70,7 +70,7 @@ impl<'a> Entry<'a> {
             Verdict::Skipped(_) | Verdict::Not(_) => None,
         };
         let attempts = outcome.attempts();
-        tries::write(tries, attempts);
+        let left_out = tries::write(tries, attempts);
         Self {
             seq: outcome.seq(),
             line: outcome.line(),
@@ -94,7 +94,7 @@ impl<'a> Entry<'a> {
             #[cfg(not(feature = "digests"))]
             digests: None,
             attempts: u32::try_from(attempts.len()).unwrap_or(u32::MAX),
-            winner: outcome.winner(),
+            winner: outcome.winner().and_then(|winner| winner.checked_sub(left_out)),
             tries: (!attempts.is_empty()).then_some(Cow::Borrowed(tries)),
             started: outcome.started().map(millis),
             ended: outcome.ended().map(millis),

@@ -14,26 +14,63 @@ use super::{EarlierRun, micros};
 use crate::error::{Error, ErrorKind, Phase};
 use crate::outcome::{AttemptRecord, ConnectionUsed, Timings, Waited, WaitedFor, WhyStarted, WhyStopped};
 
-/// As many attempts of earlier runs are kept of a line, the latest: some 16 KiB, as whole blocks of rows are in memory at
-/// once.
+/// As many attempts of earlier runs are kept of a line, the latest.
 const EARLIER: usize = 64;
+/// The longest text of a row's attempts, in bytes, unless the last one alone is longer: many rows are in memory at once.
+/// The oldest attempts are left out of what is longer.
+const LONGEST: usize = 64 << 10;
+/// As many bytes are kept of a URL or a message; what is cut ends with an ellipsis.
+const WORDS: usize = 2 << 10;
+/// As many bytes are kept of all the hops of an attempt; each has its share.
+const HOPS: usize = 16 << 10;
+/// As many hops are kept, the first ones; an ellipsis stands for the others.
+const MOST_HOPS: usize = 1024;
+/// Room for the number of those that are not kept, in bytes.
+const NOTE: usize = 40;
 /// On an attempt of an earlier run: when that began, in milliseconds since 1970.
 const RUN: &str = "run";
-/// On the first one that is kept: how many came before it.
+/// On the first one that is kept, of an earlier run or of the last: how many came before it.
 const NOT_KEPT: &str = "not_kept";
 
 /// What there is to be known of a row's attempts.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Tries {
-    /// Of the run that settled it.
+    /// Of the run that settled it, all that are kept.
     pub(super) own: Vec<AttemptRecord>,
     pub(super) earlier: Vec<EarlierRun>,
     /// Attempts before these.
     pub(super) not_kept: u64,
 }
 
-/// Makes `text` a JSON array, with one object for each attempt.
-pub(super) fn write(text: &mut String, attempts: &[AttemptRecord]) {
+/// Makes `text` a JSON array, with one object for each attempt; gives how many of the first are left out.
+pub(super) fn write(text: &mut String, attempts: &[AttemptRecord]) -> usize {
+    write_all(text, attempts);
+    if text.len() <= LONGEST {
+        return 0;
+    }
+    let (mut one, mut room) = (String::new(), LONGEST - NOTE);
+    let fits = |attempt: &&AttemptRecord| {
+        one.clear();
+        write_one(&mut one, attempt);
+        take(&mut room, one.len() + 1)
+    };
+    let kept = attempts.iter().rev().take_while(fits).count();
+    let left_out = attempts.len() - kept.max(1);
+    if left_out > 0 {
+        write_all(text, &attempts[left_out..]);
+        text.insert_str("[{".len(), &format!(r#""{NOT_KEPT}":{left_out},"#));
+    }
+    left_out
+}
+
+/// Takes so much of the room, if there is as much.
+fn take(room: &mut usize, length: usize) -> bool {
+    let left = room.checked_sub(length);
+    *room = left.unwrap_or(*room);
+    left.is_some()
+}
+
+fn write_all(text: &mut String, attempts: &[AttemptRecord]) {
     text.clear();
     text.push('[');
     for (place, attempt) in attempts.iter().enumerate() {
@@ -60,13 +97,13 @@ fn write_one(text: &mut String, attempt: &AttemptRecord) {
     }
     if let Some(url) = &attempt.mirror_url {
         text.push_str(r#","url":"#);
-        quote(text, url);
+        quote(text, url, WORDS);
     }
     if let Some(error) = attempt.why_stopped.error() {
         word(text, r#","code":""#, error.kind().code());
         word(text, r#","phase":""#, error.phase().as_str());
         text.push_str(r#","message":"#);
-        quote(text, error.message());
+        quote(text, error.message(), WORDS);
     }
     if !attempt.began.is_zero() {
         number(text, r#","began_us":"#, micros(attempt.began));
@@ -91,11 +128,21 @@ fn write_one(text: &mut String, attempt: &AttemptRecord) {
         number(text, r#","conn":"#, used.id);
         text.push_str(if used.reused { r#","reused":true"# } else { r#","reused":false"# });
     }
-    for (place, hop) in attempt.hops.iter().enumerate() {
-        text.push_str(if place == 0 { r#","hops":["# } else { "," });
-        quote(text, hop);
+    write_hops(text, &attempt.hops);
+    text.push('}');
+}
+
+fn write_hops(text: &mut String, hops: &[Box<str>]) {
+    if hops.is_empty() {
+        return;
     }
-    text.push_str(if attempt.hops.is_empty() { "}" } else { "]}" });
+    let share = (HOPS / hops.len().min(MOST_HOPS)).min(WORDS);
+    let rest = (hops.len() > MOST_HOPS).then_some(ELLIPSIS);
+    for (place, hop) in hops.iter().take(MOST_HOPS).map(|hop| &**hop).chain(rest).enumerate() {
+        text.push_str(if place == 0 { r#","hops":["# } else { "," });
+        quote(text, hop, share);
+    }
+    text.push(']');
 }
 
 /// A number behind its name.
@@ -134,7 +181,15 @@ fn word(text: &mut String, name: &str, value: &str) {
     text.push('"');
 }
 
-fn quote(text: &mut String, given: &str) {
+/// What stands for the end of a text that is cut.
+const ELLIPSIS: &str = "\u{2026}";
+
+/// As much of it as is allowed, in quotation marks.
+fn quote(text: &mut String, given: &str, most: usize) {
+    if given.len() > most {
+        let end = given.floor_char_boundary(most - ELLIPSIS.len());
+        return quote(text, &format!("{}{ELLIPSIS}", &given[..end]), most);
+    }
     let is_plain = |byte: u8| byte != b'"' && byte != b'\\' && byte >= b' ';
     if given.bytes().all(is_plain) {
         text.push('"');
@@ -159,11 +214,19 @@ pub(super) fn join(before: &str, began: u64, own: Option<&str>) -> Option<String
     if all.is_empty() {
         return own.map(str::to_owned);
     }
-    let over = all.len().saturating_sub(EARLIER);
+    let mut room = LONGEST.saturating_sub(NOTE + own.map_or(0, str::len));
+    let fits = |attempt: &&Map<String, Value>| {
+        take(&mut room, serde_json::to_string(attempt).map_or(0, |text| text.len() + 1))
+    };
+    let kept = all.iter().rev().take(EARLIER).take_while(fits).count();
+    let over = all.len() - kept.max(usize::from(own.is_none()));
     if over > 0 {
-        let before = number(&all[0], NOT_KEPT).unwrap_or_default();
+        let before = number(&all[0], NOT_KEPT).unwrap_or_default().saturating_add(over as u64);
         all.drain(..over);
-        all[0].insert(NOT_KEPT.to_owned(), before.saturating_add(over as u64).into());
+        if all.is_empty() {
+            return own.map(|own| noted(own, before));
+        }
+        all[0].insert(NOT_KEPT.to_owned(), before.into());
     }
     let mut text = Value::from(all).to_string();
     if let Some(own) = own.and_then(|own| own.strip_prefix('[')) {
@@ -172,6 +235,15 @@ pub(super) fn join(before: &str, began: u64, own: Option<&str>) -> Option<String
         text.push_str(own);
     }
     Some(text)
+}
+
+/// The attempts of a run, with so many more before them that are not kept.
+fn noted(own: &str, before: u64) -> String {
+    let mut all: Vec<Map<String, Value>> = serde_json::from_str(own).unwrap_or_default();
+    let Some(first) = all.first_mut() else { return own.to_owned() };
+    let own = first.get(NOT_KEPT).and_then(Value::as_u64).unwrap_or_default();
+    first.insert(NOT_KEPT.to_owned(), before.saturating_add(own).into());
+    Value::from(all).to_string()
 }
 
 /// What [`write()`] and [`join()`] wrote.
@@ -355,5 +427,67 @@ mod tests {
         assert_eq!(runs(&cut), [(9, (936..1000).collect()), (0, vec![])]);
         assert_eq!((read(&cut).not_kept, cut.matches(NOT_KEPT).count()), (936, 1));
         assert_eq!(join(&cut, 10, None), Some(cut));
+    }
+
+    fn long(hops: usize, length: usize, bytes: u64) -> AttemptRecord {
+        AttemptRecord {
+            mirror: 0,
+            mirror_url: None,
+            why_started: WhyStarted::Retry,
+            why_stopped: WhyStopped::Won,
+            began: Duration::ZERO,
+            waited: None,
+            queued_for: None,
+            timings: Timings::default(),
+            hops: vec!["\u{e9}".repeat(length / 2).into(); hops],
+            status: None,
+            bytes,
+            address: None,
+            connection: None,
+        }
+    }
+
+    #[test]
+    fn long_urls_are_cut_and_then_the_oldest_attempts_left_out() {
+        let mut text = String::new();
+        for (hops, length, is_cut) in
+            [(1, 2048, false), (1, 2050, true), (9, 60_000, true), (2000, 900, true)]
+        {
+            assert_eq!(write(&mut text, &[long(hops, length, 1)]), 0);
+            assert!(text.len() < 2 * HOPS, "{}", text.len());
+            let tries = read(&text);
+            let kept = &tries.own[0].hops;
+            assert_eq!((kept.len(), tries.not_kept), (hops.min(MOST_HOPS + 1), 0));
+            assert_eq!(kept[0].ends_with(ELLIPSIS), is_cut, "{}", kept[0]);
+            assert!(kept[0].starts_with("\u{e9}\u{e9}"));
+        }
+        assert_eq!(&*read(&text).own[0].hops[MOST_HOPS], ELLIPSIS);
+        let many: Vec<AttemptRecord> = (0..100).map(|number| long(9, 7900, number)).collect();
+        let left_out = write(&mut text, &many);
+        let tries = read(&text);
+        assert!(text.len() <= LONGEST && tries.own.len() == 3, "{} in {}", tries.own.len(), text.len());
+        assert_eq!((left_out, tries.not_kept, tries.own[0].bytes), (97, 97, 97));
+    }
+
+    #[test]
+    fn attempts_of_earlier_runs_have_the_room_that_is_left_and_all_are_counted() {
+        let (mut text, mut one) = (String::new(), String::new());
+        for run in 0..9 {
+            write(&mut one, &[long(9, 7900, run)]);
+            text = if run == 0 { one.clone() } else { join(&text, run, Some(&one)).expect("attempts") };
+            assert!(text.len() <= LONGEST, "{}", text.len());
+            let (tries, all) = (read(&text), runs(&text));
+            assert_eq!(all.iter().map(|(_, run)| run.len() as u64).sum::<u64>() + tries.not_kept, run + 1);
+            assert_eq!(all.last(), Some(&(0, vec![run])));
+        }
+        assert_eq!(runs(&text).len(), 3);
+        // A run that needs all the room leaves none, and what it left out itself counts too.
+        let many: Vec<AttemptRecord> = (0..100).map(|number| long(9, 7900, number)).collect();
+        let left_out = write(&mut one, &many) as u64;
+        let full = join(&text, 9, Some(&one)).expect("attempts");
+        assert_eq!((runs(&full), read(&full).not_kept), (vec![(0, vec![97, 98, 99])], 9 + left_out));
+        let after = join(&full, 10, None).expect("attempts");
+        assert_eq!((runs(&after)[0].1.len(), read(&after).not_kept), (3, 9 + left_out));
+        assert_eq!(join(&after, 11, None), Some(after));
     }
 }
