@@ -69,6 +69,7 @@ pub(crate) enum Command {
     /// List the jobs here: counts, and how to go on
     Jobs,
     /// Tell each attempt that a job made at a URL
+    #[command(override_usage = "gannet explain JOB URL")]
     Explain {
         /// The folder of the job's files, its journal or its name
         job: PathBuf,
@@ -76,6 +77,7 @@ pub(crate) enum Command {
         url: String,
     },
     /// Compare a job's files with its journal
+    #[command(override_usage = "gannet verify JOB")]
     Verify {
         /// The folder of the job's files, its journal or its name
         job: PathBuf,

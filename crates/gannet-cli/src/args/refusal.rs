@@ -73,7 +73,11 @@ pub(super) fn of(error: &Error) -> Complaint {
         (ErrorKind::MissingRequiredArgument, Some(option)) => {
             let whose = whose(error);
             let wanted = plain(option);
-            Complaint::new(format!("{whose} needs {wanted}")).fix(format!("{whose} {wanted}"))
+            // Where one word of two is there, the fix has both.
+            let fix =
+                usage(error).filter(|usage| usage.starts_with(&whose) && !usage.contains(['<', '[', '\n']));
+            Complaint::new(format!("{whose} needs {wanted}"))
+                .fix(fix.unwrap_or_else(|| format!("{whose} {wanted}")))
         }
         _ => in_its_words(error),
     }
@@ -145,13 +149,20 @@ fn in_its_words(error: &Error) -> Complaint {
 
 /// `gannet`, or `gannet check`, as the line of usage begins.
 fn whose(error: &Error) -> String {
-    let Some(ContextValue::StyledStr(usage)) = error.get(ContextKind::Usage) else { return "gannet".into() };
-    let usage = usage.to_string();
+    let Some(usage) = usage(error) else { return "gannet".into() };
     let mut behind = usage.split_whitespace().skip_while(|word| *word != "gannet").skip(1);
     match behind.next().filter(|word| words::SUBCOMMANDS.contains(word)) {
         Some(subcommand) => format!("gannet {subcommand}"),
         None => "gannet".into(),
     }
+}
+
+/// How it is used, as clap has it.
+fn usage(error: &Error) -> Option<String> {
+    let Some(ContextValue::StyledStr(usage)) = error.get(ContextKind::Usage) else { return None };
+    let usage = usage.to_string();
+    let usage = usage.trim();
+    Some(usage.strip_prefix("Usage:").map_or(usage, str::trim).to_owned())
 }
 
 fn see_help(whose: &str) -> String {

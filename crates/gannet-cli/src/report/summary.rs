@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use gannet::{Ending, JobReport};
+use gannet::{Ending, ErrorKind, JobReport};
 use serde::Serialize;
 
 use super::millis;
@@ -33,6 +33,13 @@ impl Closing<'_> {
 
     /// How to go on, if anything is left to do.
     pub(crate) fn resume(&self) -> Option<String> {
+        // What ends each run alike is to be mended first.
+        let is_of_the_journal = |error: &gannet::Error| {
+            matches!(error.kind(), ErrorKind::JournalDamaged | ErrorKind::JournalNewer)
+        };
+        if self.report.fatal().is_some_and(is_of_the_journal) {
+            return None;
+        }
         let is_cut = matches!(self.exit, Exit::Deadline | Exit::Signalled(_) | Exit::Local);
         let has_failed = self.report.count(Ending::Failed);
         let is_left = self.exit == Exit::SomeFailed && self.job.is_some_and(Job::leaves_open);

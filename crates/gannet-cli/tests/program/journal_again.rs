@@ -215,6 +215,19 @@ fn a_damaged_journal_is_exit_6_for_resume_and_what_is_none_is_told() {
             "{line}: {ran:?}"
         );
     }
+    // A row that is damaged ends each run alike: there is nothing to go on with.
+    let journal = folder.path().join("two/.gannet/journal.sqlite");
+    assert_eq!(folder.run("-i list -P two".split(' ')).code, 0);
+    let mut bytes = std::fs::read(&journal).expect("it is there");
+    let started = bytes.windows(11).position(|some| some == b"why_started").expect("a row has attempts");
+    bytes[started] = b'W';
+    std::fs::write(&journal, bytes).expect("it can be written");
+    for line in ["resume two", "-i list -P two"] {
+        let ran = folder.run(line.split(' '));
+        assert!(ran.code == 6 && ran.stderr.contains("does not match its checksum"), "{line}: {ran:?}");
+        assert!(ran.stderr.contains("exit 6: the journal cannot be used"), "{line}: {ran:?}");
+        assert!(!ran.stderr.contains("to go on"), "{line}: {ran:?}");
+    }
     folder.write("text", "of somebody");
     let ran = folder.run(["verify", "text"]);
     assert!(ran.code == 2 && ran.stderr.contains("text is no journal"), "{ran:?}");

@@ -193,6 +193,9 @@ fn unknown_options_and_values_are_told_in_three_lines_with_what_helps() {
         ("doctor x", "error: gannet doctor takes no word like \"x\"\n"),
         ("completions bsh", "error: SHELL takes no \"bsh\"\n  fix: did you mean bash?"),
         ("completions", "error: gannet completions needs SHELL\n"),
+        ("verify", "error: gannet verify needs JOB\n  fix: gannet verify JOB\n"),
+        ("explain", "error: gannet explain needs JOB\n  fix: gannet explain JOB URL\n"),
+        ("explain o", "error: gannet explain needs URL\n  fix: gannet explain JOB URL\n"),
     ] {
         is_refused(line, said);
         let said = Folder::new().run(line.split_whitespace()).stderr;

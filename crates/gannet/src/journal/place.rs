@@ -127,12 +127,11 @@ pub(super) fn make_file(path: &Path) -> Result<(), Error> {
     made.map(drop).map_err(|cause| trouble::of_io(path, "make", cause))
 }
 
-/// Whether the file says of itself, in the bytes 18 and 19 of SQLite's file format, that it has a log of recent commits.
-/// Of one that says otherwise SQLite would pass over the log, or write nothing. An empty file says nothing yet.
-pub(super) fn has_log(path: &Path) -> io::Result<bool> {
-    let mut marks = Vec::with_capacity(20);
-    File::open(path)?.take(20).read_to_end(&mut marks)?;
-    Ok(!marks.starts_with(b"SQLite format 3\0") || marks.get(18..20) == Some(&[2, 2]))
+/// The first 72 bytes of the file, or as many as it has.
+pub(super) fn head_of(path: &Path) -> io::Result<Vec<u8>> {
+    let mut head = Vec::with_capacity(72);
+    File::open(path)?.take(72).read_to_end(&mut head)?;
+    Ok(head)
 }
 
 /// Whether all that was committed is in the file itself.

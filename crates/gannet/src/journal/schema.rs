@@ -60,17 +60,29 @@ pub(super) fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
     Ok(tables == 0 && version(connection)? == 0)
 }
 
-/// Looks at the file before SQLite does.
+/// What SQLite's files begin with.
+const DATABASE: &[u8] = b"SQLite format 3\0";
+
+/// Looks at the file before SQLite does. It says of itself, in the bytes 18 and 19 of SQLite's file format, whether it has
+/// a log of recent commits: of one that says otherwise SQLite would pass over the log, or write nothing. An empty file says
+/// nothing yet. Whose it is, is in the bytes 68 to 71.
 pub(super) fn check_file(path: &Path) -> Result<(), Error> {
     // It was looked at when this process opened it.
     if place::is_ours(path) {
         return Ok(());
     }
-    match place::has_log(path) {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(trouble::damaged(path, "it is not in SQLite's WAL mode")),
+    match place::head_of(path) {
+        Ok(head) if !head.starts_with(DATABASE) || head.get(18..20) == Some(&[2, 2]) => Ok(()),
+        Ok(head) if head.get(68..72) != Some(&(APPLICATION as u32).to_be_bytes()) => Err(foreign(path)),
+        Ok(_) => Err(trouble::damaged(path, "it is not in SQLite's WAL mode")),
         Err(cause) => Err(trouble::of_io(path, "read", cause)),
     }
+}
+
+/// It has another mark than a journal, or none.
+fn foreign(path: &Path) -> Error {
+    let what = "is not marked as a journal of gannet: it is a database of another program, or damaged";
+    trouble::of(ErrorKind::JournalDamaged, path, what)
 }
 
 /// Its program died, or was refused something, while it made the file.
@@ -89,7 +101,7 @@ pub(super) fn check(connection: &Connection, path: &Path) -> Result<(), Error> {
     let application: i64 =
         connection.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(sqlite)?;
     if application != APPLICATION {
-        return Err(trouble::damaged(path, "it is not marked as a journal of gannet"));
+        return Err(foreign(path));
     }
     let found = version(connection).map_err(sqlite)?;
     if found > FORMAT {

@@ -46,9 +46,21 @@ async fn a_newer_version_and_a_strangers_file_are_refused_and_left_as_they_are()
     newer[60..64].copy_from_slice(&2_u32.to_be_bytes());
     let mut foreign = whole.clone();
     foreign[68..72].copy_from_slice(b"PNG!");
+    // As most programs have theirs.
+    let mut plain = foreign.clone();
+    plain[18..20].copy_from_slice(&[1, 1]);
+    plain[68..72].fill(0);
+    let mut own_without_log = whole.clone();
+    own_without_log[18..20].copy_from_slice(&[1, 1]);
     for (bytes, kind, says) in [
         (newer, ErrorKind::JournalNewer, "has format 2, and this version knows formats up to 1"),
-        (foreign, ErrorKind::JournalDamaged, "not marked as a journal"),
+        (
+            foreign,
+            ErrorKind::JournalDamaged,
+            "not marked as a journal of gannet: it is a database of another",
+        ),
+        (plain, ErrorKind::JournalDamaged, "not marked as a journal of gannet: it is a database of another"),
+        (own_without_log, ErrorKind::JournalDamaged, "is damaged: it is not in SQLite's WAL mode"),
         (b"plain text, and a lot of it".repeat(300), ErrorKind::JournalDamaged, "not a database"),
     ] {
         std::fs::write(folder.journal(), &bytes).expect("it can be written");
