@@ -23,6 +23,9 @@ const FILE: &str = "journal.sqlite";
 /// What SQLite's files begin with.
 const DATABASE: &[u8; 16] = b"SQLite format 3\0";
 
+/// How they are marked as journals of gannet.
+const MARK: &[u8] = b"GNNT";
+
 /// Where a job's journal lies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Place {
@@ -198,7 +201,7 @@ fn in_state(name: &str) -> Option<PathBuf> {
 /// state folder.
 pub(super) fn find(job: &Path) -> Result<PathBuf, Complaint> {
     let [by_files, by_name] = [below(job), given(job)];
-    match (by_files.is_file(), by_name.is_file()) {
+    match (is_journal(&by_files), is_journal(&by_name)) {
         (true, true) => {
             let [one, other] = [&by_files, &by_name].map(|path| name_of(path));
             return Err(Complaint::new(format!("there are two jobs in {}", job.display()))
@@ -247,11 +250,13 @@ pub(super) fn name_of(journal: &Path) -> String {
     }
     match (journal.file_name(), folder.file_name(), folder.parent()) {
         // A folder with two journals is the name of none of them.
-        (Some(file), Some(own), Some(files)) if file == FILE && own == FOLDER && !given(files).is_file() => {
+        (Some(file), Some(own), Some(files))
+            if file == FILE && own == FOLDER && !is_journal(&given(files)) =>
+        {
             quoted(if files.as_os_str().is_empty() { Path::new(".") } else { files })
         }
         (Some(file), own, _)
-            if file == FILE && own.is_none_or(|own| own != FOLDER) && !below(folder).is_file() =>
+            if file == FILE && own.is_none_or(|own| own != FOLDER) && !is_journal(&below(folder)) =>
         {
             quoted(if folder.as_os_str().is_empty() { Path::new(".") } else { folder })
         }
@@ -263,6 +268,19 @@ pub(super) fn name_of(journal: &Path) -> String {
 pub(super) fn shown(path: &Path) -> &Path {
     let here = std::env::current_dir().unwrap_or_default();
     path.strip_prefix(here).unwrap_or(path)
+}
+
+/// Whether a file of a journal's name is one: marked as ours, which SQLite keeps in the bytes 68 to 71, or one that somebody
+/// has locked once, whatever has become of it. A body may have that name, too.
+fn is_journal(file: &Path) -> bool {
+    let mut lock = file.as_os_str().to_owned();
+    lock.push(".lock");
+    let is_marked = || {
+        let mut begin = [0; 72];
+        let read = std::fs::File::open(file).and_then(|mut file| file.read_exact(&mut begin));
+        read.is_ok() && begin.starts_with(DATABASE) && begin.ends_with(MARK)
+    };
+    file.is_file() && (Path::new(&lock).is_file() || is_marked())
 }
 
 /// Whether a file has the name of a journal, or is a database.
@@ -296,7 +314,7 @@ pub(super) fn all(top: &Path) -> Vec<PathBuf> {
     while let Some((folder, depth)) = folders.get(next).cloned() {
         next += 1;
         let inside = [below(&folder), given(&folder)];
-        found.extend(inside.into_iter().filter(|path| path.is_file()));
+        found.extend(inside.into_iter().filter(|path| is_journal(path)));
         if depth == DEEPEST {
             continue;
         }

@@ -216,3 +216,26 @@ fn who_reads_a_journal_leaves_nothing_beside_it() {
         assert!(beside().len() >= before, "{line}");
     }
 }
+
+#[test]
+fn a_body_of_a_journals_name_is_no_job() {
+    let (origin, folder) = (origin(), Folder::new());
+    let urls = [origin.url("/x/journal.sqlite?text=a"), origin.url("/nope?status=404")];
+    let ran = folder.run(["-P", "o", &urls[0], &urls[1]]);
+    assert!(ran.code == 1 && ran.stderr.contains("gannet retry o to try these again"), "{ran:?}");
+    let ran = folder.run(["jobs"]);
+    assert!(ran.out().starts_with("o  ") && ran.out().lines().count() == 1, "{ran:?}");
+    let ran = folder.run(["retry", "o"]);
+    assert_eq!((ran.code, origin.requests_to("/nope")), (1, 2), "{ran:?}");
+    // A journal that --journal has put there is one, also if it was moved or has been damaged.
+    assert_eq!(folder.run(["--journal", "j", "--no-body", &urls[1]]).code, 3);
+    let ran = folder.run(["jobs"]);
+    assert_eq!(ran.out().lines().count(), 2, "{ran:?}");
+    std::fs::copy(folder.path().join("j/journal.sqlite"), folder.path().join("o/journal.sqlite"))
+        .expect("a file");
+    let ran = folder.run(["retry", "o"]);
+    assert!(ran.code == 2 && ran.stderr.contains("there are two jobs in o"), "{ran:?}");
+    folder.write("j/journal.sqlite", "something else");
+    let ran = folder.run(["jobs"]);
+    assert!(ran.out().contains("j  the journal j/journal.sqlite is damaged"), "{ran:?}");
+}
