@@ -121,10 +121,25 @@ fn id(_: &fs::Metadata) -> Option<FileId> {
     None
 }
 
-/// Makes an empty file for the owner alone, if there is none.
+/// Makes an empty file for the owner alone, if there is none; one that was there and is empty becomes such a file.
 pub(super) fn make_file(path: &Path) -> Result<(), Error> {
     let made = private().create(true).truncate(false).write(true).open(path);
-    made.map(drop).map_err(|cause| trouble::of_io(path, "make", cause))
+    made.and_then(|file| close_to_others(&file)).map_err(|cause| trouble::of_io(path, "make", cause))
+}
+
+#[cfg(unix)]
+fn close_to_others(file: &File) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let met = file.metadata()?;
+    if met.len() == 0 && met.is_file() && met.permissions().mode() & 0o077 != 0 {
+        file.set_permissions(fs::Permissions::from_mode(0o600))?;
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn close_to_others(_: &File) -> io::Result<()> {
+    Ok(())
 }
 
 /// The first 72 bytes of the file, or as many as it has.

@@ -36,6 +36,27 @@ async fn its_folder_and_files_are_for_their_owner_alone() {
     assert!(files >= 3, "the journal, its log and its lock");
 }
 
+#[cfg(unix)]
+#[test]
+fn an_empty_file_that_was_there_is_closed_to_others_and_no_other_is_touched() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = Folder::new();
+    let path = folder.path().join("journal.sqlite");
+    let mode = || std::fs::metadata(&path).expect("it is there").permissions().mode() & 0o777;
+    let open_to_all = || {
+        let all = std::fs::Permissions::from_mode(0o644);
+        std::fs::set_permissions(&path, all).expect("it is ours");
+    };
+    std::fs::write(&path, "").expect("it can be written");
+    open_to_all();
+    drop(Journal::open(&path, Durability::Process).expect("it opens"));
+    assert_eq!(mode(), 0o600);
+    // Who has let others read a journal knows why.
+    open_to_all();
+    drop(Journal::open(&path, Durability::Process).expect("it opens"));
+    assert_eq!(mode(), 0o644);
+}
+
 #[tokio::test]
 async fn a_newer_version_and_a_strangers_file_are_refused_and_left_as_they_are() {
     let (folder, origin) = (Folder::new(), origin().await);
