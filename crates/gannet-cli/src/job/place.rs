@@ -273,14 +273,20 @@ pub(super) fn shown(path: &Path) -> &Path {
 /// Whether a file of a journal's name is one: marked as ours, which SQLite keeps in the bytes 68 to 71, or one that somebody
 /// has locked once, whatever has become of it. A body may have that name, too.
 fn is_journal(file: &Path) -> bool {
-    let mut lock = file.as_os_str().to_owned();
-    lock.push(".lock");
     let is_marked = || {
         let mut begin = [0; 72];
         let read = std::fs::File::open(file).and_then(|mut file| file.read_exact(&mut begin));
         read.is_ok() && begin.starts_with(DATABASE) && begin.ends_with(MARK)
     };
-    file.is_file() && (Path::new(&lock).is_file() || is_marked())
+    file.is_file() && (lock_of(file).is_file() || is_marked())
+}
+
+/// Where the lock of a journal lies: beside the file that its name leads to.
+fn lock_of(journal: &Path) -> PathBuf {
+    let real = journal.canonicalize().unwrap_or_else(|_| journal.to_owned());
+    let mut lock = real.into_os_string();
+    lock.push(".lock");
+    lock.into()
 }
 
 /// Whether a file has the name of a journal, or is a database.
@@ -295,9 +301,7 @@ fn may_be_journal(file: &Path) -> bool {
 
 /// Whether a process works with this journal at this moment.
 pub(super) fn is_in_use(journal: &Path) -> bool {
-    let mut lock = journal.as_os_str().to_owned();
-    lock.push(".lock");
-    let tried = std::fs::File::open(lock).map(|lock| lock.try_lock_shared());
+    let tried = std::fs::File::open(lock_of(journal)).map(|lock| lock.try_lock_shared());
     matches!(tried, Ok(Err(std::fs::TryLockError::WouldBlock)))
 }
 

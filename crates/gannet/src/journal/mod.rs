@@ -136,7 +136,8 @@ impl Resumed {
 
 impl Journal {
     /// Opens the journal in the file `path`, or makes an empty one. Its folder is made for its owner alone (0700), as
-    /// its files are (0600). What a killed process has left half-written is cleaned up.
+    /// its files are (0600). Of a symbolic link the file is meant that it leads to, and all that belongs to the journal lies
+    /// beside that. What a killed process has left half-written is cleaned up.
     ///
     /// Blocks for a few file operations, and longer if another program reads the file: up to 200 ms if another process
     /// has its lock, which may only look whether it is in use.
@@ -150,7 +151,7 @@ impl Journal {
     /// - [`DiskFull`](ErrorKind::DiskFull), [`ReadOnly`](ErrorKind::ReadOnly),
     ///   [`JournalFailed`](ErrorKind::JournalFailed): the system refused something.
     pub fn open(path: impl AsRef<Path>, durability: Durability) -> Result<Self, Error> {
-        let path = path.as_ref();
+        let path = &*place::resolved(path.as_ref());
         let lock = place::lock(path)?;
         let store = Store::open(path, durability)?;
         lock.works();
@@ -181,13 +182,13 @@ impl Journal {
     /// # Errors
     /// As [`open`](Self::open), but for the lock.
     pub fn read(path: impl AsRef<Path>) -> Result<JournalReader, Error> {
-        JournalReader::open(path.as_ref())
+        JournalReader::open(&place::resolved(path.as_ref()))
     }
 
     /// The journals of earlier jobs beside the one in the file `path`, the oldest first: `journal.1.sqlite` beside
     /// `journal.sqlite`.
     pub fn history(path: impl AsRef<Path>) -> Vec<PathBuf> {
-        place::history(path.as_ref())
+        place::history(&place::resolved(path.as_ref()))
     }
 
     /// The files of the journal in the file `path`: itself, those beside it (`-wal`, `-shm`, `.lock` and their kin), and
@@ -199,7 +200,7 @@ impl Journal {
         JournalFiles::of(path.as_ref())
     }
 
-    /// The file that it lies in.
+    /// The file that it lies in; what a link leads to, if it was opened by one.
     pub fn path(&self) -> &Path {
         &self.0.path
     }

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
 
-use super::place::{HISTORY, folder_of};
+use super::place::{HISTORY, folder_of, resolved};
 
 /// The files of a journal: itself, what lies beside it while it is open or being put aside, and the journals of earlier
 /// jobs. Given by [`Journal::files`](super::Journal::files).
@@ -21,8 +21,8 @@ const ENDS: [&[u8]; 9] =
 impl JournalFiles {
     pub(super) fn of(journal: &Path) -> Self {
         let mut journals = vec![journal.to_owned()];
-        // SQLite's files lie beside what a link leads to.
-        journals.extend(journal.canonicalize().ok().filter(|real| real.file_name() != journal.file_name()));
+        // All others lie beside what a link leads to.
+        journals.extend(Some(resolved(journal)).filter(|real| real != journal));
         Self { journals }
     }
 

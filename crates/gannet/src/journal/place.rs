@@ -32,6 +32,20 @@ pub(super) const HISTORY: u32 = 100_000;
 const PAUSES: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(10);
 
+/// As many links are followed one after the other, as Linux does.
+const LINKS: u32 = 40;
+
+/// The file that a journal's name leads to, there or not. What belongs to a journal lies beside its file, not beside a link:
+/// by whichever name it is opened, it has one lock.
+pub(super) fn resolved(path: &Path) -> PathBuf {
+    let mut path = path.to_owned();
+    for _ in 0..LINKS {
+        let Ok(leads_to) = fs::read_link(&path) else { break };
+        path = folder_of(&path).join(leads_to);
+    }
+    path
+}
+
 /// Makes the folder of a journal, for its owner alone, and takes the lock.
 pub(super) fn lock(path: &Path) -> Result<Lock, Error> {
     let folder = folder_of(path);

@@ -37,6 +37,39 @@ async fn its_folder_and_files_are_for_their_owner_alone() {
 }
 
 #[cfg(unix)]
+#[tokio::test]
+async fn by_a_link_it_is_the_journal_that_the_link_leads_to_with_one_lock() {
+    let (folder, origin) = (Folder::new(), origin().await);
+    let place = |name: &str| folder.path().join(name);
+    std::fs::create_dir(place("links")).expect("it can be made");
+    // Relative, of the same name and of another one, and one link behind another.
+    let links = [place("links/journal.sqlite"), place("links/kept"), place("again")];
+    let leads_to = ["../.gannet/journal.sqlite", "journal.sqlite", "links/kept"];
+    for (link, leads_to) in links.iter().zip(leads_to) {
+        std::os::unix::fs::symlink(leads_to, link).expect("a link");
+    }
+    let open = |link| Journal::open(link, Durability::Process);
+    // Also where nothing is yet.
+    let first = open(&links[2]).expect("it opens");
+    for link in &links {
+        let refused = open(link).expect_err("it is in use");
+        assert_eq!(refused.kind(), ErrorKind::JournalLocked, "{}", link.display());
+    }
+    crate::fixture::run_with(&first, &folder, &origin, &urls(&origin, &["/a?size=1"]), u64::MAX).await;
+    first.begin_anew().expect("no job uses it");
+    crate::fixture::run_with(&first, &folder, &origin, &urls(&origin, &["/b?size=1"]), u64::MAX).await;
+    drop(first);
+    for link in &links {
+        assert_eq!(Journal::read(link).expect("it can be read").summary().lines, 1);
+        assert_eq!(Journal::history(link).len(), 1, "{}", link.display());
+        assert!(Journal::files(link).contains(place(".gannet/journal.1.sqlite")), "{}", link.display());
+        assert!(std::fs::symlink_metadata(link).expect("it is there").is_symlink());
+    }
+    let inside = std::fs::read_dir(place("links")).expect("it can be listed").count();
+    assert_eq!((inside, folder.open().resumed().ok), (2, 1), "nothing lies beside a link");
+}
+
+#[cfg(unix)]
 #[test]
 fn an_empty_file_that_was_there_is_closed_to_others_and_no_other_is_touched() {
     use std::os::unix::fs::PermissionsExt as _;
