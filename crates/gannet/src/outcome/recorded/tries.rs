@@ -187,7 +187,10 @@ const ELLIPSIS: &str = "\u{2026}";
 /// As much of it as is allowed, in quotation marks.
 fn quote(text: &mut String, given: &str, most: usize) {
     if given.len() > most {
-        let end = given.floor_char_boundary(most - ELLIPSIS.len());
+        let mut end = most - ELLIPSIS.len();
+        while !given.is_char_boundary(end) {
+            end -= 1;
+        }
         return quote(text, &format!("{}{ELLIPSIS}", &given[..end]), most);
     }
     let is_plain = |byte: u8| byte != b'"' && byte != b'\\' && byte >= b' ';
