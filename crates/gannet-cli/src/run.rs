@@ -10,7 +10,7 @@ use gannet::{Concurrency, Error, ErrorKind, FetchEach, Goal, JobReport, Outcome}
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use crate::exit::{Exit, Stopped, judge};
-use crate::job::Job as Kept;
+use crate::job::{Job as Kept, Told};
 use crate::plan::{Crowd, Jar, JarPlace, OnFailure, Output, Plan, Unsaved};
 use crate::report::{Closing, Records};
 use crate::say::{
@@ -279,7 +279,7 @@ impl Run {
             self.stopped_at = Some(Instant::now());
         }
         self.notice_the_end();
-        self.close_journal();
+        self.settle_journal().await;
         self.counts.note_held_back(self.job.held_back_times());
         self.counts.note_budget(self.job.budget());
         self.held_back_by =
@@ -293,11 +293,15 @@ impl Run {
         self.say_how_it_ended(exit);
         let pen = self.voice.pen().clone();
         self.patiently(pen.written()).await;
-        exit
+        let told = if self.stopped.is_none() { Told::Yes } else { Told::No };
+        let closed = self.kept.as_mut().map_or(Ok(()), |kept| kept.close(told));
+        self.noticed_of_journal(closed);
+        self.patiently(pen.written()).await;
+        judge(self.stopped, self.goal, &self.counts)
     }
 
     /// Waits until all that is done is written down.
-    fn close_journal(&mut self) {
+    async fn settle_journal(&mut self) {
         let failed = self.job.error().cloned();
         if let Some(error) = &failed
             && self.counts.fatal().is_none()
@@ -306,8 +310,14 @@ impl Run {
             self.counts.note_fatal(error.clone());
         }
         let exit = judge(self.stopped, self.goal, &self.counts);
-        let closed = self.kept.as_mut().map_or(Ok(()), |kept| kept.close(exit));
-        let Err(error) = closed else { return };
+        if let Some(kept) = &mut self.kept {
+            let settled = kept.settle(exit).await;
+            self.noticed_of_journal(settled);
+        }
+    }
+
+    fn noticed_of_journal(&mut self, came: Result<(), Error>) {
+        let Err(error) = came else { return };
         if self.counts.fatal().is_none() {
             self.voice.complain(&Complaint::from(error.clone()));
         }

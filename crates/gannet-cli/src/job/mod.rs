@@ -98,6 +98,25 @@ pub(crate) struct Job {
     leftovers: Option<Leftovers>,
     way: Way,
     durability: Durability,
+    end: End,
+}
+
+/// What becomes of it at the very end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// It stays as it is.
+    Left,
+    /// It stays, and is marked as told if all of it has settled.
+    Marked,
+    /// Nobody needs it any more.
+    Removed,
+}
+
+/// Whether a run has told to its end what came of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Told {
+    Yes,
+    No,
 }
 
 /// What is made of the job that the journal holds.
@@ -139,8 +158,19 @@ impl JobTo {
             journal.names_below(&settings.named, folder);
         }
         let (known, way, leftovers) = (journal.resumed(), Way::Begin, None);
-        let mut job =
-            Job { journal, place, settings, known, existing, list, made, leftovers, way, durability };
+        let mut job = Job {
+            journal,
+            place,
+            settings,
+            known,
+            existing,
+            list,
+            made,
+            leftovers,
+            way,
+            durability,
+            end: End::Left,
+        };
         let mut keys = vec![job.place.part_key()];
         if was_there {
             let moved_from = job.before().as_ref().and_then(Settings::folder);
@@ -197,7 +227,9 @@ impl Job {
         let is_met = |before: &Settings| before.is_met && !self.known.is_finished;
         let is_other =
             before.as_ref().is_some_and(|before| is_met(before) && !before.is_same_list(&self.settings));
-        let is_renewed = self.known.is_finished && self.existing != Existing::Kept;
+        // A run that was killed before it had told the end has told nobody: what it fetched is not fetched again.
+        let is_told = before.as_ref().is_none_or(|before| before.is_told);
+        let is_renewed = self.known.is_finished && is_told && self.existing != Existing::Kept;
         match start {
             Start::Anew => return Ok(Way::Anew),
             Start::Command if is_other || is_renewed => return Ok(Way::Anew),
@@ -293,10 +325,14 @@ impl Job {
         self.known.is_finished && lines > 0 && (report.inputs(), report.from_journal()) == (lines, lines)
     }
 
-    /// Closes it when all that is written down has been told to it; what is not needed any more is removed.
-    pub(crate) fn close(&mut self, exit: Exit) -> Result<(), Error> {
+    /// Writes down what the run has come to, and waits until all of it is committed.
+    ///
+    /// # Errors
+    /// The journal cannot be written.
+    pub(crate) async fn settle(&mut self, exit: Exit) -> Result<(), Error> {
         if exit == Exit::Obtained && self.place.kind == Kind::State && self.existing != Existing::Updated {
-            return self.journal.clone().remove();
+            self.end = End::Removed;
+            return self.journal.flush().await;
         }
         if self.existing == Existing::Updated {
             self.journal.forget_superseded();
@@ -308,10 +344,32 @@ impl Job {
             // What was asked for is there: what was begun beside it is not gone on with.
             self.journal.drop_parts();
         }
+        self.end = End::Marked;
         match self.before() {
             _ if exit != Exit::Refused => self.journal.note_settings(self.settings.to_json()),
-            Some(before) if self.settings.is_retry => self.journal.note_settings(before.to_json()),
+            // What was refused has changed nothing.
+            Some(before) if self.settings.is_retry || self.known.is_finished => {
+                self.end = End::Left;
+                self.journal.note_settings(before.to_json());
+            }
             _ => {}
+        }
+        self.journal.flush().await
+    }
+
+    /// Closes it, the last that is done: a run that is killed before is told once more by the next one. What is not
+    /// needed any more is removed.
+    ///
+    /// # Errors
+    /// The journal cannot be written, or not be removed.
+    pub(crate) fn close(&mut self, told: Told) -> Result<(), Error> {
+        match self.end {
+            End::Removed => return self.journal.clone().remove(),
+            End::Marked if told == Told::Yes && self.journal.is_finished() => {
+                self.settings.is_told = true;
+                self.journal.note_settings(self.settings.to_json());
+            }
+            End::Marked | End::Left => {}
         }
         self.journal.close()
     }

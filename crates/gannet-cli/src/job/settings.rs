@@ -33,6 +33,10 @@ pub(crate) struct Settings {
     /// Whether the last run was `gannet retry`: to resume it would not try again what it has not come to.
     #[serde(default)]
     pub(super) is_retry: bool,
+    /// Whether all of it has settled, and a run has told so to its end: until then the same command goes on, though it be
+    /// to fetch nothing.
+    #[serde(default)]
+    pub(super) is_told: bool,
     /// Of the list, if all of it has settled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) print: Option<Print>,
@@ -101,6 +105,7 @@ impl Settings {
             named: args.body.directory.clone().or_else(|| args.body.output_dir.clone()).unwrap_or_default(),
             is_met: false,
             is_retry: false,
+            is_told: false,
             print: None,
         }
     }

@@ -3,6 +3,7 @@
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use gannet::{Durability, Journal};
@@ -265,4 +266,32 @@ fn without_rights(program: &Command) -> Command {
     }
     shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     shell
+}
+
+/// As a kill leaves it behind the last row and before the end is told: the run's own mark of that is missing.
+fn untell(journal: &Path) {
+    let journal = Journal::open(journal, Durability::Process).expect("a journal");
+    let mut settings: Value = serde_json::from_str(journal.settings()).expect("JSON");
+    assert_eq!(settings["is_told"], Value::Bool(true), "a run that ends has told so");
+    settings["is_told"] = false.into();
+    journal.note_settings(settings.to_string());
+    journal.close().expect("it is written");
+}
+
+#[test]
+fn a_kill_after_the_last_row_and_before_the_end_was_told_fetches_nothing_again() {
+    let (origin, folder) = (origin(), Folder::new());
+    list(&folder, &origin, &["/a?size=10", "/b?status=404", "/c?size=30"]);
+    for rule in ["overwrite", "rename", "update"] {
+        origin.reset_counts();
+        let run = || folder.run(["-P", rule, "-i", "list", "--if-exists", rule, "--report", "r"]);
+        assert_eq!((run().code, origin.counts().requests), (1, 3), "{rule}");
+        untell(&folder.path().join(rule).join(".gannet/journal.sqlite"));
+        let ran = run();
+        assert_eq!((ran.code, origin.counts().requests, folder.report("r").0.len()), (1, 3, 3), "{ran:?}");
+        assert!(ran.stderr.contains("3 were done already"), "{ran:?}");
+        assert_eq!(folder.names(rule).len(), 2, "{rule}: no second file");
+        // That run has told the end.
+        assert_eq!((run().code, origin.counts().requests), (1, 6), "{rule}");
+    }
 }

@@ -286,6 +286,17 @@ impl Journal {
         self.0.forgets_superseded.store(true, Ordering::Relaxed);
     }
 
+    /// Waits until all that was handed over is committed. To be awaited while no job is using the journal.
+    ///
+    /// # Errors
+    /// What [`error`](Self::error) gives, or it is closed.
+    ///
+    /// # Cancel safety
+    /// Dropping it loses nothing: it is committed all the same.
+    pub async fn flush(&self) -> Result<(), Error> {
+        std::future::poll_fn(|cx| self.0.scribe.poll_committed(cx)).await
+    }
+
     /// Why writing has failed, if it has; what is not committed then is not done, and nothing more is written.
     pub fn error(&self) -> Option<Error> {
         self.0.scribe.error()
