@@ -14,6 +14,7 @@ mod earlier;
 mod fetches;
 mod fork;
 mod group;
+mod line;
 mod names;
 mod naming;
 mod outdated;

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 use super::fetches::{self, COLUMNS};
 use super::rows::{self, BLOCK, Header};
 use super::sum::Sum;
-use super::{parts, place, run, schema, store, trouble};
+use super::{line, parts, place, schema, store, trouble};
 use crate::error::{Error, ErrorKind};
 use crate::outcome::{Ending, Recorded};
 use crate::part::Part;
@@ -327,7 +327,7 @@ impl JournalLines<'_> {
             self.hashes = self.reader.hashes(self.next / BLOCK)?;
         }
         self.next += 1;
-        Ok(self.hashes.get(place) == Some(&run::hash_of(line, &mut self.bytes)))
+        Ok(self.hashes.get(place) == Some(&line::hash_of(line, &mut self.bytes)))
     }
 }
 

@@ -6,12 +6,13 @@ use std::task::{Context, Poll, ready};
 
 use super::earlier::{Wanted, What, word_of};
 use super::group::Write;
+use super::line::{hash_of, url_of};
 use super::names::Names;
 use super::naming::{Naming, Reopens, Tell};
 use super::outdated::outdated;
 use super::store::Block;
 use super::sum::Sum;
-use super::{Handle, PartLog, fetches, place, sum, trouble};
+use super::{Handle, PartLog, fetches, place, trouble};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Phase};
 use crate::event::Event;
@@ -482,27 +483,6 @@ impl Drop for Run {
     }
 }
 
-/// Identifies a line by what it is: method, URL, name of its file, id. How it is obtained (mirrors, digests, header
-/// fields, a body) may change, and so may be mended why it was refused; secrets are not looked at. `bytes` is room to work
-/// in.
-pub(super) fn hash_of(request: &Result<Request, Error>, bytes: &mut Vec<u8>) -> u64 {
-    bytes.clear();
-    let mut add = |part: &[u8]| {
-        bytes.extend_from_slice(&(part.len() as u64).to_le_bytes());
-        bytes.extend_from_slice(part);
-    };
-    match request {
-        Ok(request) => {
-            add(request.http_method().as_str().as_bytes());
-            add(request.url().as_bytes());
-            add(request.place().map_or(&[], |place| place.as_os_str().as_encoded_bytes()));
-            add(request.id().unwrap_or_default().as_bytes());
-        }
-        Err(error) => add(error.url().unwrap_or_default().as_bytes()),
-    }
-    sum::hash(bytes)
-}
-
 fn has_failed(row: &Recorded) -> bool {
     row.ending == Ending::Failed
 }
@@ -514,11 +494,4 @@ fn left_open(seq: u64, line: Option<u64>, url: Box<str>, before: Option<&Recorde
     let error = Error::new(kind, Phase::Queue, "left as it is: only what failed is tried again");
     let record = Record { ended: Some(Clock::wall()), ..Record::default() };
     Outcome::new(seq, line, url.clone(), Verdict::Not(error.of_url(url)), record)
-}
-
-fn url_of(request: &Result<Request, Error>) -> &str {
-    match request {
-        Ok(request) => request.url(),
-        Err(error) => error.url().unwrap_or_default(),
-    }
 }
