@@ -45,7 +45,7 @@ use ledger::Ledger;
 use places::Places;
 use running::Running;
 use starting::Turn;
-use update::Looking;
+use update::{Looking, Tried};
 
 mod away;
 mod held;
@@ -372,7 +372,7 @@ impl Job {
         let url = || Box::from(request.url());
         match admission {
             Ok(Admission::Skip(path)) => {
-                self.skip_own(Waiting { seq, line, request, read_at }, path, 0);
+                self.skip_own(Waiting { seq, line, request, read_at }, path, Tried::default());
             }
             Err(error) => {
                 self.settle_unstarted(seq, line, url(), Verdict::Not(error.of_url(url())));

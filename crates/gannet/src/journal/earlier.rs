@@ -4,6 +4,10 @@
 
 use std::path::{Path, PathBuf};
 
+mod older;
+
+use older::Older;
+
 use super::place;
 use super::reading::JournalReader;
 use super::rows::BLOCK;
@@ -11,7 +15,8 @@ use crate::error::Error;
 use crate::outcome::{Ending, Recorded};
 use crate::version::{Version, Written};
 
-/// The earlier jobs that are looked into, the latest first.
+/// The earlier jobs that are asked one by one, the latest first: a list as a rule is like one of them, whose rows are read
+/// as they come. For versions no others are asked.
 const LOOKED_INTO: usize = 8;
 
 /// What is looked for.
@@ -38,6 +43,7 @@ pub(super) enum What {
 #[derive(Debug)]
 pub(super) struct Earlier {
     jobs: Vec<Past>,
+    older: Older,
 }
 
 /// One of them.
@@ -62,9 +68,11 @@ enum Index {
 impl Earlier {
     /// Those beside the journal in the file `path`.
     pub(super) fn beside(path: &Path) -> Self {
-        let latest = place::history(path).into_iter().rev().take(LOOKED_INTO);
+        let mut older = place::history(path);
+        let latest = older.split_off(older.len().saturating_sub(LOOKED_INTO));
         let open = |path: PathBuf| JournalReader::open_past(&path).ok();
-        Self { jobs: latest.filter_map(open).map(Past::of).collect() }
+        let jobs = latest.into_iter().rev().filter_map(open).map(Past::of).collect();
+        Self { jobs, older: Older::new(older) }
     }
 
     /// The latest word on a URL and its file. What is damaged may have been about this one: then nothing is known.
@@ -77,12 +85,19 @@ impl Earlier {
     }
 
     fn owner(&mut self, wanted: &Wanted) -> Result<Option<Written>, Error> {
-        let Some(owner) = self.first(|job| job.owner(wanted))? else { return Ok(None) };
+        let owner = match self.first(|job| job.owner(wanted))? {
+            None => self.older.owner(wanted)?,
+            known => known,
+        };
+        let Some(owner) = owner else { return Ok(None) };
         if owner == wanted.url {
             // Nothing is to be said against it.
             return Ok(Some(Written::NoVersion));
         }
-        let own = self.first(|job| job.beside(wanted))?;
+        let own = match self.first(|job| job.beside(wanted))? {
+            None => self.older.beside(wanted)?,
+            known => known,
+        };
         Ok(Some(own.map_or(Written::OfAnother(owner), Written::Beside)))
     }
 
@@ -160,10 +175,8 @@ impl Past {
     /// The file that this URL has in the folder of the other one.
     fn beside(&mut self, wanted: &Wanted) -> Result<Option<PathBuf>, Error> {
         for seq in self.rows_of_url(&wanted.url)? {
-            let Some(path) = self.reader.row(seq)?.and_then(|row| row.path) else { continue };
-            let is_there = path.symlink_metadata().is_ok_and(|met| met.is_file());
-            if is_there && folder_of(&path) == folder_of(&wanted.file) {
-                return Ok(Some(path));
+            if let Some(file) = self.reader.row(seq)?.and_then(|row| file_beside(row, wanted)) {
+                return Ok(Some(file));
             }
         }
         Ok(None)
@@ -213,6 +226,13 @@ pub(super) fn word_of(row: &Recorded, wanted: &Wanted) -> Option<Written> {
 /// Whether the row says that this is its file, whatever it ended with: what could not be updated has its file still.
 fn has_file(row: &Recorded, wanted: &Wanted) -> bool {
     row.path.as_deref().is_some_and(|path| is_one_file(path, wanted))
+}
+
+/// The row's file, if it is there, in the folder of the other one.
+fn file_beside(row: Recorded, wanted: &Wanted) -> Option<PathBuf> {
+    let path = row.path?;
+    let is_there = path.symlink_metadata().is_ok_and(|met| met.is_file());
+    (is_there && folder_of(&path) == folder_of(&wanted.file)).then_some(path)
 }
 
 fn full(path: &Path) -> PathBuf {

@@ -239,6 +239,23 @@ impl JournalReader {
         self.connection.execute_batch(make).map_err(|cause| trouble::of_sqlite(&self.path, cause))
     }
 
+    /// Number, URL and file of each row that has a file, as they stand there, unproved.
+    pub(super) fn each_file(
+        &self,
+        mut hear: impl FnMut(i64, &[u8], &[u8]) -> rusqlite::Result<()>,
+    ) -> Result<(), Error> {
+        let query = "SELECT seq, url, path FROM fetches WHERE path IS NOT NULL";
+        let mut all = || {
+            let mut query = self.connection.prepare(query)?;
+            let mut rows = query.query(())?;
+            while let Some(row) = rows.next()? {
+                hear(row.get(0)?, row.get_ref(1)?.as_bytes()?, row.get_ref(2)?.as_bytes()?)?;
+            }
+            Ok(())
+        };
+        all().map_err(|cause| trouble::of_sqlite(&self.path, cause))
+    }
+
     /// The numbers of the rows that name this file so, by the index; of very many some.
     pub(super) fn found_by_path(&self, path: &Path) -> Result<Vec<u64>, Error> {
         self.found("SELECT seq FROM by_path WHERE path = ? LIMIT 64", &rows::path_field(Some(path)))

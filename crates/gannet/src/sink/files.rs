@@ -415,8 +415,8 @@ impl Sink for Files {
     fn admit_beside(&self, seq: u64, request: &mut Request, again: u32) -> Option<Result<Admission, Error>> {
         let Places::Below(_) = &self.places else { return None };
         let taken = request.place()?;
-        let label = if again == 0 { seq } else { u64::from(again) };
-        let name = names::labelled(&taken.file_name()?.to_string_lossy(), &label.to_string());
+        let label = if again == 0 { seq.to_string() } else { format!("{seq}-{again}") };
+        let name = names::labelled(&taken.file_name()?.to_string_lossy(), &label);
         request.place = Some(taken.with_file_name(name).into_boxed_path());
         Some(self.choose(seq, request).and_then(|place| self.admit_at(place, request)))
     }

@@ -57,7 +57,8 @@ pub trait Sink: Send + Sync {
 
     /// Looks once more at a request whose file, which is there, is that of another URL, as the job's journal tells: it needs
     /// another name. Called after [`admit`](Self::admit) said that it can be skipped, and again if what it gives then is
-    /// another URL's, too: `again` counts, from 0. `None`, as by default, if names are what they are: then it is skipped.
+    /// another URL's, too: `again` counts, from 0, and the request is each time as `admit` left it. `None`, as by default, if
+    /// names are what they are: then it is skipped.
     ///
     /// # Errors
     /// As with `admit`.

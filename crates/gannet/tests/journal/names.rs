@@ -71,6 +71,38 @@ async fn a_file_that_is_another_urls_is_no_reason_to_skip() {
 }
 
 #[tokio::test]
+async fn whose_a_file_is_is_known_however_many_lists_have_been_since() {
+    let origin = Origin::builder().start().await.expect("a port is free");
+    let folder = Folder::new();
+    let paths: Vec<String> = (1..=15).map(|size| format!("/{size}?size={size}")).collect();
+    let all = requests(&urls(&origin, &paths.iter().map(String::as_str).collect::<Vec<_>>()));
+    let all: Vec<Request> = all.into_iter().map(|request| request.save_as("f.html")).collect();
+    let mut names = Vec::new();
+    for (number, request) in all.iter().enumerate() {
+        let told = run(&folder, std::slice::from_ref(request)).await;
+        assert_eq!(told[0].0, "ok", "list {number}");
+        names.extend(told[0].1.clone());
+    }
+    assert_eq!(origin.counts().requests, 15, "each URL is fetched");
+    let length =
+        |name: &str| std::fs::metadata(folder.path().join("out").join(name)).map_or(0, |met| met.len());
+    assert_eq!(names.iter().map(|name| length(name)).collect::<Vec<_>>(), (1..=15).collect::<Vec<_>>());
+    assert_eq!([&names[0], &names[1], &names[14]], ["f.html", "f.0.html", "f.0-13.html"]);
+    // Each has its own still: the very first, those beside another's of old, and the latest.
+    for which in [0, 1, 4, 14] {
+        let told = run(&folder, &all[which..=which]).await;
+        assert_eq!(words(&told), [format!("skipped {}", names[which])], "list {which}");
+    }
+    // A damaged one of old says nothing, and the others still do.
+    std::fs::write(folder.path().join(".gannet/journal.3.sqlite"), b"of somebody else").expect("it is there");
+    for which in [5, 1] {
+        let told = run(&folder, &all[which..=which]).await;
+        assert_eq!(words(&told), [format!("skipped {}", names[which])], "list {which}");
+    }
+    assert_eq!(origin.counts().requests, 15);
+}
+
+#[tokio::test]
 async fn a_file_that_no_journal_knows_is_skipped_by_its_name() {
     let origin = Origin::builder().start().await.expect("a port is free");
     let folder = Folder::new();

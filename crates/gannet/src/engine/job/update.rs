@@ -2,7 +2,7 @@
 //! written down of each is asked for before it is queued or skipped, one at a time. What follows from it for a version is
 //! decided in `policy::update`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::task::{Context, Poll};
 
 use http::Method;
@@ -34,11 +34,16 @@ enum What {
     Skip(PathBuf, Tried),
 }
 
-/// How many names it was given that turned out to be other URLs'.
-pub(super) type Tried = u32;
+/// Names it was given that turned out to be other URLs'.
+#[derive(Debug, Default)]
+pub(super) struct Tried {
+    count: u32,
+    /// What the first of them was made of.
+    first: Option<Box<Path>>,
+}
 
-/// So many names are tried.
-const NAMES: Tried = 64;
+/// So many names are tried: one folder may have had as many lists that give one name each.
+const NAMES: u32 = 10_000;
 
 impl Job {
     /// Queues a request whose file is there, once it is known what was written down of it.
@@ -86,14 +91,19 @@ impl Job {
 
     /// A name is no reason to pass over a body that is nowhere: the file of another URL stays, and this one gets another
     /// name.
-    fn skip_unless(&mut self, mut waiting: Waiting, (path, tried): (PathBuf, Tried), written: Written) {
+    fn skip_unless(&mut self, mut waiting: Waiting, (path, mut tried): (PathBuf, Tried), written: Written) {
         let another = match written {
             Written::Beside(own) => return self.skip(waiting, own),
             Written::OfAnother(another) => another,
             Written::NoRow | Written::NoVersion | Written::Version(_) => return self.skip(waiting, path),
         };
-        let admission = match tried {
-            ..NAMES => self.terms.sink.admit_beside(waiting.seq, &mut waiting.request, tried),
+        let place = &mut waiting.request.place;
+        match tried.count {
+            0 => tried.first.clone_from(place),
+            1.. => place.clone_from(&tried.first),
+        }
+        let admission = match tried.count {
+            ..NAMES => self.terms.sink.admit_beside(waiting.seq, &mut waiting.request, tried.count),
             NAMES.. => {
                 let message = format!("{} is the file of {another}", path.display());
                 Some(Err(Error::new(ErrorKind::Exists, Phase::Sink, message)))
@@ -102,7 +112,10 @@ impl Job {
         let Some(admission) = admission else { return self.skip(waiting, path) };
         match admission {
             Ok(Admission::Fetch | Admission::Update(_)) => self.queue(waiting),
-            Ok(Admission::Skip(path)) => self.skip_own(waiting, path, tried + 1),
+            Ok(Admission::Skip(path)) => {
+                tried.count += 1;
+                self.skip_own(waiting, path, tried);
+            }
             Err(error) => {
                 let Waiting { seq, line, request, .. } = waiting;
                 let url: Box<str> = request.url().into();
