@@ -129,6 +129,8 @@ enum Way {
     Reopen,
     /// It is put aside.
     Anew,
+    /// Nothing: there is no URL in the list, and no job to be kept.
+    Leave,
 }
 
 /// Lines of a list that are compared with those of an unfinished job before anything is written; those behind them are
@@ -136,7 +138,8 @@ enum Way {
 const LOOKED_AT: u64 = 10_000;
 
 impl JobTo {
-    /// Opens its journal, and changes nothing in it. `None` if there is no place for one and none was asked for.
+    /// Opens its journal, and changes nothing in it. `None` if there is no place for one and none was asked for, and if the
+    /// list holds no URL, which is no reason to put another job aside.
     ///
     /// # Errors
     /// It is in use, damaged or of a newer version; it belongs to another place.
@@ -176,6 +179,7 @@ impl JobTo {
             let moved_from = job.before().as_ref().and_then(Settings::folder);
             job.way = job.way_on(start, crowd, again)?;
             job.leftovers = match job.way {
+                Way::Leave => return Ok(None),
                 Way::Begin | Way::GoOn | Way::Reopen => Leftovers::beside(&path, keys, written),
                 Way::Anew => {
                     keys.extend(moved_from.and_then(|folder| job.place.part_key_in(&folder)));
@@ -196,7 +200,7 @@ impl Job {
         // What a killed run of it has left of bodies that nobody goes on with: while there is a journal whose job this is.
         self.leftovers.take().into_iter().for_each(|leftovers| leftovers.remove());
         match self.way {
-            Way::Begin | Way::GoOn => {}
+            Way::Begin | Way::GoOn | Way::Leave => {}
             Way::Reopen => {
                 self.journal.reopen_failed();
                 if self.settings.is_retry {
@@ -231,8 +235,8 @@ impl Job {
         let is_told = before.as_ref().is_none_or(|before| before.is_told);
         let is_renewed = self.known.is_finished && is_told && self.existing != Existing::Kept;
         match start {
-            Start::Anew => return Ok(Way::Anew),
-            Start::Command if is_other || is_renewed => return Ok(Way::Anew),
+            Start::Anew => return Ok(anew(again)),
+            Start::Command if is_other || is_renewed => return Ok(anew(again)),
             Start::Command => {}
             // Also of a list that is read once.
             Start::Resume | Start::Retry => self.journal.hold_to_its_list(),
@@ -242,14 +246,19 @@ impl Job {
         }
         let at_most = if self.known.is_finished { u64::MAX } else { LOOKED_AT };
         let is_known = self.known.is_finished && before.as_ref().is_some_and(|before| self.begins_as(before));
-        if let Some(mut again) = again.filter(|_| !is_known)
-            && let Same::No(why) = same::compare(&self.journal, &mut *again, at_most)?
-        {
-            return match start {
-                _ if !self.known.is_finished => Err(self.unfinished(&why).into()),
-                Start::Command | Start::Anew => Ok(Way::Anew),
-                Start::Resume | Start::Retry => Err(self.other_list(&why).into()),
-            };
+        if let Some(mut again) = again.filter(|_| !is_known) {
+            let is_finished = self.known.is_finished;
+            match (start, same::compare(&self.journal, &mut *again, at_most)?) {
+                (_, Same::Yes) => {}
+                (Start::Command | Start::Anew, Same::Empty(_)) => return Ok(Way::Leave),
+                (_, Same::No(why) | Same::Empty(why)) if !is_finished => {
+                    return Err(self.unfinished(&why).into());
+                }
+                (Start::Command | Start::Anew, Same::No(_)) => return Ok(Way::Anew),
+                (Start::Resume | Start::Retry, Same::No(why) | Same::Empty(why)) => {
+                    return Err(self.other_list(&why).into());
+                }
+            }
         }
         Ok(match start {
             Start::Retry => Way::Reopen,
@@ -380,6 +389,12 @@ impl Job {
             remove_folders(&self.made);
         }
     }
+}
+
+/// A new job, if there is anything to be done.
+fn anew(list: Option<Again>) -> Way {
+    let holds_url = list.is_none_or(|mut list| same::holds_url(&mut *list));
+    if holds_url { Way::Anew } else { Way::Leave }
 }
 
 /// Removes folders that hold nothing.

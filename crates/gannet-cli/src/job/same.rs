@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 
-use gannet::source::Source;
-use gannet::{Error, Journal, Recorded, Request};
+use gannet::source::{Input, Source};
+use gannet::{Error, ErrorKind, Journal, Recorded, Request};
 
 /// What a list is to the job of a journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub(super) enum Same {
     Yes,
     /// Another one; this is where they part, in words.
     No(String),
+    /// The same, and there is no URL in it.
+    Empty(String),
 }
 
 /// Compares so many lines of a list with that of the journal at most, and no further than that one goes. Blocks until so
@@ -21,29 +23,51 @@ pub(super) enum Same {
 pub(super) fn compare(journal: &Journal, list: &mut dyn Source, at_most: u64) -> Result<Same, Error> {
     let reader = Journal::read(journal.path())?;
     let mut lines = reader.lines();
-    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
-    let mut context = Context::from_waker(&waker);
-    let mut count = 0u64;
+    let (mut count, mut has_url) = (0u64, false);
     while !lines.is_over() && count < at_most {
-        match list.poll_next(&mut context) {
-            Poll::Pending => std::thread::park(),
-            Poll::Ready(None) => {
-                let all = reader.summary().lines;
-                return Ok(Same::No(format!("it ends after {count} of {all} lines")));
-            }
-            Poll::Ready(Some(input)) => {
-                if !lines.is_next(&input.request)? {
-                    let which = match input.line {
-                        Some(line) => format!("line {line} differs"),
-                        None => format!("URL {} differs", count + 1),
-                    };
-                    return Ok(Same::No(which + &was(reader.row(count)?, &input.request)));
-                }
-                count += 1;
-            }
+        let Some(input) = next(list) else {
+            let all = reader.summary().lines;
+            let why = format!("it ends after {count} of {all} lines");
+            return Ok(if has_url { Same::No(why) } else { Same::Empty(why) });
+        };
+        if is_end(&input) {
+            // What is behind it nobody knows.
+            return Ok(Same::Yes);
         }
+        has_url |= input.request.is_ok();
+        if !lines.is_next(&input.request)? {
+            let which = match input.line {
+                Some(line) => format!("line {line} differs"),
+                None => format!("URL {} differs", count + 1),
+            };
+            let why = which + &was(reader.row(count)?, &input.request);
+            return Ok(if has_url || holds_url(list) { Same::No(why) } else { Same::Empty(why) });
+        }
+        count += 1;
     }
     Ok(Same::Yes)
+}
+
+/// Whether there is a URL in what is left of a list. Blocks until so much of it is read.
+pub(super) fn holds_url(list: &mut dyn Source) -> bool {
+    std::iter::from_fn(|| next(list)).any(|input| input.request.is_ok())
+}
+
+/// Waits for the next line.
+fn next(list: &mut dyn Source) -> Option<Input> {
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut context = Context::from_waker(&waker);
+    loop {
+        match list.poll_next(&mut context) {
+            Poll::Pending => std::thread::park(),
+            Poll::Ready(input) => return input,
+        }
+    }
+}
+
+/// Whether the list cannot be read any further.
+fn is_end(input: &Input) -> bool {
+    input.request.as_ref().is_err_and(|error| error.kind() == ErrorKind::InputUnreadable)
 }
 
 /// What a line was, as far as it can be told.

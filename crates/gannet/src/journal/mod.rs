@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 
 use crate::error::{Error, ErrorKind, Phase};
 
+mod admitted;
 mod durable;
 mod earlier;
 mod fetches;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use super::admitted::{Admitted, Holds, Own};
 use super::earlier::{Wanted, What, word_of};
 use super::group::Write;
 use super::line::{hash_of, url_of};
@@ -40,6 +41,8 @@ pub(crate) struct Run {
     open_ends: u64,
     /// What this job has written down itself of what is looked up.
     found: Option<Written>,
+    /// The list could not be read to its end.
+    is_cut: bool,
     /// Something is wrong: nothing more is written.
     failed: Option<Error>,
     since: Since,
@@ -83,35 +86,6 @@ pub(super) enum OtherList {
     IsRefused,
 }
 
-/// A line that waits for its turn, as tens of thousands do: most have nothing but their hash.
-#[derive(Debug)]
-struct Admitted {
-    hash: u64,
-    own: Option<Box<Own>>,
-}
-
-/// What is not alike for all lines.
-#[derive(Debug, Default)]
-struct Own {
-    method: http::Method,
-    /// What this job's own row says, which is opened again.
-    row: Option<Recorded>,
-    /// What its file holds, while nothing else is known to take its place.
-    kept: Option<Kept>,
-    /// Whether the file of its row holds another body than is wanted.
-    holds: Holds,
-}
-
-/// What the file of a line holds from before.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum Holds {
-    /// Nothing that speaks against it.
-    #[default]
-    Nothing,
-    /// What its row says, which is not wanted any more.
-    Outdated,
-}
-
 /// What is known of a line of the list.
 pub(crate) enum Known {
     /// Nothing that settles it.
@@ -147,6 +121,7 @@ impl Run {
             open: ByNumber::default(),
             open_ends: 0,
             found: None,
+            is_cut: false,
             failed: None,
             since,
             past,
@@ -221,6 +196,10 @@ impl Run {
     ) -> Result<Known, Error> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
+        }
+        if request.as_ref().is_err_and(is_no_line) {
+            self.is_cut = true;
+            return Ok(Known::Open { part: None, outdated: None });
         }
         let hash = hash_of(request, &mut self.bytes);
         let before = self.compare(seq, line, hash, request)?;
@@ -445,7 +424,7 @@ impl Run {
 
     /// The list has ended, after so many lines.
     pub(crate) fn input_ended(&mut self, inputs: u64) {
-        if inputs < self.known && !self.may_be_put_aside() && self.failed.is_none() {
+        if inputs < self.known && !self.is_cut && !self.may_be_put_aside() && self.failed.is_none() {
             let what = self.what_is_there();
             let message = format!("{what}: this one ends after {inputs} of {} lines", self.known);
             let error = trouble::of(ErrorKind::JournalOtherList, &self.handle.path, message);
@@ -455,7 +434,8 @@ impl Run {
 
     /// Nothing more comes: ready when all that has settled is committed. `seen` is the number of lines that were read.
     pub(crate) fn poll_end(&mut self, cx: &mut Context<'_>, whole: Whole) -> Poll<()> {
-        if whole == Whole::Yes && self.open_ends == 0 && self.open.is_empty() && self.failed.is_none() {
+        let is_done = self.open_ends == 0 && self.open.is_empty() && !self.is_cut;
+        if whole == Whole::Yes && is_done && self.failed.is_none() {
             // Once.
             self.open_ends = u64::MAX;
             self.handle.scribe.push(Write::Finish);
@@ -481,6 +461,11 @@ impl Drop for Run {
     fn drop(&mut self) {
         self.handle.release();
     }
+}
+
+/// What stands for all that a list still has, and cannot be read.
+fn is_no_line(error: &Error) -> bool {
+    error.kind() == ErrorKind::InputUnreadable
 }
 
 fn has_failed(row: &Recorded) -> bool {
