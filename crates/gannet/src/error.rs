@@ -187,6 +187,8 @@ kinds! {
     ItemDeadline => "deadline.item",
     /// The caller stopped it.
     Cancelled => "cancelled",
+    /// An earlier run of its job was stopped after it was sent, and it may not be sent twice: what came of it is not known.
+    Unanswered => "request.unanswered",
     /// Our own gate or pool had no place for too long.
     QueueTimeout => "queue.timeout",
     /// The server asked to be left alone for longer than is waited for, or past the deadline.

@@ -40,7 +40,7 @@ pub(super) fn exit_code(kind: Kind) -> u8 {
         | Kind::HostAway
         | Kind::QueueTimeout => 28,
         Kind::TlsHandshake => 35,
-        Kind::Cancelled => 42,
+        Kind::Cancelled | Kind::Unanswered => 42,
         Kind::BadRequest => 43,
         Kind::TooManyRedirects => 47,
         Kind::EmptyReply => 52,

@@ -44,7 +44,13 @@ impl Closing<'_> {
         let has_failed = self.report.count(Ending::Failed);
         let is_left = self.exit == Exit::SomeFailed && self.job.is_some_and(Job::leaves_open);
         let how = || self.job.and_then(|job| job.resume(has_failed)).unwrap_or_else(|| GO_ON.to_owned());
-        (is_cut || (is_left && has_failed == 0)).then(how)
+        (is_cut || (is_left && has_failed == 0) || self.has_unread()).then(how)
+    }
+
+    /// Whether a list that could not be read to its end is to be gone on with.
+    pub(crate) fn has_unread(&self) -> bool {
+        let is_torn = self.report.errors().contains_key(ErrorKind::InputUnreadable.code());
+        self.exit == Exit::SomeFailed && is_torn && self.job.is_some()
     }
 
     /// How to try again what failed, if the job is kept and over.

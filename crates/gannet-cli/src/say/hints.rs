@@ -141,6 +141,7 @@ fn for_kind(kind: Kind) -> &'static str {
         Kind::JobDeadline => "give it longer with --deadline, or run the same command again",
         Kind::ItemDeadline => "give it longer with --max-time",
         Kind::Cancelled => "run the same command again to go on",
+        Kind::Unanswered => "see at the server whether it was done; gannet retry sends it again",
         Kind::QueueTimeout => "lower -j",
         Kind::HostAway => "run the same command again then, or wait for longer with --retry-after-max",
         Kind::HostUnavailable => "try again when it is up, or wait for longer with --host-give-up",

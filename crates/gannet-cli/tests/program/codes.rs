@@ -65,6 +65,7 @@ impl Stage {
         let mut command = self.folder.command([""; 0]);
         let program = command.get_program().to_owned();
         command = Command::new("sh");
+        command.env("XDG_CONFIG_HOME", "/dev/null").env("XDG_STATE_HOME", self.folder.path().join("state"));
         command.current_dir(self.folder.path()).arg("-c").arg(format!("{before}\nexec \"$0\" \"$@\""));
         command.arg(program).args(words(options)).arg(url);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -224,6 +225,12 @@ fn end_of_job(stage: &Stage, kind: ErrorKind) -> Option<Made> {
         ErrorKind::HostUnavailable => {
             let dead = format!("http://{}/", Refusal::open().expect("a free port").addr());
             stage.get(&format!("--no-body --host-give-up 1s --globoff {}", [&*dead; 40].join(" ")), &dead)
+        }
+        // The second run does not send again what the first one has sent.
+        ErrorKind::Unanswered => {
+            std::fs::write(stage.folder.path().join("once"), stage.plain.url("/?never") + "\n").ok()?;
+            stage.get("-P once.d -d x --deadline 200ms -i", "once");
+            stage.get("-P once.d -d x -i", "once")
         }
         ErrorKind::Cancelled => {
             let (missing, silent) = (stage.plain.url("/?status=404"), stage.plain.url("/?never"));

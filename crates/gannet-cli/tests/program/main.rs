@@ -8,6 +8,7 @@ mod fixture;
 mod inputs;
 mod journal;
 mod journal_again;
+mod journal_lists;
 mod journal_places;
 mod leftovers;
 mod mending;

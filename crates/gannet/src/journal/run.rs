@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Phase};
 use crate::event::Event;
 use crate::number::ByNumber;
-use crate::outcome::{Ending, Entry, Outcome, Record, Recorded, Verdict};
+use crate::outcome::{Ending, Entry, Outcome, Record, Recorded, Verdict, WhyStopped};
 use crate::part::Part;
 use crate::request::Request;
 use crate::version::{Kept, Outdated, Written};
@@ -221,8 +221,10 @@ impl Run {
         }
         let method = request.as_ref().map_or(http::Method::GET, |request| request.http_method().clone());
         let holds = if outdated.is_some() { Holds::Outdated } else { Holds::Nothing };
-        let is_bare = before.is_none() && method == http::Method::GET && holds == Holds::Nothing;
-        let own = (!is_bare).then(|| Box::new(Own { method, row: before, kept: None, holds }));
+        let goes_once = request.as_ref().is_ok_and(|request| !request.template.is_repeatable());
+        let is_bare =
+            before.is_none() && method == http::Method::GET && !goes_once && holds == Holds::Nothing;
+        let own = (!is_bare).then(|| Box::new(Own { method, goes_once, row: before, kept: None, holds }));
         self.open.insert(seq, Admitted { hash, own });
         let block = self.block.as_mut().filter(|_| seq < self.known);
         Ok(Known::Open { part: block.and_then(|block| block.take_part(seq)), outdated })
@@ -387,7 +389,9 @@ impl Run {
             .map(Error::kind)
             .is_some_and(|kind| kind.ends_the_output() || kind == ErrorKind::NoDescriptors);
         let is_stopped = is_lost || matches!(outcome.ending(), Ending::Unfinished | Ending::Cancelled);
-        self.open_ends += u64::from(is_stopped);
+        // Nothing is asked twice that may not be, by no run.
+        let is_spent = is_stopped && own.goes_once && was_sent(outcome);
+        self.open_ends += u64::from(is_stopped && !is_spent);
         if self.failed.is_some() || (is_stopped && outcome.attempts().is_empty()) {
             return;
         }
@@ -395,8 +399,10 @@ impl Run {
         if let Some(before) = &own.row {
             row.follows(before);
         }
-        if is_lost {
-            row.ending = Ending::Unfinished;
+        match (is_lost, is_spent) {
+            (false, true) => row.is_unanswered(),
+            (true, false) => row.ending = Ending::Unfinished,
+            (true, true) | (false, false) => {}
         }
         if let Some(before) = own.row.as_ref().filter(|row| is_stopped && has_failed(row))
             && self.leaves_open
@@ -466,6 +472,14 @@ impl Drop for Run {
 /// What stands for all that a list still has, and cannot be read.
 fn is_no_line(error: &Error) -> bool {
     error.kind() == ErrorKind::InputUnreadable
+}
+
+/// Whether the server may have seen the request of which nothing was made in the end.
+fn was_sent(outcome: &Outcome) -> bool {
+    outcome.attempts().last().is_some_and(|attempt| match attempt.why_stopped {
+        WhyStopped::Failed(_) => attempt.status.is_some(),
+        _ => attempt.connection.is_some(),
+    })
 }
 
 fn has_failed(row: &Recorded) -> bool {

@@ -182,3 +182,53 @@ async fn earlier_jobs_are_found_though_somebody_has_removed_one() {
     run(&folder, &origin, &urls(&origin, &["/d?size=1"])).await;
     assert_eq!(Journal::history(folder.journal()), [name(2), name(3)], "the latest is the last");
 }
+
+/// A list that breaks off behind this text.
+struct Torn(std::io::Cursor<String>);
+
+impl std::io::Read for Torn {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        match std::io::Read::read(&mut self.0, into)? {
+            0 => Err(std::io::Error::other("it is torn")),
+            read => Ok(read),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_list_that_cannot_be_read_to_its_end_leaves_its_job_open() {
+    let (folder, origin) = (Folder::new(), origin().await);
+    let list = urls(&origin, &["/a?size=1", "/b?size=1", "/c?size=1"]);
+    // Torn behind two lines, one line, and two of a job that is finished.
+    for (whole, torn, sent, endings) in [
+        (0, 2, 2, "ok ok failed"),
+        (0, 1, 0, "ok+ failed"),
+        (3, 0, 1, "ok+ ok+ ok"),
+        (0, 2, 0, "ok+ ok+ failed"),
+    ] {
+        let before = origin.counts().requests;
+        let client = gannet::Client::builder().retries(0).build().expect("it fits together");
+        let sink = std::sync::Arc::new(gannet::sink::Files::in_directory(folder.path().join("out")));
+        let text = list[..torn].join("\n") + "\n";
+        let mut outcomes = Vec::new();
+        if whole == 0 {
+            let source = gannet::source::Lines::from_reader(Torn(std::io::Cursor::new(text)));
+            let mut job = client.fetch_each(source).save_with(sink).journal(folder.open());
+            while let Some(outcome) = job.next().await {
+                outcomes.push(outcome);
+            }
+            assert!(job.error().is_none(), "{:?}", job.error());
+            let error = outcomes.iter().find_map(gannet::Outcome::error).expect("it could not be read");
+            assert_eq!(error.kind(), ErrorKind::InputUnreadable);
+        } else {
+            outcomes = run(&folder, &origin, &list[..whole]).await.outcomes;
+        }
+        outcomes.sort_by_key(gannet::Outcome::seq);
+        let ran = crate::fixture::Ran { outcomes, error: None, sent: origin.counts().requests - before };
+        assert_eq!((&*ran.endings(), ran.sent), (endings, sent));
+        let known = folder.open().resumed();
+        let is_finished = whole > 0 || torn == 2 && sent == 0;
+        assert_eq!((known.failed, known.is_finished), (0, is_finished), "{known:?}");
+    }
+    assert!(Journal::history(folder.journal()).is_empty(), "it was one job all the time");
+}

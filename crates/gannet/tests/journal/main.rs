@@ -5,6 +5,7 @@ mod damage;
 mod fixture;
 mod lists;
 mod names;
+mod once;
 mod opening;
 mod parts;
 mod resuming;

@@ -140,6 +140,15 @@ impl<'a> Entry<'a> {
         }
     }
 
+    /// It was stopped after it was sent, and may not be sent twice.
+    pub(crate) fn is_unanswered(&mut self) {
+        let phase = self.error.as_ref().map_or(Phase::Wait, |error| error.phase);
+        let message =
+            "the job was stopped after this was sent, which may not be sent twice: it may have been done";
+        self.ending = Ending::Failed;
+        self.error = Some(EntryError { kind: ErrorKind::Unanswered, phase, message, wanted: None });
+    }
+
     /// It was stopped while it was tried again: it has failed as it had before.
     pub(crate) fn has_failed_as(&mut self, before: &'a Recorded) {
         self.ending = before.ending;

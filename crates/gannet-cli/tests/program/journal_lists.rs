@@ -1,0 +1,126 @@
+//! Lists that are not what a job's list is: torn, empty, without a URL, one of many in a folder. And what of a list may
+//! not be sent twice.
+
+use std::process::Command;
+
+use gannet_origin::Origin;
+
+use crate::fixture::{Folder, column, origin, start};
+
+/// The names of journals in the folder of the job.
+fn journals(folder: &Folder) -> Vec<String> {
+    folder.names("out/.gannet").into_iter().filter(|name| name.ends_with(".sqlite")).collect()
+}
+
+/// A list of these paths, in a file of this name.
+fn list(folder: &Folder, name: &str, origin: &Origin, paths: &[&str]) {
+    let urls: Vec<String> = paths.iter().map(|path| origin.url(path)).collect();
+    folder.write(name, &(urls.join("\n") + "\n"));
+}
+
+#[test]
+fn a_torn_list_leaves_its_job_open_and_the_whole_one_is_gone_on_with() {
+    let (origin, folder) = (origin(), Folder::new());
+    let paths: Vec<String> = (0..2000).map(|number| format!("/{number}?size=1&{}", number * 7919)).collect();
+    list(&folder, "list", &origin, &paths.iter().map(String::as_str).collect::<Vec<_>>());
+    let packed = Command::new("gzip").arg("list").current_dir(folder.path()).status();
+    assert!(packed.is_ok_and(|status| status.success()), "gzip packs it");
+    let whole = folder.read_bytes("list.gz");
+    std::fs::write(folder.path().join("list.gz"), &whole[..whole.len() / 2]).expect("it can be written");
+    let run = || folder.run(["-P", "out", "-i", "list.gz", "--name", "{seq}", "--report", "r"]);
+    let ran = run();
+    let (rows, summary) = folder.report("r");
+    assert_eq!((ran.code, &summary["errors"]["input.unreadable"]), (1, &1.into()), "{ran:?}");
+    assert!(
+        ran.stderr.contains("exit 1: the list could not be read to its end; gannet resume out to go on"),
+        "{}",
+        ran.stderr
+    );
+    let read = rows.len() as u64 - 1;
+    assert!((1..1999).contains(&read), "{read} lines");
+    let jobs = folder.run(["jobs"]).out();
+    assert!(jobs.contains(&format!("{read} of {read} obtained  gannet resume out")), "{jobs}");
+    // Again, and by `resume`: nothing changes.
+    for ran in [run(), folder.run(["resume", "out"])] {
+        assert!(ran.code == 1 && ran.stderr.contains("gannet resume out to go on"), "{ran:?}");
+    }
+    assert_eq!(origin.counts().requests, read);
+    std::fs::write(folder.path().join("list.gz"), &whole).expect("it can be written");
+    let ran = folder.run(["resume", "out"]);
+    assert_eq!((ran.code, origin.counts().requests), (0, 2000), "{ran:?}");
+    assert_eq!(journals(&folder), ["journal.sqlite"], "it was one job all the time");
+    // Torn after its job is over, it says nothing against that.
+    std::fs::write(folder.path().join("list.gz"), &whole[..whole.len() / 2]).expect("it can be written");
+    assert_eq!(run().code, 1);
+    std::fs::write(folder.path().join("list.gz"), &whole).expect("it can be written");
+    assert_eq!((run().code, origin.counts().requests), (0, 2000));
+    assert_eq!(journals(&folder), ["journal.sqlite"]);
+}
+
+#[test]
+fn a_list_without_a_url_is_no_reason_to_put_a_job_aside() {
+    let (origin, folder) = (origin(), Folder::new());
+    list(&folder, "list", &origin, &["/a?size=10", "/b?status=404"]);
+    assert_eq!(folder.run(["-P", "out", "-i", "list"]).code, 1);
+    for (text, args) in [
+        ("", &[][..]),
+        ("# nothing\n\n", &[]),
+        ("xx:/\nhttp://[\n", &[]),
+        ("xx:/\n", &["--new-job"]),
+        ("", &["--if-exists", "overwrite"]),
+        ("xx:/\n", &["--if-exists", "update"]),
+    ] {
+        folder.write("other", text);
+        let ran = folder.run(["-P", "out", "-i", "other"].iter().chain(args));
+        assert_eq!(
+            (ran.code, journals(&folder)),
+            (2, vec!["journal.sqlite".to_owned()]),
+            "{text:?}: {ran:?}"
+        );
+        assert!(!ran.stderr.contains("gannet re"), "{}", ran.stderr);
+        let jobs = folder.run(["jobs"]).out();
+        assert!(jobs.contains("1 of 2 obtained, 1 failed  gannet retry out"), "{text:?}: {jobs}");
+    }
+    // Nor of one that is not over.
+    let slow = start(Origin::builder().script("/b", ["never", "size=20"]));
+    list(&folder, "list", &slow, &["/a?size=10", "/b"]);
+    assert_eq!(folder.run(["-P", "out", "-i", "list", "--deadline", "300ms"]).code, 4);
+    folder.write("other", "xx:/\n");
+    assert_eq!(folder.run(["-P", "out", "-i", "other"]).code, 2);
+    let ran = folder.run(["resume", "out", "--deadline", "10s"]);
+    assert_eq!((ran.code, slow.requests_to("/a")), (0, 1), "{ran:?}");
+    // With a URL behind the others it is a list.
+    folder.write("other", &format!("xx:/\n{}\n", origin.url("/c?size=1")));
+    assert_eq!((folder.run(["-P", "out", "-i", "other"]).code, journals(&folder).len()), (1, 3));
+}
+
+#[test]
+fn the_twelfth_list_in_a_folder_is_fetched_like_the_first() {
+    let (origin, folder) = (origin(), Folder::new());
+    for number in 1..=12 {
+        list(&folder, "list", &origin, &[&*format!("/{number}?size={number}")]);
+        let ran = folder.run(["-P", "out", "-i", "list", "--name", "{seq}"]);
+        assert_eq!((ran.code, origin.counts().requests), (0, number), "{ran:?}");
+    }
+    assert_eq!(folder.names("out").len(), 12);
+}
+
+#[test]
+fn a_post_that_was_under_way_is_not_sent_again_but_by_retry() {
+    let folder = Folder::new();
+    let origin = start(Origin::builder().script("/b", ["never", "size=20"]));
+    list(&folder, "list", &origin, &["/a?size=10", "/b"]);
+    let args = ["-P", "out", "-i", "list", "-d", "x", "--report", "r", "--deadline"];
+    let run = |deadline| folder.run(args.into_iter().chain([deadline]));
+    assert_eq!((run("300ms").code, origin.counts().requests), (4, 2));
+    assert_eq!(column(&folder.report("r").0, "outcome"), ["ok", "unfinished"]);
+    for _ in 0..2 {
+        let again = run("10s");
+        let (rows, summary) = folder.report("r");
+        assert_eq!((again.code, origin.counts().requests), (1, 2), "{again:?}");
+        assert_eq!(summary["errors"]["request.unanswered"], 1, "{rows:?}");
+        assert!(again.stderr.contains("gannet retry out --data ... to try these again"), "{}", again.stderr);
+    }
+    let retried = folder.run(["retry", "out", "-d", "x", "--deadline", "10s"]);
+    assert_eq!((retried.code, origin.counts().requests), (0, 3), "{retried:?}");
+}
