@@ -196,12 +196,12 @@ fn a_report_is_a_list_of_what_failed_whatever_the_names_of_the_others() {
     list(&folder, &origin, &["/c/f"]);
     let ran = folder.run(["-P", "./out", "-i", "list"]);
     assert_eq!((ran.code, origin.counts().requests), (0, 4), "{ran:?}");
-    assert_eq!((folder.names("out").len(), folder.read("out/f.1.0").as_str()), (3, "third"));
+    assert_eq!((folder.names("out").len(), folder.read("out/f.0-1").as_str()), (3, "third"));
     list(&folder, &origin, &["/c/f", "/a/f"]);
     let ran = folder.run(["-P", "out", "-i", "list", "--new-job"]);
     assert_eq!(ran.code, 0, "{ran:?}");
     assert_eq!(
-        ["f", "f.0", "f.1.0"].map(|name| folder.read(&format!("out/{name}"))),
+        ["f", "f.0", "f.0-1"].map(|name| folder.read(&format!("out/{name}"))),
         ["one", "other", "third"]
     );
 }
