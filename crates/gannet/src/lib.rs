@@ -64,6 +64,7 @@
 //!
 //! Without `http1` and `http2` only a custom [`Transport`] can send.
 
+mod below;
 mod client;
 mod clock;
 #[cfg(feature = "cookies")]

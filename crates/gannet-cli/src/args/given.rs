@@ -25,6 +25,49 @@ pub(crate) struct Given {
 
 /// Options that say how this run is watched or begun, and nothing of the job.
 const OF_ONE_RUN: [&str; 3] = ["new-job", "dry-run", "curl"];
+/// Options that change nothing in what a line of a list asks for: what is told, how long is waited, how much at once, how
+/// often.
+const CHANGES_NO_LINE: [&str; 39] = [
+    "color",
+    "connect-timeout",
+    "deadline",
+    "dump-header",
+    "durability",
+    "fail-early",
+    "grace",
+    "har",
+    "hedge",
+    "hedge-budget",
+    "host-give-up",
+    "host-rate",
+    "include",
+    "max-buffer",
+    "max-time",
+    "no-buffer",
+    "parallel-max",
+    "per-host",
+    "progress",
+    "progress-bar",
+    "quiet",
+    "rate",
+    "read-timeout",
+    "report",
+    "report-attempts",
+    "report-order",
+    "resume-parts",
+    "retry",
+    "retry-after-max",
+    "retry-all-errors",
+    "retry-budget",
+    "retry-delay",
+    "retry-max-delay",
+    "retry-max-time",
+    "silent",
+    "speed-limit",
+    "speed-time",
+    "until",
+    "write-out",
+];
 /// Options whose value may name a file behind an `@`.
 const TAKES_A_FILE: [&str; 4] = ["data", "data-binary", "data-urlencode", "json"];
 /// Options whose value is a file or folder.
@@ -229,6 +272,14 @@ impl Given {
         self.words.iter().filter(|word| !gives_way(word)).cloned().collect()
     }
 
+    /// Those that what a line of a list asks for may depend on, in their order.
+    pub(crate) fn words_of_lines(&self) -> impl Iterator<Item = &String> {
+        self.words.iter().filter(|word| match Word::of_setting(word) {
+            Some(Word::Flag(long) | Word::Valued(long, _)) => !CHANGES_NO_LINE.contains(&long.as_str()),
+            Some(Word::Plain(..)) | None => true,
+        })
+    }
+
     /// The names of all options.
     fn flags(&self) -> impl Iterator<Item = String> + '_ {
         self.words.iter().map(|word| flag_of(word)).chain(self.secret.iter().cloned())
@@ -298,5 +349,38 @@ impl CountOrOne for ArgMatches {
     /// How often a flag was given that may be given more than once, else once.
     fn get_count_or_one(&self, id: &str) -> u8 {
         self.try_get_one::<u8>(id).ok().flatten().copied().unwrap_or(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_options_that_are_named_here_are_options() {
+        let definition = crate::args::definition();
+        let get = definition.find_subcommand("get").expect("it is one");
+        let all: Vec<&str> = get.get_arguments().filter_map(clap::Arg::get_long).collect();
+        let named = [&OF_ONE_RUN[..], &CHANGES_NO_LINE, &TAKES_A_FILE, &IS_A_PATH];
+        for name in named.into_iter().flatten() {
+            assert!(all.contains(name), "--{name}");
+        }
+    }
+
+    #[test]
+    fn what_a_run_tells_and_how_long_it_waits_makes_no_other_lines() {
+        let given =
+            |words: &str| Given { words: words.split(' ').map(str::to_owned).collect(), ..Given::default() };
+        let before = given("--input=list --directory-prefix=o --quiet --report=r --retry=3");
+        for (words, are_same) in [
+            ("--input=list --directory-prefix=o", true),
+            ("--input=list --deadline=1h --directory-prefix=o --until=first:1", true),
+            ("--input=list --directory-prefix=p", false),
+            ("--input=list --directory-prefix=o --request=PUT", false),
+            ("--input=list --directory-prefix=o --input-format=csv", false),
+            ("--input=list --directory-prefix=o http://a/", false),
+        ] {
+            assert_eq!(before.words_of_lines().eq(given(words).words_of_lines()), are_same, "{words}");
+        }
     }
 }

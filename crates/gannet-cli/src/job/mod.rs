@@ -271,7 +271,7 @@ impl Job {
     /// Whether the bytes of the list tell that it begins as that of these settings did, which has settled.
     fn begins_as(&self, before: &Settings) -> bool {
         let (Some(list), Some(print)) = (&self.list, &before.print) else { return false };
-        before.are_same_options(&self.settings) && list.begins_with(print)
+        before.have_same_lines(&self.settings) && list.begins_with(print)
     }
 
     fn unfinished(&self, why: &str) -> Complaint {

@@ -184,10 +184,10 @@ impl Settings {
         list(self) == list(other) && self.cwd == other.cwd
     }
 
-    /// Whether the same options were given, as far as they are kept, so that the same lines ask for the same.
-    pub(super) fn are_same_options(&self, other: &Self) -> bool {
-        let all = |of: &Self| (of.cwd.clone(), of.given.words.clone());
-        self.given.secret.is_empty() && other.given.secret.is_empty() && all(self) == all(other)
+    /// Whether the options were given that make lines ask for the same, as far as that can be told from what is kept.
+    pub(super) fn have_same_lines(&self, other: &Self) -> bool {
+        let are_all_kept = self.given.secret.is_empty() && other.given.secret.is_empty();
+        are_all_kept && self.cwd == other.cwd && self.given.words_of_lines().eq(other.given.words_of_lines())
     }
 
     /// The folder of its files, if it has one.

@@ -3,6 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::below::below;
+
 /// The folder of a job's files, by both its names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Names {
@@ -28,7 +30,7 @@ impl Names {
 
     /// The name of a file as it stands in the journal.
     pub(super) fn kept(&self, path: &Path) -> PathBuf {
-        let rest = path.strip_prefix(&self.given).ok().filter(|_| !self.kept.as_os_str().is_empty());
+        let rest = below(path, &self.given).filter(|_| !self.kept.as_os_str().is_empty());
         match rest {
             Some(rest) => self.kept.join(rest),
             None => self.current.join(path),
@@ -37,7 +39,7 @@ impl Names {
 
     /// The name of a file as the run has it.
     pub(super) fn given(&self, path: PathBuf) -> PathBuf {
-        let rest = path.strip_prefix(&self.kept).ok().filter(|_| !self.kept.as_os_str().is_empty());
+        let rest = below(&path, &self.kept).filter(|_| !self.kept.as_os_str().is_empty());
         match rest {
             Some(rest) => self.given.join(rest),
             None => path,

@@ -144,7 +144,7 @@ impl Store {
         let query = format!("SELECT {COLUMNS} FROM fetches WHERE seq >= ? AND seq < ? ORDER BY seq");
         let mut query = self.connection().prepare_cached(&query).map_err(sqlite)?;
         let mut found = query.query([from.cast_signed(), end.cast_signed()]).map_err(sqlite)?;
-        let (mut settled, mut sum) = (VecDeque::new(), Sum::default());
+        let (mut settled, mut sum) = (VecDeque::with_capacity(hashes.len()), Sum::default());
         let (mut next, mut size) = (from, 0);
         while size < AT_ONCE
             && let Some(row) = found.next().map_err(sqlite)?

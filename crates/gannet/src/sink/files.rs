@@ -18,6 +18,7 @@ use super::rules::{CreateDirectory, IfExists, Letters, Times, admission};
 use super::taken::Taken;
 use super::template::NameTemplate;
 use super::{Admission, Part, Sink, io_error};
+use crate::below::below;
 use crate::error::{Error, ErrorKind};
 use crate::outcome::ReplyHead;
 use crate::request::Request;
@@ -271,11 +272,11 @@ impl Files {
     }
 
     /// What two spellings of one place have in common.
-    fn key(&self) -> fn(&Path) -> u64 {
+    fn key(&self) -> names::Key {
         match (&self.places, self.letters) {
             (Places::Below(_), Letters::Folded) => names::folded,
             (Places::Below(_), Letters::Exact) => names::exact,
-            (Places::At(_) | Places::Own, _) => |path| names::exact(&full(path)),
+            (Places::At(_) | Places::Own, _) => |path, hasher| names::exact(&full(path), hasher),
         }
     }
 
@@ -283,9 +284,9 @@ impl Files {
     /// way.
     fn place_of_file(&self, file: &Path) -> Option<PathBuf> {
         match &self.places {
-            Places::Below(root) => match file.strip_prefix(&root.path) {
-                Ok(place) => Some(place.to_owned()),
-                Err(_) => self.below_root(file),
+            Places::Below(root) => match below(file, &root.path) {
+                Some(place) => Some(place.to_owned()),
+                None => self.below_root(file),
             },
             Places::At(_) | Places::Own => Some(file.to_owned()),
         }

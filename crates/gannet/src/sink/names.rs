@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::ffi::OsStr;
-use std::hash::{DefaultHasher, Hasher};
+use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher, Hasher, RandomState};
 use std::path::{Path, PathBuf};
 
 use icu_normalizer::ComposingNormalizerBorrowed;
@@ -23,20 +23,20 @@ pub(super) const UNNAMED: &str = "index.html";
 /// and made safe.
 pub(super) fn of_url(url: &Url) -> String {
     let segment = url.path_segments().and_then(|mut segments| segments.next_back()).unwrap_or("");
-    let mut name = if segment.is_empty() { UNNAMED.to_owned() } else { decoded(segment) };
+    let mut name = if segment.is_empty() { UNNAMED.to_owned() } else { decoded(segment).into_owned() };
     if let Some(query) = url.query().filter(|query| !query.is_empty()) {
         name.push('_');
         name.push_str(&decoded(query));
     }
-    cleaned(&name)
+    if is_plain(&name) { name } else { cleaned(&name) }
 }
 
 /// What the text says once decoded; the text itself if that is not UTF-8.
-pub(super) fn decoded(text: &str) -> String {
-    match percent_encoding::percent_decode_str(text).decode_utf8() {
-        Ok(plain) => plain.into_owned(),
-        Err(_) => text.to_owned(),
+pub(super) fn decoded(text: &str) -> Cow<'_, str> {
+    if !text.as_bytes().contains(&b'%') {
+        return Cow::Borrowed(text);
     }
+    percent_encoding::percent_decode_str(text).decode_utf8().unwrap_or(Cow::Borrowed(text))
 }
 
 /// The caller's own path, made safe part by part, so that it cannot leave the folder it is put below.
@@ -54,6 +54,9 @@ pub(super) fn below_or_here(path: &Path) -> PathBuf {
 /// One name made safe: for every file system, for a shell's command line and for the eye. Names that are safe
 /// already stay as they are.
 pub(super) fn cleaned(text: &str) -> String {
+    if is_plain(text) {
+        return text.to_owned();
+    }
     let plain: String = text.chars().map(|letter| if is_unsafe(letter) { '_' } else { letter }).collect();
     let mut name = plain.trim().to_owned();
     if name.starts_with(['.', '-']) {
@@ -67,6 +70,18 @@ pub(super) fn cleaned(text: &str) -> String {
         name.insert(0, '_');
     }
     fitted(&name, LONGEST)
+}
+
+/// Whether the name is sure to be safe as it is, as most are: seen by one look at its bytes.
+fn is_plain(name: &str) -> bool {
+    let is_safe = |byte: &u8| matches!(byte, b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-' | b'=' | b'&' | b'+' | b',' | b'%');
+    let bytes = name.as_bytes();
+    let first = bytes.first().is_some_and(|first| first.is_ascii_alphanumeric());
+    // The first letters of names that are devices on Windows.
+    let may_be_reserved =
+        || bytes.first().is_some_and(|first| b"CcPpAaNnLl".contains(first)) && is_reserved(name);
+    let ends_well = bytes.last().is_some_and(|last| *last != b'.');
+    bytes.len() <= LONGEST && first && ends_well && bytes.iter().all(is_safe) && !may_be_reserved()
 }
 
 /// Windows drops these from the end of a name.
@@ -127,21 +142,46 @@ pub(super) fn cut(text: &str, room: usize) -> &str {
     &text[..end]
 }
 
-/// The names given so far, as hashes: 8 bytes each.
+/// The names given so far, as hashes: 8 bytes each. Nobody can choose names that are one to it, since its key is drawn by lot.
 #[derive(Debug, Default)]
-pub(super) struct Given(HashSet<u64>);
+pub(super) struct Given {
+    key: RandomState,
+    /// In several sets, so that little is held twice while one of them grows.
+    taken: [HashSet<u64, BuildHasherDefault<AsItIs>>; 16],
+}
+
+/// What two spellings of one place have in common, as it is put to a hasher.
+pub(super) type Key = fn(&Path, &mut DefaultHasher);
+
+/// A hash is not hashed again.
+#[derive(Debug, Default)]
+struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("hashes are numbers");
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}
 
 impl Given {
     /// Gives `place` to the request of number `seq`; a place that was given before gets the number. Places are the
     /// same for which `key` gives the same, such as [`folded`].
-    pub(super) fn give(&mut self, place: PathBuf, seq: u64, key: fn(&Path) -> u64) -> PathBuf {
-        if self.0.insert(key(&place)) {
+    pub(super) fn give(&mut self, place: PathBuf, seq: u64, key: Key) -> PathBuf {
+        if self.insert(&place, key) {
             return place;
         }
         let name = place.file_name().map(OsStr::to_string_lossy).unwrap_or_default();
         let mut other = place.with_file_name(labelled(&name, &seq.to_string()));
         let mut repeat = 0_u64;
-        while !self.0.insert(key(&other)) {
+        while !self.insert(&other, key) {
             repeat += 1;
             other = place.with_file_name(labelled(&name, &format!("{seq}-{repeat}")));
         }
@@ -149,31 +189,42 @@ impl Given {
     }
 
     /// Nobody is given this place any more.
-    pub(super) fn take(&mut self, place: &Path, key: fn(&Path) -> u64) {
-        self.0.insert(key(place));
+    pub(super) fn take(&mut self, place: &Path, key: Key) {
+        self.insert(place, key);
+    }
+
+    /// Whether it is new.
+    fn insert(&mut self, place: &Path, key: Key) -> bool {
+        let mut hasher = self.key.build_hasher();
+        key(place, &mut hasher);
+        let hash = hasher.finish();
+        // Bits that a set has no other use for.
+        self.taken[(hash >> 40) as usize % 16].insert(hash)
     }
 }
 
-/// The same for names that differ in case only, or in how an accent is composed (Unicode's normal form C), and for every
-/// run of the program, so that running again finds the same names.
-pub(super) fn folded(place: &Path) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    let text = place.to_string_lossy();
-    let composed = match text.is_ascii() {
-        true => text,
-        false => Cow::Owned(ComposingNormalizerBorrowed::new_nfc().normalize(&text).into_owned()),
-    };
-    for letter in composed.chars().flat_map(char::to_lowercase) {
-        hasher.write_u32(u32::from(letter));
+/// The same for names that differ in case only, or in how an accent is composed (Unicode's normal form C).
+pub(super) fn folded(place: &Path, hasher: &mut DefaultHasher) {
+    let bytes = place.as_os_str().as_encoded_bytes();
+    let mut letters = [0; LONGEST + 1];
+    match letters.get_mut(..bytes.len()) {
+        Some(letters) if bytes.is_ascii() => {
+            letters.copy_from_slice(bytes);
+            letters.make_ascii_lowercase();
+            hasher.write(letters);
+        }
+        _ => {
+            let text =
+                ComposingNormalizerBorrowed::new_nfc().normalize(&place.to_string_lossy()).into_owned();
+            let folded: String = text.chars().flat_map(char::to_lowercase).collect();
+            hasher.write(folded.as_bytes());
+        }
     }
-    hasher.finish()
 }
 
 /// The same for one and the same name alone.
-pub(super) fn exact(place: &Path) -> u64 {
-    let mut hasher = DefaultHasher::new();
+pub(super) fn exact(place: &Path, hasher: &mut DefaultHasher) {
     hasher.write(place.as_os_str().as_encoded_bytes());
-    hasher.finish()
 }
 
 #[cfg(test)]

@@ -220,7 +220,7 @@ fn put_path(text: &mut String, url: &Url) {
 /// The last segment of the path, decoded.
 fn base(url: &Url) -> String {
     let last = url.path_segments().and_then(|mut segments| segments.next_back()).unwrap_or_default();
-    if last.is_empty() { names::UNNAMED.to_owned() } else { names::decoded(last) }
+    if last.is_empty() { names::UNNAMED.to_owned() } else { names::decoded(last).into_owned() }
 }
 
 /// The stem, and the extension without its dot.
