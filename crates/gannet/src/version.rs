@@ -29,6 +29,8 @@ pub(crate) enum Written {
     Version(Box<Version>),
     /// That the file is another URL's, and this URL has none beside it.
     OfAnother(Box<str>),
+    /// What cannot be read: the file may be another URL's, and this URL has none beside it of which that is known.
+    Unreadable,
     /// That the file is another URL's, and this URL has this one beside it.
     Beside(PathBuf),
 }

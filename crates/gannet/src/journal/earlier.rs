@@ -39,10 +39,11 @@ pub(super) enum What {
     Owner,
 }
 
-/// The journals of earlier jobs.
+/// The journals of earlier jobs, the latest first.
 #[derive(Debug)]
 pub(super) struct Earlier {
-    jobs: Vec<Past>,
+    /// Those that are asked one by one, and why one of them cannot be.
+    jobs: Vec<Result<Past, Error>>,
     older: Older,
 }
 
@@ -70,49 +71,68 @@ impl Earlier {
     pub(super) fn beside(path: &Path) -> Self {
         let mut older = place::history(path);
         let latest = older.split_off(older.len().saturating_sub(LOOKED_INTO));
-        let open = |path: PathBuf| JournalReader::open_past(&path).ok();
-        let jobs = latest.into_iter().rev().filter_map(open).map(Past::of).collect();
-        Self { jobs, older: Older::new(older) }
+        let open = |path: PathBuf| JournalReader::open_past(&path).map(Past::of);
+        Self { jobs: latest.into_iter().rev().map(open).collect(), older: Older::new(older) }
     }
 
-    /// The latest word on a URL and its file. What is damaged may have been about this one: then nothing is known.
+    /// The latest word on a URL and its file. What is damaged may have been about this one: then nothing is known that is
+    /// older.
     pub(super) fn find(&mut self, wanted: &Wanted) -> Written {
-        let found = match wanted.what {
-            What::Version => self.first(|job| job.find(wanted)),
-            What::Owner => self.owner(wanted),
-        };
-        found.map_or(Written::NoVersion, |found| found.unwrap_or(Written::NoRow))
-    }
-
-    fn owner(&mut self, wanted: &Wanted) -> Result<Option<Written>, Error> {
-        let owner = match self.first(|job| job.owner(wanted))? {
-            None => self.older.owner(wanted)?,
-            known => known,
-        };
-        let Some(owner) = owner else { return Ok(None) };
-        if owner == wanted.url {
-            // Nothing is to be said against it.
-            return Ok(Some(Written::NoVersion));
+        match wanted.what {
+            What::Version => match self.version(wanted) {
+                Ok(found) => found.unwrap_or(Written::NoRow),
+                Err(_) => Written::NoVersion,
+            },
+            What::Owner => match self.owner(wanted) {
+                Ok(None) => Written::NoRow,
+                // Nothing is to be said against it.
+                Ok(Some(owner)) if owner == wanted.url => Written::NoVersion,
+                Ok(Some(owner)) => self.own_beside(wanted).map_or(Written::OfAnother(owner), Written::Beside),
+                Err(_) => self.own_beside(wanted).map_or(Written::Unreadable, Written::Beside),
+            },
         }
-        let own = match self.first(|job| job.beside(wanted))? {
-            None => self.older.beside(wanted)?,
-            known => known,
-        };
-        Ok(Some(own.map_or(Written::OfAnother(owner), Written::Beside)))
     }
 
-    /// What the latest job says that says anything.
-    fn first<T>(
-        &mut self,
-        mut ask: impl FnMut(&mut Past) -> Result<Option<T>, Error>,
-    ) -> Result<Option<T>, Error> {
-        for job in &mut self.jobs {
-            let found = ask(job)?;
+    /// What the latest job says of the version that says anything, unless a later one has put another URL's body there.
+    fn version(&mut self, wanted: &Wanted) -> Result<Option<Written>, Error> {
+        for place in 0..self.jobs.len() {
+            let Some(found) = self.job(place)?.find(wanted)? else { continue };
+            for later in 0..place {
+                if self.job(later)?.owner(wanted)?.is_some_and(|owner| owner != wanted.url) {
+                    return Ok(Some(Written::NoVersion));
+                }
+            }
+            return Ok(Some(found));
+        }
+        Ok(None)
+    }
+
+    /// The URL whose file it is, by the latest job that knows it.
+    fn owner(&mut self, wanted: &Wanted) -> Result<Option<Box<str>>, Error> {
+        for place in 0..self.jobs.len() {
+            let found = self.job(place)?.owner(wanted)?;
             if found.is_some() {
                 return Ok(found);
             }
         }
-        Ok(None)
+        self.older.owner(wanted)
+    }
+
+    /// A file that this URL has in the folder of the other one, and that no later job has made another's.
+    fn own_beside(&mut self, wanted: &Wanted) -> Option<PathBuf> {
+        let mut files = Vec::new();
+        for job in self.jobs.iter_mut().flatten() {
+            files.extend(job.files_beside(wanted).unwrap_or_default());
+        }
+        files.extend(self.older.files_beside(wanted).unwrap_or_default());
+        files.into_iter().find(|file| {
+            let own = Wanted { file: file.clone(), ..wanted.clone() };
+            self.owner(&own).is_ok_and(|owner| owner.as_ref() == Some(&wanted.url))
+        })
+    }
+
+    fn job(&mut self, place: usize) -> Result<&mut Past, Error> {
+        self.jobs[place].as_mut().map_err(|error| error.clone())
     }
 }
 
@@ -172,14 +192,13 @@ impl Past {
         Ok(owner)
     }
 
-    /// The file that this URL has in the folder of the other one.
-    fn beside(&mut self, wanted: &Wanted) -> Result<Option<PathBuf>, Error> {
+    /// The files that this URL has in the folder of the other one.
+    fn files_beside(&mut self, wanted: &Wanted) -> Result<Vec<PathBuf>, Error> {
+        let mut files = Vec::new();
         for seq in self.rows_of_url(&wanted.url)? {
-            if let Some(file) = self.reader.row(seq)?.and_then(|row| file_beside(row, wanted)) {
-                return Ok(Some(file));
-            }
+            files.extend(self.reader.row(seq)?.and_then(|row| file_beside(row, wanted)));
         }
-        Ok(None)
+        Ok(files)
     }
 
     fn rows_of_url(&mut self, url: &str) -> Result<Vec<u64>, Error> {
@@ -223,16 +242,23 @@ pub(super) fn word_of(row: &Recorded, wanted: &Wanted) -> Option<Written> {
     }
 }
 
-/// Whether the row says that this is its file, whatever it ended with: what could not be updated has its file still.
+/// Whether the row says that this is its file, whatever it ended with: what could not be updated has its file still. Of a
+/// folder that is gone, as after it was moved, the file may be any of that name.
 fn has_file(row: &Recorded, wanted: &Wanted) -> bool {
-    row.path.as_deref().is_some_and(|path| is_one_file(path, wanted))
+    row.path.as_deref().is_some_and(|path| {
+        is_one_file(path, wanted)
+            || (path.file_name() == wanted.file.file_name() && folder_of(path).is_none())
+    })
 }
 
-/// The row's file, if it is there, in the folder of the other one.
+/// The row's file, if it is there, in the folder of the other one, and not that one.
 fn file_beside(row: Recorded, wanted: &Wanted) -> Option<PathBuf> {
-    let path = row.path?;
+    let path = row.path.filter(|path| !is_one_file(path, wanted))?;
+    let path = if folder_of(&path).is_some() { path } else { wanted.file.with_file_name(path.file_name()?) };
     let is_there = path.symlink_metadata().is_ok_and(|met| met.is_file());
-    (is_there && folder_of(&path) == folder_of(&wanted.file)).then_some(path)
+    let is_beside =
+        folder_of(&path) == folder_of(&wanted.file) && path.file_name() != wanted.file.file_name();
+    (is_there && is_beside).then_some(path)
 }
 
 fn full(path: &Path) -> PathBuf {

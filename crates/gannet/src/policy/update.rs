@@ -14,7 +14,7 @@ pub(crate) fn kept(there: There, written: Written, now: SystemTime) -> Option<Ke
     match written {
         Written::Version(version) => by_validators(there, *version),
         Written::NoRow => by_its_time(there, now),
-        Written::NoVersion | Written::OfAnother(_) | Written::Beside(_) => None,
+        Written::NoVersion | Written::OfAnother(_) | Written::Unreadable | Written::Beside(_) => None,
     }
 }
 

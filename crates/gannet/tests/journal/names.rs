@@ -102,6 +102,118 @@ async fn whose_a_file_is_is_known_however_many_lists_have_been_since() {
     assert_eq!(origin.counts().requests, 15);
 }
 
+/// What the file of this name in the folder's output says.
+fn text(folder: &Folder, name: &str) -> String {
+    std::fs::read_to_string(folder.path().join("out").join(name))
+        .unwrap_or_else(|error| format!("{name}: {error}"))
+}
+
+/// A request for each text, all of one name.
+fn of_one_name(origin: &Origin, texts: &[&str]) -> Vec<Request> {
+    let paths: Vec<String> = texts.iter().map(|text| format!("/{text}/f?text={text}")).collect();
+    let all = requests(&urls(origin, &paths.iter().map(String::as_str).collect::<Vec<_>>()));
+    all.into_iter().map(|request| request.save_as("f")).collect()
+}
+
+#[tokio::test]
+async fn a_file_is_that_of_the_url_whose_body_it_has_got_last() {
+    let origin = Origin::builder().start().await.expect("a port is free");
+    let all = of_one_name(&origin, &["a", "b", "c"]);
+    for between in [0, 10] {
+        // Its file was moved away, and another URL's got its name; or that was put over it.
+        for is_moved in [true, false] {
+            let folder = Folder::new();
+            assert_eq!(words(&run(&folder, &all[..1]).await), ["ok f"]);
+            let files = Files::in_directory(folder.path().join("out"));
+            let files = match is_moved {
+                true => {
+                    std::fs::rename(folder.path().join("out/f"), folder.path().join("elsewhere"))
+                        .expect("it is there");
+                    files
+                }
+                false => files.if_exists(IfExists::Overwrite),
+            };
+            assert_eq!(words(&run_into(files, &folder, &all[1..2]).await), ["ok f"]);
+            for number in 0..between {
+                let other = Request::new(&origin.url(&format!("/{number}?size=1"))).expect("a URL");
+                run(&folder, &[other]).await;
+            }
+            assert_eq!(
+                words(&run(&folder, &all[..1]).await),
+                ["ok f.0"],
+                "{between} lists, moved: {is_moved}"
+            );
+            assert_eq!([text(&folder, "f"), text(&folder, "f.0")], ["b", "a"]);
+            assert_eq!(words(&run(&folder, &all[1..2]).await), ["skipped f"]);
+            assert_eq!(words(&run(&folder, &all[..1]).await), ["skipped f.0"]);
+        }
+    }
+    // The file beside has become another's, too.
+    let folder = Folder::new();
+    for (which, name) in [(0, "ok f"), (1, "ok f.0")] {
+        assert_eq!(words(&run(&folder, &all[which..=which]).await), [name]);
+    }
+    let over = Files::in_directory(folder.path().join("out")).if_exists(IfExists::Overwrite);
+    assert_eq!(words(&run_into(over, &folder, &[all[2].clone().save_as("f.0")]).await), ["ok f.0"]);
+    assert_eq!(words(&run(&folder, &all[1..2]).await), ["ok f.0-1"]);
+    assert_eq!(["f", "f.0", "f.0-1"].map(|name| text(&folder, name)), ["a", "c", "b"]);
+}
+
+#[tokio::test]
+async fn an_update_asks_plainly_for_what_another_url_was_put_over() {
+    let origin = Origin::builder().behave("/a/f", "etag=strong").start().await.expect("a port is free");
+    let (folder, all) = (Folder::new(), of_one_name(&origin, &["a", "b"]));
+    let update = || Files::in_directory(folder.path().join("out")).if_exists(IfExists::Update);
+    for (which, text_now) in [(0, "a"), (1, "b"), (0, "a")] {
+        assert_eq!(words(&run_into(update(), &folder, &all[which..=which]).await), ["ok f"]);
+        assert_eq!(text(&folder, "f"), text_now);
+    }
+}
+
+#[tokio::test]
+async fn what_an_unreadable_journal_may_have_said_is_no_reason_to_skip() {
+    let origin = Origin::builder().start().await.expect("a port is free");
+    let all = of_one_name(&origin, &["a", "b"]);
+    for between in [1, 10] {
+        let folder = Folder::new();
+        assert_eq!(words(&run(&folder, &all[..1]).await), ["ok f"]);
+        for number in 0..between {
+            let other = Request::new(&origin.url(&format!("/{number}?size=1"))).expect("a URL");
+            run(&folder, &[other]).await;
+        }
+        std::fs::write(folder.path().join(".gannet/journal.1.sqlite"), b"of somebody else")
+            .expect("it is there");
+        assert_eq!(words(&run(&folder, &all[1..2]).await), ["ok f.0"], "{between}");
+        assert_eq!([text(&folder, "f"), text(&folder, "f.0")], ["a", "b"]);
+        // What is known by a later one, is.
+        run(&folder, &requests(&urls(&origin, &["/x?size=1"]))).await;
+        assert_eq!(words(&run(&folder, &all[1..2]).await), ["skipped f.0"]);
+    }
+}
+
+#[tokio::test]
+async fn the_files_of_a_folder_that_was_moved_are_still_those_of_their_urls() {
+    let origin = Origin::builder().start().await.expect("a port is free");
+    let (folder, all) = (Folder::new(), of_one_name(&origin, &["a", "b", "c"]));
+    let job = |list: &[Request], below: &str| {
+        let place = folder.path().join(below);
+        let journal = Journal::open(place.join(".gannet/journal.sqlite"), gannet::Durability::Process);
+        let journal = journal.expect("the journal opens");
+        journal.names_below(&place, &place);
+        journal.begin_anew().expect("no job uses it");
+        (journal, Files::in_directory(place), list.to_vec())
+    };
+    for (which, name) in [(0, "ok f"), (1, "ok f.0")] {
+        let (journal, files, list) = job(&all[which..=which], "one");
+        assert_eq!(words(&run_with(journal, files, &list).await), [name]);
+    }
+    std::fs::rename(folder.path().join("one"), folder.path().join("two")).expect("it is there");
+    for (which, name) in [(2, "ok f.0-1"), (1, "skipped f.0"), (0, "skipped f"), (2, "skipped f.0-1")] {
+        let (journal, files, list) = job(&all[which..=which], "two");
+        assert_eq!(words(&run_with(journal, files, &list).await), [name], "{which}");
+    }
+}
+
 #[tokio::test]
 async fn a_file_that_no_journal_knows_is_skipped_by_its_name() {
     let origin = Origin::builder().start().await.expect("a port is free");

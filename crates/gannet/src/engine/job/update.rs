@@ -95,6 +95,7 @@ impl Job {
         let another = match written {
             Written::Beside(own) => return self.skip(waiting, own),
             Written::OfAnother(another) => another,
+            Written::Unreadable => "another URL, perhaps: an earlier job's journal cannot be read".into(),
             Written::NoRow | Written::NoVersion | Written::Version(_) => return self.skip(waiting, path),
         };
         let place = &mut waiting.request.place;

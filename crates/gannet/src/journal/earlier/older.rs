@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use rusqlite::{Connection, params};
 
 use super::{Wanted, file_beside, has_file};
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::journal::reading::JournalReader;
 use crate::journal::trouble;
 use crate::outcome::Recorded;
@@ -28,9 +28,17 @@ pub(super) struct Older {
     /// The oldest first.
     journals: Vec<PathBuf>,
     /// Made when something is asked for the first time.
-    index: Option<Connection>,
+    index: Option<Result<Index, Error>>,
     /// The one that was read last.
     reader: Option<(u32, JournalReader)>,
+}
+
+/// Where each file and each URL is to be found.
+#[derive(Debug)]
+struct Index {
+    connection: Connection,
+    /// The latest job that could not be read, and why: of what is older nothing is known for sure.
+    unread: Option<(u32, Error)>,
 }
 
 /// By what rows are found.
@@ -49,49 +57,44 @@ impl Older {
     /// The URL whose file it is, by the latest job that knows it.
     pub(super) fn owner(&mut self, wanted: &Wanted) -> Result<Option<Box<str>>, Error> {
         let name = wanted.file.file_name().unwrap_or_default();
+        let mut owner = None;
         for (by, what) in [(By::Path, wanted.file.as_os_str()), (By::Name, name)] {
-            let mut owner = None;
             for (job, seq) in self.found(by, what.as_encoded_bytes())? {
                 if owner.as_ref().is_some_and(|(known, _)| *known != job) {
                     break;
                 }
-                match self.row(job, seq)?.filter(|row| has_file(row, wanted)) {
-                    Some(row) if *row.url == *wanted.url => return Ok(Some(row.url)),
-                    Some(row) => owner = Some((job, row.url)),
-                    None => {}
+                if let Some(row) = self.row(job, seq)?.filter(|row| has_file(row, wanted)) {
+                    let is_own = *row.url == *wanted.url;
+                    owner = Some((job, row.url));
+                    if is_own {
+                        break;
+                    }
                 }
             }
-            if let Some((_, url)) = owner {
-                return Ok(Some(url));
+            if owner.is_some() {
+                break;
             }
         }
-        Ok(None)
+        match (self.unread()?, owner) {
+            (Some((unread, error)), owner) if owner.as_ref().is_none_or(|(job, _)| *job < unread) => {
+                Err(error)
+            }
+            (_, owner) => Ok(owner.map(|(_, url)| url)),
+        }
     }
 
-    /// The file that this URL has in the folder of the other one.
-    pub(super) fn beside(&mut self, wanted: &Wanted) -> Result<Option<PathBuf>, Error> {
+    /// The files that this URL has in the folder of the other one.
+    pub(super) fn files_beside(&mut self, wanted: &Wanted) -> Result<Vec<PathBuf>, Error> {
+        let mut files = Vec::new();
         for (job, seq) in self.found(By::Url, wanted.url.as_bytes())? {
             let row = self.row(job, seq)?.filter(|row| *row.url == *wanted.url);
-            if let Some(file) = row.and_then(|row| file_beside(row, wanted)) {
-                return Ok(Some(file));
-            }
+            files.extend(row.and_then(|row| file_beside(row, wanted)));
         }
-        Ok(None)
+        Ok(files)
     }
 
     /// Jobs and numbers of rows, the latest job first.
     fn found(&mut self, by: By, what: &[u8]) -> Result<Vec<(u32, u64)>, Error> {
-        if self.journals.is_empty() {
-            return Ok(Vec::new());
-        }
-        let index = match self.index.take().map_or_else(|| make(&self.journals), Ok) {
-            Ok(index) => index,
-            Err(error) => {
-                // It is not tried for each question.
-                self.journals.clear();
-                return Err(error);
-            }
-        };
         let column = match by {
             By::Path => "path",
             By::Name => "name",
@@ -100,12 +103,27 @@ impl Older {
         let query = format!(
             "SELECT job, seq FROM files WHERE {column} = ? ORDER BY job DESC, seq DESC LIMIT {LOOKED_AT}"
         );
-        let found = index.prepare_cached(&query).and_then(|mut query| {
-            query.query_map([hash(what)], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+        let Some(index) = self.index()? else { return Ok(Vec::new()) };
+        let found = index.connection.prepare_cached(&query).and_then(|mut query| {
+            query
+                .query_map([hash(what)], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.cast_unsigned())))?
+                .collect()
         });
-        self.index = Some(index);
-        let found: Vec<(u32, i64)> = found.map_err(|cause| trouble::of_sqlite(&self.journals[0], cause))?;
-        Ok(found.into_iter().map(|(job, seq)| (job, seq.cast_unsigned())).collect())
+        found.map_err(|cause| trouble::of_sqlite(&self.journals[0], cause))
+    }
+
+    fn unread(&mut self) -> Result<Option<(u32, Error)>, Error> {
+        Ok(self.index()?.and_then(|index| index.unread.clone()))
+    }
+
+    /// `None` if there are no such journals.
+    fn index(&mut self) -> Result<Option<&Index>, Error> {
+        if self.journals.is_empty() {
+            return Ok(None);
+        }
+        // What cannot be made is not tried for each question.
+        let index = self.index.get_or_insert_with(|| make(&self.journals));
+        index.as_ref().map(Some).map_err(|error| error.clone())
     }
 
     fn row(&mut self, job: u32, seq: u64) -> Result<Option<Recorded>, Error> {
@@ -119,30 +137,35 @@ impl Older {
     }
 }
 
-/// Looks at each row of these journals once; one that cannot be read is passed over.
-fn make(journals: &[PathBuf]) -> Result<Connection, Error> {
+/// Looks at each row of these journals once.
+fn make(journals: &[PathBuf]) -> Result<Index, Error> {
     let own = |cause| trouble::of_sqlite(&journals[0], cause);
     // Without a name it is a temporary file.
-    let index = Connection::open("").map_err(own)?;
-    index.execute_batch(TABLE).map_err(own)?;
+    let connection = Connection::open("").map_err(own)?;
+    connection.execute_batch(TABLE).map_err(own)?;
+    let mut unread = None;
     {
-        let mut insert = index.prepare("INSERT INTO files VALUES (?, ?, ?, ?, ?)").map_err(own)?;
+        let mut insert = connection.prepare("INSERT INTO files VALUES (?, ?, ?, ?, ?)").map_err(own)?;
         for (job, journal) in (0u32..).zip(journals) {
-            let Ok(reader) = JournalReader::open_past(journal) else { continue };
-            let all = reader.each_file(|seq, url, path| {
-                let name = path.rsplit(|byte| std::path::is_separator(char::from(*byte))).next();
-                let (path, name, url) = (hash(path), hash(name.unwrap_or_default()), hash(url));
-                insert.execute(params![job, seq, path, name, url]).map(drop)
+            let mut failed = None;
+            let all = JournalReader::open_past(journal).and_then(|reader| {
+                reader.each_file(|seq, url, path| {
+                    let name = path.rsplit(|byte| std::path::is_separator(char::from(*byte))).next();
+                    let (path, name, url) = (hash(path), hash(name.unwrap_or_default()), hash(url));
+                    let added = insert.execute(params![job, seq, path, name, url]).map(drop);
+                    added.inspect_err(|cause| failed = cause.sqlite_error_code())
+                })
             });
-            match all {
-                // What is damaged says nothing more; what it said until then is proved when it is read.
-                Err(error) if error.kind() != ErrorKind::JournalDamaged => return Err(error),
-                Ok(()) | Err(_) => {}
+            match (all, failed) {
+                (Ok(()), _) => {}
+                // There is no room for the index.
+                (Err(error), Some(_)) => return Err(error),
+                (Err(error), None) => unread = Some((job, error)),
             }
         }
     }
-    index.execute_batch(INDEXES).map_err(own)?;
-    Ok(index)
+    connection.execute_batch(INDEXES).map_err(own)?;
+    Ok(Index { connection, unread })
 }
 
 fn hash(bytes: &[u8]) -> i64 {
