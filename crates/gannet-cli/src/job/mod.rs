@@ -97,6 +97,8 @@ pub(crate) struct Job {
     /// What an earlier run of it may have left.
     leftovers: Option<Leftovers>,
     way: Way,
+    /// Only a part of its list can be read by now: what it was begun with stays.
+    is_torn: bool,
     durability: Durability,
     end: End,
 }
@@ -171,6 +173,7 @@ impl JobTo {
             made,
             leftovers,
             way,
+            is_torn: false,
             durability,
             end: End::Left,
         };
@@ -210,6 +213,9 @@ impl Job {
             Way::Anew => self.begin_anew()?,
         }
         // What is refused for another list must not change what the job goes on with.
+        if self.is_torn {
+            return Ok(());
+        }
         if self.known.lines == 0 || self.known.is_finished {
             self.journal.note_settings(self.settings.to_json());
         } else if let Some(mut before) = self.before().filter(|_| self.settings.is_retry) {
@@ -225,7 +231,7 @@ impl Job {
     }
 
     /// Decides what the journal's job is to this run.
-    fn way_on(&self, start: Start, crowd: Crowd, again: Option<Again>) -> Result<Way, Refused> {
+    fn way_on(&mut self, start: Start, crowd: Crowd, again: Option<Again>) -> Result<Way, Refused> {
         let before = self.before();
         // Of a job that is over the journal tells by its lines whether it is this one.
         let is_met = |before: &Settings| before.is_met && !self.known.is_finished;
@@ -250,6 +256,7 @@ impl Job {
             let is_finished = self.known.is_finished;
             match (start, same::compare(&self.journal, &mut *again, at_most)?) {
                 (_, Same::Yes) => {}
+                (_, Same::Torn) => self.is_torn = true,
                 (Start::Command | Start::Anew, Same::Empty(_)) => return Ok(Way::Leave),
                 (_, Same::No(why) | Same::Empty(why)) if !is_finished => {
                     return Err(self.unfinished(&why).into());
@@ -310,10 +317,18 @@ impl Job {
         self.settings.is_retry && self.journal.committed().open() > 0
     }
 
+    /// Whether any line of its list was read.
+    pub(crate) fn has_lines(&self) -> bool {
+        self.journal.committed().lines > 0
+    }
+
     /// How to go on, in words for a shell; `None` if it takes the same command. Of `failed` lines this run has told.
     pub(crate) fn resume(&self, failed: u64) -> Option<String> {
         // What it has not come to has failed still.
-        let is_retry = self.settings.is_retry && self.journal.committed().failed > failed;
+        let all_failed = self.journal.committed().failed;
+        // What may not be sent twice has failed for all runs but a retry, though this one tells that it was stopped.
+        let is_over = self.journal.is_finished() && all_failed > 0;
+        let is_retry = is_over || (self.settings.is_retry && all_failed > failed);
         let verb = if is_retry { "retry" } else { "resume" };
         match self.settings.stdin_readers() {
             [] => self.settings.go_on(verb, &self.place.name),
@@ -346,6 +361,9 @@ impl Job {
         if self.existing == Existing::Updated {
             self.journal.forget_superseded();
         }
+        if self.is_torn {
+            return self.journal.flush().await;
+        }
         self.settings.is_met = exit == Exit::Obtained;
         let settled = self.list.as_ref().filter(|_| self.journal.is_finished());
         self.settings.print = settled.and_then(ListFile::print);
@@ -372,6 +390,11 @@ impl Job {
     /// # Errors
     /// The journal cannot be written, or not be removed.
     pub(crate) fn close(&mut self, told: Told) -> Result<(), Error> {
+        if self.way == Way::Begin && !self.has_lines() {
+            self.journal.clone().remove()?;
+            remove_folders(&self.made);
+            return Ok(());
+        }
         match self.end {
             End::Removed => return self.journal.clone().remove(),
             End::Marked if told == Told::Yes && self.journal.is_finished() => {

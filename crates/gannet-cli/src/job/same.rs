@@ -16,6 +16,8 @@ pub(super) enum Same {
     No(String),
     /// The same, and there is no URL in it.
     Empty(String),
+    /// It cannot be read so far: what there is of it is the same.
+    Torn,
 }
 
 /// Compares so many lines of a list with that of the journal at most, and no further than that one goes. Blocks until so
@@ -31,10 +33,10 @@ pub(super) fn compare(journal: &Journal, list: &mut dyn Source, at_most: u64) ->
             return Ok(if has_url { Same::No(why) } else { Same::Empty(why) });
         };
         if is_end(&input) {
-            // What is behind it nobody knows.
-            return Ok(Same::Yes);
+            let why = || "it cannot be read".to_owned();
+            return Ok(if has_url { Same::Torn } else { Same::Empty(why()) });
         }
-        has_url |= input.request.is_ok();
+        has_url |= is_url(&input);
         if !lines.is_next(&input.request)? {
             let which = match input.line {
                 Some(line) => format!("line {line} differs"),
@@ -50,7 +52,12 @@ pub(super) fn compare(journal: &Journal, list: &mut dyn Source, at_most: u64) ->
 
 /// Whether there is a URL in what is left of a list. Blocks until so much of it is read.
 pub(super) fn holds_url(list: &mut dyn Source) -> bool {
-    std::iter::from_fn(|| next(list)).any(|input| input.request.is_ok())
+    std::iter::from_fn(|| next(list)).any(|input| is_url(&input))
+}
+
+/// Whether it can be asked for, as far as the list itself says.
+fn is_url(input: &Input) -> bool {
+    input.request.as_ref().is_ok_and(|request| request.refusal().is_none())
 }
 
 /// Waits for the next line.

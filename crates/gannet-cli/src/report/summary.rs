@@ -49,8 +49,12 @@ impl Closing<'_> {
 
     /// Whether a list that could not be read to its end is to be gone on with.
     pub(crate) fn has_unread(&self) -> bool {
-        let is_torn = self.report.errors().contains_key(ErrorKind::InputUnreadable.code());
-        self.exit == Exit::SomeFailed && is_torn && self.job.is_some()
+        let is_over = !matches!(self.exit, Exit::Obtained | Exit::StdoutClosed);
+        is_over && self.is_torn() && self.job.is_some_and(Job::has_lines)
+    }
+
+    fn is_torn(&self) -> bool {
+        self.report.errors().contains_key(ErrorKind::InputUnreadable.code())
     }
 
     /// How to try again what failed, if the job is kept and over.
@@ -61,7 +65,7 @@ impl Closing<'_> {
             Exit::Refused => self.report.fatal().is_none(),
             _ => false,
         };
-        let has_failed = self.report.count(Ending::Failed) > 0;
+        let has_failed = self.report.count(Ending::Failed) > 0 && !self.is_torn();
         self.job.filter(|_| is_over && has_failed).and_then(Job::retry)
     }
 }

@@ -78,8 +78,8 @@ fn exit_reason(closing: &Closing<'_>) -> Option<String> {
     let why = match closing.exit {
         Exit::Obtained | Exit::StdoutClosed => return None,
         Exit::Signalled(signal) => format!("stopped by {}", signal.name()),
-        Exit::SomeFailed if closing.has_unread() => {
-            "exit 1: the list could not be read to its end".to_owned()
+        Exit::SomeFailed | Exit::NothingSucceeded | Exit::Refused if closing.has_unread() => {
+            format!("exit {}: the list could not be read to its end", closing.exit.code())
         }
         Exit::SomeFailed if closing.resume().is_some() => "exit 1: what had not failed was left".to_owned(),
         Exit::SomeFailed if closing.report.count(Ending::Failed) == 0 => {

@@ -57,6 +57,63 @@ fn a_torn_list_leaves_its_job_open_and_the_whole_one_is_gone_on_with() {
     assert_eq!(journals(&folder), ["journal.sqlite"]);
 }
 
+/// The list in the file of this name, packed and torn behind so much of it.
+fn torn(folder: &Folder, name: &str, part: f64) {
+    let text = folder.read(name);
+    let mut packed =
+        Command::new("gzip").args(["-c", name]).current_dir(folder.path()).output().expect("gzip");
+    assert!(packed.status.success() && !text.is_empty());
+    packed.stdout.truncate((packed.stdout.len() as f64 * part) as usize);
+    std::fs::write(folder.path().join(format!("{name}.gz")), packed.stdout).expect("it can be written");
+}
+
+#[test]
+fn after_a_torn_list_resume_is_named_however_the_run_ended() {
+    let (origin, folder) = (origin(), Folder::new());
+    let mut entries: Vec<String> = (0..1000)
+        .map(|number| {
+            format!("{{\"url\": \"{}\"}}", origin.url(&format!("/{number}?status=404&x={}", number * 7919)))
+        })
+        .collect();
+    folder.write("l.jsonl", &(entries.join("\n") + "\n"));
+    torn(&folder, "l.jsonl", 0.6);
+    let ran = folder.run(["-P", "out", "-i", "l.jsonl.gz", "--input-format", "jsonl", "--report", "r"]);
+    assert_eq!(ran.code, 3, "{ran:?}");
+    assert!(
+        ran.stderr.contains("exit 3: the list could not be read to its end; gannet resume out"),
+        "{ran:?}"
+    );
+    assert!(folder.report("r").1["resume"].as_str().is_some_and(|how| how.contains("gannet resume out")));
+    entries[0] =
+        format!("{{\"url\": \"{}\", \"digest\": \"md5:{}\"}}", origin.url("/?size=3"), "0".repeat(32));
+    folder.write("m.jsonl", &(entries.join("\n") + "\n"));
+    torn(&folder, "m.jsonl", 0.6);
+    let ran = folder.run(["-P", "other", "-i", "m.jsonl.gz", "--input-format", "jsonl"]);
+    assert!(ran.code == 5 && ran.stderr.contains("gannet resume other"), "{ran:?}");
+    // Torn before its first line, it is no list: nothing is left of it, and no job is changed by it.
+    torn(&folder, "l.jsonl", 0.01);
+    let ran = folder.run(["-P", "third", "-i", "l.jsonl.gz", "--input-format", "jsonl"]);
+    assert!(ran.code == 2 && !ran.stderr.contains("gannet re"), "{ran:?}");
+    assert!(!folder.path().join("third/.gannet").exists(), "a journal of nothing");
+    let before = folder.run(["jobs"]).out();
+    let ran = folder.run(["-P", "out", "-i", "l.jsonl.gz", "--input-format", "jsonl"]);
+    assert!(ran.code == 2 && !ran.stderr.contains("gannet re"), "{ran:?}");
+    assert_eq!(folder.run(["jobs"]).out(), before);
+}
+
+#[test]
+fn a_torn_list_changes_nothing_of_a_job_that_had_more_of_it() {
+    let (origin, folder) = (start(Origin::builder().script("/b", ["status=404", "size=4"])), Folder::new());
+    list(&folder, "list", &origin, &["/1?size=1", "/2?size=1", "/3?size=1", "/b"]);
+    assert_eq!(folder.run(["-P", "out", "-i", "list"]).code, 1);
+    list(&folder, "other", &origin, &["/1?size=1", "/2?size=1"]);
+    torn(&folder, "other", 0.8);
+    assert_eq!(folder.run(["-P", "out", "-i", "other.gz"]).code, 1);
+    assert_eq!(journals(&folder), ["journal.sqlite"]);
+    let ran = folder.run(["retry", "out"]);
+    assert_eq!((ran.code, origin.counts().requests), (0, 5), "{ran:?}");
+}
+
 #[test]
 fn a_list_without_a_url_is_no_reason_to_put_a_job_aside() {
     let (origin, folder) = (origin(), Folder::new());
@@ -69,6 +126,7 @@ fn a_list_without_a_url_is_no_reason_to_put_a_job_aside() {
         ("xx:/\n", &["--new-job"]),
         ("", &["--if-exists", "overwrite"]),
         ("xx:/\n", &["--if-exists", "update"]),
+        ("{\"url\": \"http://127.0.0.1:1/\", \"digest\": \"sha256:1\"}\n", &[]),
     ] {
         folder.write("other", text);
         let ran = folder.run(["-P", "out", "-i", "other"].iter().chain(args));
@@ -112,7 +170,14 @@ fn a_post_that_was_under_way_is_not_sent_again_but_by_retry() {
     list(&folder, "list", &origin, &["/a?size=10", "/b"]);
     let args = ["-P", "out", "-i", "list", "-d", "x", "--report", "r", "--deadline"];
     let run = |deadline| folder.run(args.into_iter().chain([deadline]));
-    assert_eq!((run("300ms").code, origin.counts().requests), (4, 2));
+    let ran = run("300ms");
+    assert_eq!((ran.code, origin.counts().requests), (4, 2));
+    assert!(
+        ran.stderr.contains("gannet retry out --data ... to go on"),
+        "all but that has settled: {}",
+        ran.stderr
+    );
+    assert!(folder.run(["jobs"]).out().contains("1 failed  gannet retry out"));
     assert_eq!(column(&folder.report("r").0, "outcome"), ["ok", "unfinished"]);
     for _ in 0..2 {
         let again = run("10s");

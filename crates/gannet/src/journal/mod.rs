@@ -34,7 +34,7 @@ mod trouble;
 
 pub use own::JournalFiles;
 pub use reading::{JobSummary, JournalLines, JournalReader, JournalRows};
-pub(crate) use run::{IsAsked, Known, Run, Whole};
+pub(crate) use run::{IsAsked, Known, Run};
 pub(crate) use scribe::PartLog;
 
 use group::Write;

@@ -41,8 +41,7 @@ pub(crate) struct Run {
     open_ends: u64,
     /// What this job has written down itself of what is looked up.
     found: Option<Written>,
-    /// The list could not be read to its end.
-    is_cut: bool,
+    list: List,
     /// Something is wrong: nothing more is written.
     failed: Option<Error>,
     since: Since,
@@ -61,6 +60,15 @@ pub(crate) struct Run {
 enum Past {
     None,
     Some,
+}
+
+/// How far the list was read before the job was stopped, if it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum List {
+    GoesOn,
+    /// It cannot be read on.
+    Torn,
+    Whole,
 }
 
 /// Whether something was asked, and is to be waited for.
@@ -121,7 +129,7 @@ impl Run {
             open: ByNumber::default(),
             open_ends: 0,
             found: None,
-            is_cut: false,
+            list: List::GoesOn,
             failed: None,
             since,
             past,
@@ -198,7 +206,7 @@ impl Run {
             return Err(error.clone());
         }
         if request.as_ref().is_err_and(is_no_line) {
-            self.is_cut = true;
+            self.list = List::Torn;
             return Ok(Known::Open { part: None, outdated: None });
         }
         let hash = hash_of(request, &mut self.bytes);
@@ -399,10 +407,10 @@ impl Run {
         if let Some(before) = &own.row {
             row.follows(before);
         }
-        match (is_lost, is_spent) {
-            (false, true) => row.is_unanswered(),
-            (true, false) => row.ending = Ending::Unfinished,
-            (true, true) | (false, false) => {}
+        if is_spent {
+            row.is_unanswered();
+        } else if is_lost {
+            row.ending = Ending::Unfinished;
         }
         if let Some(before) = own.row.as_ref().filter(|row| is_stopped && has_failed(row))
             && self.leaves_open
@@ -428,9 +436,13 @@ impl Run {
         self.failed.clone().or_else(|| self.handle.scribe.error())
     }
 
-    /// The list has ended, after so many lines.
+    /// The list has ended, after so many lines; the job had not been stopped.
     pub(crate) fn input_ended(&mut self, inputs: u64) {
-        if inputs < self.known && !self.is_cut && !self.may_be_put_aside() && self.failed.is_none() {
+        if self.list == List::Torn {
+            return;
+        }
+        self.list = List::Whole;
+        if inputs < self.known && !self.may_be_put_aside() && self.failed.is_none() {
             let what = self.what_is_there();
             let message = format!("{what}: this one ends after {inputs} of {} lines", self.known);
             let error = trouble::of(ErrorKind::JournalOtherList, &self.handle.path, message);
@@ -438,10 +450,10 @@ impl Run {
         }
     }
 
-    /// Nothing more comes: ready when all that has settled is committed. `seen` is the number of lines that were read.
-    pub(crate) fn poll_end(&mut self, cx: &mut Context<'_>, whole: Whole) -> Poll<()> {
-        let is_done = self.open_ends == 0 && self.open.is_empty() && !self.is_cut;
-        if whole == Whole::Yes && is_done && self.failed.is_none() {
+    /// Nothing more comes: ready when all that has settled is committed.
+    pub(crate) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let is_done = self.open_ends == 0 && self.open.is_empty();
+        if self.list == List::Whole && is_done && self.failed.is_none() {
             // Once.
             self.open_ends = u64::MAX;
             self.handle.scribe.push(Write::Finish);
@@ -452,15 +464,6 @@ impl Run {
             }
         })
     }
-}
-
-/// Whether the whole list was read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Whole {
-    /// It was.
-    Yes,
-    /// The job was stopped before.
-    No,
 }
 
 impl Drop for Run {

@@ -3,7 +3,7 @@
 
 use std::task::{Context, Poll};
 
-use super::{Job, Reading, Stop, unstarted_as};
+use super::{Job, Stop, unstarted_as};
 use crate::error::Error;
 use crate::event::Event;
 use crate::outcome::{Outcome, Verdict};
@@ -11,9 +11,9 @@ use crate::request::Request;
 use crate::source::Input;
 
 #[cfg(feature = "journal")]
-pub(crate) use crate::journal::{IsAsked, Known, PartLog, Run as Ledger, Whole};
+pub(crate) use crate::journal::{IsAsked, Known, PartLog, Run as Ledger};
 #[cfg(not(feature = "journal"))]
-pub(crate) use absent::{IsAsked, Known, Ledger, PartLog, Whole};
+pub(crate) use absent::{IsAsked, Known, Ledger, PartLog};
 
 #[cfg(not(feature = "journal"))]
 mod absent;
@@ -101,10 +101,8 @@ impl Job {
 
     /// Ready when the journal has all that has settled.
     pub(super) fn poll_recorded(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let whole =
-            if self.stopped.is_none() && self.reading == Reading::Over { Whole::Yes } else { Whole::No };
         match &mut self.terms.ledger {
-            Some(ledger) => ledger.poll_end(cx, whole),
+            Some(ledger) => ledger.poll_end(cx),
             None => Poll::Ready(()),
         }
     }

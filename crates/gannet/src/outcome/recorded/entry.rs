@@ -143,8 +143,7 @@ impl<'a> Entry<'a> {
     /// It was stopped after it was sent, and may not be sent twice.
     pub(crate) fn is_unanswered(&mut self) {
         let phase = self.error.as_ref().map_or(Phase::Wait, |error| error.phase);
-        let message =
-            "the job was stopped after this was sent, which may not be sent twice: it may have been done";
+        let message = "the run ended after this was sent, which may not be sent twice: it may have been done";
         self.ending = Ending::Failed;
         self.error = Some(EntryError { kind: ErrorKind::Unanswered, phase, message, wanted: None });
     }

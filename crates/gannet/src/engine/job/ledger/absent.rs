@@ -40,11 +40,6 @@ pub(crate) enum IsAsked {
     No,
 }
 
-pub(crate) enum Whole {
-    Yes,
-    No,
-}
-
 impl Ledger {
     pub(crate) fn poll_ready(&mut self, _: &mut Context<'_>, _: u64) -> Poll<Result<(), Error>> {
         match *self {}
@@ -108,7 +103,7 @@ impl Ledger {
         match *self {}
     }
 
-    pub(crate) fn poll_end(&mut self, _: &mut Context<'_>, _: Whole) -> Poll<()> {
+    pub(crate) fn poll_end(&mut self, _: &mut Context<'_>) -> Poll<()> {
         match *self {}
     }
 }
