@@ -8,6 +8,7 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 
 use super::slips::Slip;
+use crate::args::without_userinfo;
 
 /// One entry of a list.
 #[derive(Debug, Default)]
@@ -49,10 +50,20 @@ impl Entry {
         self.refusal.get_or_insert(error);
     }
 
-    /// Takes out what is told of it in the report.
+    /// Takes out what is told of it in the report: what it says beyond its URL, so that a row can stand in the place of the
+    /// entry. Header fields and mirrors with a name or a password may be secrets.
     pub(super) fn slip(&mut self) -> Option<Slip> {
-        let is_bare = self.id.is_none() && self.fields.is_empty();
-        (!is_bare).then(|| Slip { id: self.id.clone(), fields: std::mem::take(&mut self.fields) })
+        let mut fields = std::mem::take(&mut self.fields);
+        let name = self.name.clone().filter(|name| !name.is_empty());
+        fields.extend(name.map(|name| ("name".to_owned(), name.into())));
+        let open = self.mirrors.iter().filter(|mirror| without_userinfo(mirror) == **mirror);
+        for (key, values) in [("digest", self.digests.clone()), ("mirrors", open.cloned().collect())] {
+            if !values.is_empty() {
+                fields.insert(key.to_owned(), values.into());
+            }
+        }
+        let is_bare = self.id.is_none() && fields.is_empty();
+        (!is_bare).then(|| Slip { id: self.id.clone(), fields })
     }
 }
 

@@ -97,6 +97,9 @@ fn of_report(mut row: Map<String, Value>) -> Result<Option<Entry>, Error> {
     if let Some(Value::Object(mut input)) = row.remove("input") {
         input.remove("line");
         entry.id = input.remove("id").map(|id| word("id", id)).transpose()?;
+        entry.name = input.remove("name").map(|name| word("name", name)).transpose()?;
+        let mut all = |key| input.remove(key).map_or(Ok(Vec::new()), |value| words(key, value));
+        (entry.digests, entry.mirrors) = (all("digest")?, all("mirrors")?);
         entry.fields = input;
     }
     if entry.url.is_empty() {

@@ -70,8 +70,12 @@ fn json_lines_say_all_about_each_request_and_unknown_columns_come_back() {
     assert_eq!((codes(&rows), ran.code), (wanted.to_vec(), 5), "{ran:?}");
     let lines: Vec<_> = rows.iter().map(|row| row["input"]["line"].as_u64().expect("a number")).collect();
     assert_eq!(lines, [1, 2, 3, 4, 5, 6, 7, 9]);
-    assert_eq!(rows[0]["input"], json!({"line": 1, "id": "7", "title": "t", "deep": {"x": [1]}}));
-    assert_eq!(rows[2]["input"], json!({"line": 3, "_line": "mine"}));
+    assert_eq!(
+        rows[0]["input"],
+        json!({"line": 1, "id": "7", "title": "t", "deep": {"x": [1]}, "name": "d/a"})
+    );
+    let digest = [format!("sha256:{OF_X}")];
+    assert_eq!(rows[2]["input"], json!({"line": 3, "_line": "mine", "name": "y", "digest": digest}));
     assert_eq!(rows[4]["input"]["id"], "bad");
     let echo: Value = serde_json::from_str(&folder.read("out/d/a")).expect("JSON");
     let sent = echo.to_string();
@@ -92,7 +96,10 @@ fn values_under_names_are_read_from_the_column_that_is_asked_for() {
     );
     let (ran, rows) = run(&folder, "list.csv", &list, "-P out");
     assert_eq!((codes(&rows), ran.code), (vec!["ok", "ok", "input.bad_entry"], 1), "{ran:?}");
-    assert_eq!(rows[0]["input"], json!({"line": 2, "id": "i", "title": "a, \"b\""}));
+    assert_eq!(
+        rows[0]["input"],
+        json!({"line": 2, "id": "i", "title": "a, \"b\"", "name": "x", "digest": [format!("sha256:{OF_X}")], "mirrors": [two, two]})
+    );
     assert!(folder.read("out/e").contains("x-a") && folder.read("out/x") == "x");
     let bare = format!("k,{one}\nl,{one}\n");
     for (list, options, count) in [
@@ -161,15 +168,25 @@ fn of_a_report_what_did_not_succeed_is_fetched_again() {
         json!({"url": origin.url("/a?text=x"), "id": "a"}),
         json!({"url": origin.url("/b?script=404,200"), "id": "b", "title": "t"}),
         json!({"url": "ftp://h/", "id": "c"}),
+        json!({"url": origin.url("/d?text=y"), "name": "sub/d", "digest": format!("sha256:{OF_X}")}),
+        json!({"url": origin.url("/e?status=404"), "name": "e", "mirrors": [origin.url("/f?text=x"), "http://me:s3cret@h/"]}),
     ];
     let text = list.iter().map(|entry| format!("{entry}\n")).collect::<String>();
     let (ran, _) = run(&folder, "list", &text, "-P out");
-    assert_eq!(ran.code, 1);
+    assert_eq!(ran.code, 5);
     let report = folder.read("r");
+    assert!(!report.contains("s3cret"), "{report}");
     let (ran, rows) = run(&folder, "before", &report, "-P out");
-    assert_eq!((codes(&rows), ran.code), (vec!["ok", "input.bad_scheme"], 1), "{ran:?}");
+    // A body that was found wrong is wrong still.
+    assert_eq!((codes(&rows), ran.code), (vec!["ok", "input.bad_scheme", "integrity.digest"], 5), "{ran:?}");
     assert_eq!(rows[0]["input"], json!({"line": 2, "id": "b", "title": "t"}));
-    assert_eq!(origin.counts().requests, 3, "what was obtained is not asked for again");
+    assert!(!folder.path().join("out/sub/d").exists() && !folder.path().join("out/d_text=y").exists());
+    assert_eq!(origin.requests_to("/a"), 1, "what was obtained is not asked for again");
+    // Mirrors and names are taken over, too.
+    let row = json!({"v": 1, "type": "result", "url": origin.url("/g?status=404"), "outcome": "failed",
+        "input": {"line": 1, "name": "g/h", "mirrors": [origin.url("/h?text=x")]}});
+    let (ran, _) = run(&folder, "other", &row.to_string(), "-P out --new-job");
+    assert_eq!((ran.code, folder.read("out/g/h")), (0, "x".to_owned()), "{ran:?}");
 }
 
 fn jsonl(origin: &Origin, count: usize) -> String {
