@@ -239,7 +239,10 @@ impl Job {
             before.as_ref().is_some_and(|before| is_met(before) && !before.is_same_list(&self.settings));
         // A run that was killed before it had told the end has told nobody: what it fetched is not fetched again.
         let is_told = before.as_ref().is_none_or(|before| before.is_told);
-        let is_renewed = self.known.is_finished && is_told && self.existing != Existing::Kept;
+        // Of a single URL that failed there is nothing to renew, but perhaps a part to go on with.
+        let is_tried_again = crowd == Crowd::One && self.known.failed > 0;
+        let is_over = self.known.is_finished && is_told && !is_tried_again;
+        let is_renewed = is_over && self.existing != Existing::Kept;
         match start {
             Start::Anew => return Ok(anew(again)),
             Start::Command if is_other || is_renewed => return Ok(anew(again)),

@@ -296,3 +296,27 @@ fn a_kill_after_the_last_row_and_before_the_end_was_told_fetches_nothing_again()
         assert_eq!((run().code, origin.counts().requests), (1, 6), "{rule}");
     }
 }
+
+#[test]
+fn a_single_url_that_failed_goes_on_with_its_part_when_the_command_is_given_again() {
+    let body = "size=3m&seed=1&etag=strong";
+    for place in [&["-o", "f"][..], &["-P", "out"], &["-P", "out", "--if-exists", "overwrite"]] {
+        let script = [&*format!("{body}&truncate=2m"), "status=404", body];
+        let (origin, folder) = (start(Origin::builder().script("/f", script)), Folder::new());
+        let run = || {
+            folder.run(place.iter().copied().chain([
+                "--retry",
+                "1",
+                "--retry-delay",
+                "10ms",
+                &origin.url("/f"),
+            ]))
+        };
+        assert_eq!(run().code, 3, "{place:?}");
+        let sent = origin.counts().bytes_sent;
+        let again = run();
+        let sent = origin.counts().bytes_sent - sent;
+        assert_eq!((again.code, origin.counts().requests), (0, 3), "{place:?}: {again:?}");
+        assert!((1..2 << 20).contains(&sent), "{place:?}: {sent} bytes were sent again");
+    }
+}
