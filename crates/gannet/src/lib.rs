@@ -64,7 +64,6 @@
 //!
 //! Without `http1` and `http2` only a custom [`Transport`] can send.
 
-mod below;
 mod client;
 mod clock;
 #[cfg(feature = "cookies")]
@@ -80,6 +79,7 @@ mod moment;
 mod number;
 mod outcome;
 pub mod part;
+mod path;
 mod permit;
 mod policy;
 mod report;

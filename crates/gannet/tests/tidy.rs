@@ -19,8 +19,8 @@ const ROOMS: [(&str, &[&str]); 9] = [
     ("lib", &["client", "engine", "journal", "policy", "sim", "source", "sink", "transport"]),
 ];
 
-const NOUNS: [&str; 13] = [
-    "clock", "cookies", "digest", "error", "event", "moment", "number", "outcome", "part", "permit",
+const NOUNS: [&str; 14] = [
+    "clock", "cookies", "digest", "error", "event", "moment", "number", "outcome", "part", "path", "permit",
     "report", "request", "version",
 ];
 

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::below::below;
+use crate::path::below;
 
 /// The folder of a job's files, by both its names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

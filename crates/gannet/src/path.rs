@@ -1,4 +1,4 @@
-//! What a file is called below a folder. Looks at no disk.
+//! What a path is called below a folder. Looks at no disk.
 
 use std::path::Path;
 
