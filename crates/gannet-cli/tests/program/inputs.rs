@@ -185,7 +185,7 @@ fn of_a_report_what_did_not_succeed_is_fetched_again() {
     // Mirrors and names are taken over, too.
     let row = json!({"v": 1, "type": "result", "url": origin.url("/g?status=404"), "outcome": "failed",
         "input": {"line": 1, "name": "g/h", "mirrors": [origin.url("/h?text=x")]}});
-    let (ran, _) = run(&folder, "other", &format!("{row}\n"), "-P out --new-job");
+    let (ran, _) = run(&folder, "other", format!("{row}\n"), "-P out --new-job");
     assert_eq!((ran.code, folder.read("out/g/h")), (0, "x".to_owned()), "{ran:?}");
 }
 
