@@ -8,7 +8,6 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 
 use super::slips::Slip;
-use crate::args::without_userinfo;
 
 /// One entry of a list.
 #[derive(Debug, Default)]
@@ -56,7 +55,7 @@ impl Entry {
         let mut fields = std::mem::take(&mut self.fields);
         let name = self.name.clone().filter(|name| !name.is_empty());
         fields.extend(name.map(|name| ("name".to_owned(), name.into())));
-        let open = self.mirrors.iter().filter(|mirror| without_userinfo(mirror) == **mirror);
+        let open = self.mirrors.iter().filter(|mirror| !mirror.contains('@'));
         for (key, values) in [("digest", self.digests.clone()), ("mirrors", open.cloned().collect())] {
             if !values.is_empty() {
                 fields.insert(key.to_owned(), values.into());

@@ -240,7 +240,8 @@ impl Job {
         // A run that was killed before it had told the end has told nobody: what it fetched is not fetched again.
         let is_told = before.as_ref().is_none_or(|before| before.is_told);
         // Of a single URL that failed there is nothing to renew, but perhaps a part to go on with.
-        let is_tried_again = crowd == Crowd::One && self.known.failed > 0;
+        let is_here = before.as_ref().is_none_or(|before| before.moved_to(&self.settings).is_none());
+        let is_tried_again = crowd == Crowd::One && self.known.failed > 0 && is_here;
         let is_over = self.known.is_finished && is_told && !is_tried_again;
         let is_renewed = is_over && self.existing != Existing::Kept;
         match start {
@@ -320,6 +321,11 @@ impl Job {
         self.settings.is_retry && self.journal.committed().open() > 0
     }
 
+    /// Whether it is new, and holds nothing: then nothing of it stays.
+    fn is_empty(&self) -> bool {
+        self.way == Way::Begin && !self.has_lines()
+    }
+
     /// Whether any line of its list was read.
     pub(crate) fn has_lines(&self) -> bool {
         self.journal.committed().lines > 0
@@ -328,6 +334,9 @@ impl Job {
     /// How to go on, in words for a shell; `None` if it takes the same command. Of `failed` lines this run has told.
     pub(crate) fn resume(&self, failed: u64) -> Option<String> {
         // What it has not come to has failed still.
+        if self.is_empty() {
+            return None;
+        }
         let all_failed = self.journal.committed().failed;
         // What may not be sent twice has failed for all runs but a retry, though this one tells that it was stopped.
         let is_over = self.journal.is_finished() && all_failed > 0;
@@ -393,7 +402,7 @@ impl Job {
     /// # Errors
     /// The journal cannot be written, or not be removed.
     pub(crate) fn close(&mut self, told: Told) -> Result<(), Error> {
-        if self.way == Way::Begin && !self.has_lines() {
+        if self.is_empty() {
             self.journal.clone().remove()?;
             remove_folders(&self.made);
             return Ok(());

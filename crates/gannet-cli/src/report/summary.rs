@@ -41,7 +41,8 @@ impl Closing<'_> {
             return None;
         }
         let is_cut = matches!(self.exit, Exit::Deadline | Exit::Signalled(_) | Exit::Local);
-        let has_failed = self.report.count(Ending::Failed);
+        let unread = self.report.errors().get(ErrorKind::InputUnreadable.code()).copied().unwrap_or_default();
+        let has_failed = self.report.count(Ending::Failed) - unread;
         let is_left = self.exit == Exit::SomeFailed && self.job.is_some_and(Job::leaves_open);
         let how = || self.job.and_then(|job| job.resume(has_failed)).unwrap_or_else(|| GO_ON.to_owned());
         (is_cut || (is_left && has_failed == 0) || self.has_unread()).then(how)
@@ -50,7 +51,7 @@ impl Closing<'_> {
     /// Whether a list that could not be read to its end is to be gone on with.
     pub(crate) fn has_unread(&self) -> bool {
         let is_over = !matches!(self.exit, Exit::Obtained | Exit::StdoutClosed);
-        is_over && self.is_torn() && self.job.is_some_and(Job::has_lines)
+        is_over && self.report.fatal().is_none() && self.is_torn() && self.job.is_some_and(Job::has_lines)
     }
 
     fn is_torn(&self) -> bool {

@@ -320,31 +320,3 @@ fn a_single_url_that_failed_goes_on_with_its_part_when_the_command_is_given_agai
         assert!((1..2 << 20).contains(&sent), "{place:?}: {sent} bytes were sent again");
     }
 }
-
-#[test]
-fn attempts_that_are_not_kept_are_counted_still() {
-    let (origin, folder) = (start(Origin::builder().behave("/f", "status=500")), Folder::new());
-    let long = format!("/f?{}", "x".repeat(1900));
-    list(&folder, &origin, &[&long]);
-    let run = || {
-        let often =
-            ["--retry", "150", "--retry-delay", "1ms", "--retry-budget", "off", "--retry-max-time", "1m"];
-        let told = ["--report", "r", "--report-attempts"];
-        folder.run(["-P", "out", "-i", "list"].into_iter().chain(often).chain(told))
-    };
-    let first = run();
-    let (rows, _) = folder.report("r");
-    let tries = |rows: &[Value]| rows[0]["tries"].as_array().map_or(0, Vec::len);
-    assert_eq!((first.code, &rows[0]["attempts"], tries(&rows)), (3, &151.into(), 151), "{first:?}");
-    let again = run();
-    let (rows, _) = folder.report("r");
-    assert_eq!(
-        (again.code, &rows[0]["attempts"], origin.counts().requests),
-        (3, &151.into(), 151),
-        "{again:?}"
-    );
-    assert!((1..151).contains(&tries(&rows)), "{} of them are kept", tries(&rows));
-    assert!(again.stderr.contains("not fetched after 151 attempts"), "{}", again.stderr);
-    let told = folder.run(["explain", "out", &origin.url(&long)]).out();
-    assert!(told.contains("attempt 151 (") && told.contains("earlier attempt"), "{told}");
-}

@@ -189,3 +189,17 @@ fn a_post_that_was_under_way_is_not_sent_again_but_by_retry() {
     let retried = folder.run(["retry", "out", "-d", "x", "--deadline", "10s"]);
     assert_eq!((retried.code, origin.counts().requests), (0, 3), "{retried:?}");
 }
+
+#[test]
+fn a_run_that_is_stopped_before_its_first_line_leaves_nothing_to_go_on_with() {
+    let folder = Folder::new();
+    let mut command = folder.command(["-P", "out", "-i", "-", "--deadline", "200ms", "--report", "r"]);
+    // Standard input that says nothing for as long as it is held.
+    let mut child = command.stdin(std::process::Stdio::piped()).spawn().expect("the program starts");
+    let silent = child.stdin.take();
+    let ran = crate::fixture::end(child);
+    drop(silent);
+    assert!(ran.code == 4 && !ran.stderr.contains("gannet resume"), "{ran:?}");
+    assert!(!folder.path().join("out/.gannet").exists(), "a journal of nothing");
+    assert!(!folder.run(["jobs"]).out().contains("obtained"));
+}

@@ -115,7 +115,21 @@ impl Earlier {
                 return Ok(found);
             }
         }
-        self.older.owner(wanted)
+        if let Some(found) = self.older.owner(wanted)? {
+            return Ok(Some(found));
+        }
+        self.owner_before_a_move(wanted)
+    }
+
+    /// The same where the folder that journals name is gone, as after it was moved: by the row whose path ends most like the
+    /// file's.
+    fn owner_before_a_move(&mut self, wanted: &Wanted) -> Result<Option<Box<str>>, Error> {
+        let mut best = Lost::default();
+        for place in 0..self.jobs.len() {
+            best.or(self.job(place)?.lost(wanted)?);
+        }
+        best.or(self.older.lost(wanted)?);
+        Ok(best.0.map(|(_, url)| url))
     }
 
     /// A file that this URL has in the folder of the other one, and that no later job has made another's.
@@ -174,10 +188,7 @@ impl Past {
         }
         let mut all = self.reader.found_by_path(&wanted.file)?;
         if all.is_empty() {
-            if self.by_name == Index::None {
-                self.reader.index_names()?;
-                self.by_name = Index::Made;
-            }
+            self.index_by_name()?;
             let name = Path::new(wanted.file.file_name().unwrap_or_default());
             all = self.reader.found_by_name(name)?;
         }
@@ -190,6 +201,29 @@ impl Past {
             }
         }
         Ok(owner)
+    }
+
+    /// What it may have been before a folder was moved.
+    fn lost(&mut self, wanted: &Wanted) -> Result<Lost, Error> {
+        self.index_by_name()?;
+        let mut all = self.reader.found_by_name(Path::new(wanted.file.file_name().unwrap_or_default()))?;
+        // Of very many of one name some are found.
+        all.extend(self.rows_of_url(&wanted.url)?);
+        let mut best = Lost::default();
+        for seq in all {
+            if let Some(row) = self.reader.row(seq)? {
+                best.add(row, wanted);
+            }
+        }
+        Ok(best)
+    }
+
+    fn index_by_name(&mut self) -> Result<(), Error> {
+        if self.by_name == Index::None {
+            self.reader.index_names()?;
+            self.by_name = Index::Made;
+        }
+        Ok(())
     }
 
     /// The files that this URL has in the folder of the other one.
@@ -242,13 +276,37 @@ pub(super) fn word_of(row: &Recorded, wanted: &Wanted) -> Option<Written> {
     }
 }
 
-/// Whether the row says that this is its file, whatever it ended with: what could not be updated has its file still. Of a
-/// folder that is gone, as after it was moved, the file may be any of that name.
+/// Whether the row says that this is its file, whatever it ended with: what could not be updated has its file still.
 fn has_file(row: &Recorded, wanted: &Wanted) -> bool {
-    row.path.as_deref().is_some_and(|path| {
-        is_one_file(path, wanted)
-            || (path.file_name() == wanted.file.file_name() && folder_of(path).is_none())
-    })
+    row.path.as_deref().is_some_and(|path| is_one_file(path, wanted))
+}
+
+/// The URL of a row whose folder is gone, and how many parts its path has in common with the end of the file's.
+#[derive(Debug, Default)]
+struct Lost(Option<(usize, Box<str>)>);
+
+impl Lost {
+    /// Takes a row into account; of two that are alike one of another URL counts, of which nothing is lost.
+    fn add(&mut self, row: Recorded, wanted: &Wanted) {
+        let Some(path) = row.path.filter(|path| path.file_name() == wanted.file.file_name()) else { return };
+        let alike = path.components().rev().zip(wanted.file.components().rev());
+        let alike = alike.take_while(|(one, other)| one == other).count();
+        let is_better = match &self.0 {
+            None => true,
+            Some((known, url)) => alike > *known || (alike == *known && **url == *wanted.url),
+        };
+        if is_better && folder_of(&path).is_none() {
+            self.0 = Some((alike, row.url));
+        }
+    }
+
+    /// What an earlier job says, if that is more alike.
+    fn or(&mut self, other: Self) {
+        let length = |lost: &Self| lost.0.as_ref().map_or(0, |(alike, _)| *alike);
+        if length(&other) > length(self) {
+            *self = other;
+        }
+    }
 }
 
 /// The row's file, if it is there, in the folder of the other one, and not that one.

@@ -205,7 +205,8 @@ impl Run {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
-        if request.as_ref().is_err_and(is_no_line) {
+        // What a source gives out behind it has no place that is known.
+        if self.list == List::Torn || request.as_ref().is_err_and(is_no_line) {
             self.list = List::Torn;
             return Ok(Known::Open { part: None, outdated: None });
         }

@@ -215,6 +215,53 @@ async fn the_files_of_a_folder_that_was_moved_are_still_those_of_their_urls() {
 }
 
 #[tokio::test]
+async fn a_folder_that_is_gone_says_nothing_of_files_that_are_known() {
+    let origin = Origin::builder().start().await.expect("a port is free");
+    let all = of_one_name(&origin, &["a", "b"]);
+    let named = |which: usize, name: &str| [all[which].clone().save_as(name)];
+    for (first, second, third, endings) in [
+        // Another's file of that name was removed: what is done is not fetched again.
+        ((0, "a/f"), (1, "b/f"), (0, "a/f"), "skipped f"),
+        // Its own was removed: the one that is there is another's still.
+        ((0, "a/f"), (1, "b/f"), (1, "a/f"), "ok f.0"),
+    ] {
+        let folder = Folder::new();
+        for (which, name) in [first, second] {
+            assert_eq!(words(&run(&folder, &named(which, name)).await), ["ok f"]);
+        }
+        std::fs::remove_dir_all(folder.path().join("out/b")).expect("it is there");
+        assert_eq!(words(&run(&folder, &named(third.0, third.1)).await), [endings]);
+    }
+}
+
+#[tokio::test]
+async fn in_a_tree_that_was_moved_a_file_is_known_by_the_end_of_its_path() {
+    let origin = Origin::builder().start().await.expect("a port is free");
+    let paths: Vec<String> = (0..100).map(|number| format!("/{number}?text={number}")).collect();
+    let all = requests(&urls(&origin, &paths.iter().map(String::as_str).collect::<Vec<_>>()));
+    let all: Vec<Request> =
+        all.into_iter().enumerate().map(|(number, url)| url.save_as(format!("{number}/f"))).collect();
+    for between in [0, 9] {
+        let folder = Folder::new();
+        run(&folder, &all).await;
+        for number in 0..between {
+            run(&folder, &requests(&urls(&origin, &[&*format!("/x{number}?size=1")]))).await;
+        }
+        let moved = folder.path().join("moved");
+        std::fs::rename(folder.path().join("out"), &moved).expect("it is there");
+        let asked = origin.counts().requests;
+        let files = || Files::in_directory(&moved);
+        let turned: Vec<Request> = all.iter().rev().cloned().collect();
+        let told = run_into(files(), &folder, &turned).await;
+        assert!(told.iter().all(|(ending, _)| ending == "skipped"), "{between}: {told:?}");
+        assert_eq!(origin.counts().requests, asked);
+        // One that had another place in it is another's there.
+        let other = all[7].clone().save_as("8/f");
+        assert_eq!(words(&run_into(files(), &folder, &[other]).await), ["ok f.0"]);
+    }
+}
+
+#[tokio::test]
 async fn a_file_that_no_journal_knows_is_skipped_by_its_name() {
     let origin = Origin::builder().start().await.expect("a port is free");
     let folder = Folder::new();

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use rusqlite::{Connection, params};
 
-use super::{Wanted, file_beside, has_file};
+use super::{Lost, Wanted, file_beside, has_file};
 use crate::error::Error;
 use crate::journal::reading::JournalReader;
 use crate::journal::trouble;
@@ -56,23 +56,20 @@ impl Older {
 
     /// The URL whose file it is, by the latest job that knows it.
     pub(super) fn owner(&mut self, wanted: &Wanted) -> Result<Option<Box<str>>, Error> {
-        let name = wanted.file.file_name().unwrap_or_default();
+        let mut all = self.found(By::Path, wanted.file.as_os_str().as_encoded_bytes())?;
+        all.extend(self.found(By::Name, wanted.file.file_name().unwrap_or_default().as_encoded_bytes())?);
+        all.sort_by_key(|(job, _)| std::cmp::Reverse(*job));
         let mut owner = None;
-        for (by, what) in [(By::Path, wanted.file.as_os_str()), (By::Name, name)] {
-            for (job, seq) in self.found(by, what.as_encoded_bytes())? {
-                if owner.as_ref().is_some_and(|(known, _)| *known != job) {
+        for (job, seq) in all {
+            if owner.as_ref().is_some_and(|(known, _)| *known != job) {
+                break;
+            }
+            if let Some(row) = self.row(job, seq)?.filter(|row| has_file(row, wanted)) {
+                let is_own = *row.url == *wanted.url;
+                owner = Some((job, row.url));
+                if is_own {
                     break;
                 }
-                if let Some(row) = self.row(job, seq)?.filter(|row| has_file(row, wanted)) {
-                    let is_own = *row.url == *wanted.url;
-                    owner = Some((job, row.url));
-                    if is_own {
-                        break;
-                    }
-                }
-            }
-            if owner.is_some() {
-                break;
             }
         }
         match (self.unread()?, owner) {
@@ -81,6 +78,20 @@ impl Older {
             }
             (_, owner) => Ok(owner.map(|(_, url)| url)),
         }
+    }
+
+    /// What it may have been before a folder was moved.
+    pub(super) fn lost(&mut self, wanted: &Wanted) -> Result<Lost, Error> {
+        let mut all = self.found(By::Name, wanted.file.file_name().unwrap_or_default().as_encoded_bytes())?;
+        all.extend(self.found(By::Url, wanted.url.as_bytes())?);
+        all.sort_by_key(|(job, _)| std::cmp::Reverse(*job));
+        let mut best = Lost::default();
+        for (job, seq) in all {
+            if let Some(row) = self.row(job, seq)? {
+                best.add(row, wanted);
+            }
+        }
+        Ok(best)
     }
 
     /// The files that this URL has in the folder of the other one.
