@@ -11,13 +11,16 @@ use older::Older;
 use super::place;
 use super::reading::JournalReader;
 use super::rows::BLOCK;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::outcome::{Ending, Recorded};
 use crate::version::{Version, Written};
 
 /// The earlier jobs that are asked one by one, the latest first: a list as a rule is like one of them, whose rows are read
 /// as they come. For versions no others are asked.
 const LOOKED_INTO: usize = 8;
+
+/// So often are all of them opened anew, if one cannot be read.
+const REOPENED: u32 = 8;
 
 /// What is looked for.
 #[derive(Debug, Clone)]
@@ -42,6 +45,10 @@ pub(super) enum What {
 /// The journals of earlier jobs, the latest first.
 #[derive(Debug)]
 pub(super) struct Earlier {
+    /// That of this job, beside which they lie.
+    beside: PathBuf,
+    /// How often all of them were opened anew.
+    reopened: u32,
     /// Those that are asked one by one, and why one of them cannot be.
     jobs: Vec<Result<Past, Error>>,
     older: Older,
@@ -72,7 +79,8 @@ impl Earlier {
         let mut older = place::history(path);
         let latest = older.split_off(older.len().saturating_sub(LOOKED_INTO));
         let open = |path: PathBuf| JournalReader::open_past(&path).map(Past::of);
-        Self { jobs: latest.into_iter().rev().map(open).collect(), older: Older::new(older) }
+        let jobs = latest.into_iter().rev().map(open).collect();
+        Self { beside: path.to_owned(), reopened: 0, jobs, older: Older::new(older) }
     }
 
     /// The latest word on a URL and its file. What is damaged may have been about this one: then nothing is known that is
@@ -83,7 +91,7 @@ impl Earlier {
                 Ok(found) => found.unwrap_or(Written::NoRow),
                 Err(_) => Written::NoVersion,
             },
-            What::Owner => match self.owner(wanted) {
+            What::Owner => match self.owner_if_need_be_again(wanted) {
                 Ok(None) => Written::NoRow,
                 // Nothing is to be said against it.
                 Ok(Some(owner)) if owner == wanted.url => Written::NoVersion,
@@ -91,6 +99,20 @@ impl Earlier {
                 Err(_) => self.own_beside(wanted).map_or(Written::Unreadable, Written::Beside),
             },
         }
+    }
+
+    /// The URL whose file it is. What the system refuses for a moment, as when there are too few descriptors, is asked for
+    /// once more.
+    fn owner_if_need_be_again(&mut self, wanted: &Wanted) -> Result<Option<Box<str>>, Error> {
+        let told = self.owner(wanted);
+        let lasts =
+            |error: &Error| matches!(error.kind(), ErrorKind::JournalDamaged | ErrorKind::JournalNewer);
+        if self.reopened >= REOPENED || told.is_ok() || told.as_ref().is_err_and(lasts) {
+            return told;
+        }
+        let reopened = self.reopened + 1;
+        *self = Self { reopened, ..Self::beside(&self.beside) };
+        self.owner(wanted)
     }
 
     /// What the latest job says of the version that says anything, unless a later one has put another URL's body there.
