@@ -12,7 +12,7 @@ cd "$(dirname "$0")/.."
 cargo build --quiet -p gannet-cli -p gannet-origin 2>&1 | { grep -A9 "^error" || true; }
 bin=$(realpath "${CARGO_TARGET_DIR:-target}")/debug
 dir=$(mktemp -d)
-export XDG_CONFIG_HOME=/dev/null XDG_STATE_HOME=$dir/work/state
+export XDG_CONFIG_HOME=/dev/null XDG_STATE_HOME=$dir/run/state
 origin_pid=
 trap 'kill $origin_pid 2>/dev/null || true; rm -rf "$dir"' EXIT
 
@@ -106,7 +106,7 @@ row() {
     if [ "$1" = unchanged ]; then second=$first seed=1; fi
     printf '| %s, %s: %s |' "$1" "$validator" "$answer"
     for program in "${have[@]}"; do
-        rm -rf "$dir/work" && mkdir "$dir/work" && cd "$dir/work"
+        rm -rf "$dir/run" && mkdir "$dir/run" && cd "$dir/run"
         origin_start "size=3m&seed=1&$first&truncate=2m|size=3m&seed=$seed&$second&range=$range"
         "with_$program"
         told=$(verdict "$seed")

@@ -212,10 +212,10 @@ impl Job {
             }
             Way::Anew => self.begin_anew()?,
         }
-        // What is refused for another list must not change what the job goes on with.
         if self.is_torn {
             return Ok(());
         }
+        // What is refused for another list must not change what the job goes on with.
         if self.known.lines == 0 || self.known.is_finished {
             self.journal.note_settings(self.settings.to_json());
         } else if let Some(mut before) = self.before().filter(|_| self.settings.is_retry) {
@@ -333,13 +333,13 @@ impl Job {
 
     /// How to go on, in words for a shell; `None` if it takes the same command. Of `failed` lines this run has told.
     pub(crate) fn resume(&self, failed: u64) -> Option<String> {
-        // What it has not come to has failed still.
         if self.is_empty() {
             return None;
         }
         let all_failed = self.journal.committed().failed;
         // What may not be sent twice has failed for all runs but a retry, though this one tells that it was stopped.
         let is_over = self.journal.is_finished() && all_failed > 0;
+        // What a retry has not come to has failed still.
         let is_retry = is_over || (self.settings.is_retry && all_failed > failed);
         let verb = if is_retry { "retry" } else { "resume" };
         match self.settings.stdin_readers() {

@@ -74,7 +74,7 @@ pub(super) fn cleaned(text: &str) -> String {
 
 /// Whether the name is sure to be safe as it is, as most are: seen by one look at its bytes.
 fn is_plain(name: &str) -> bool {
-    let is_safe = |byte: &u8| matches!(byte, b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-' | b'=' | b'&' | b'+' | b',' | b'%');
+    let is_safe = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-=&+,%".contains(byte);
     let bytes = name.as_bytes();
     let first = bytes.first().is_some_and(|first| first.is_ascii_alphanumeric());
     // The first letters of names that are devices on Windows.
